@@ -1,0 +1,75 @@
+"""Changes when something new can go wrong with faces.
+
+    FaceError
+    ├── CollectionNotFound
+    ├── CollectionExists
+    ├── FaceModelMismatch
+    ├── FaceNotFound
+    ├── NoFaceInPicture
+    ├── PictureUnreadable
+    ├── PictureTooSmall
+    └── PictureTooLarge
+
+What AWS calls each of them is decided in one table, ``operations.FAULTS``.
+"""
+
+from uuid import UUID
+
+
+class FaceError(Exception):
+    """Root of everything that a caller can do wrong; never raised itself."""
+
+
+class CollectionNotFound(FaceError):
+    """The owner has no collection of this name, or it was deleted meanwhile."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class CollectionExists(FaceError):
+    """The owner already has a collection of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class FaceModelMismatch(FaceError):
+    """The collection was made with a face model that this server does not run; mixing the two is silent garbage."""
+
+    def __init__(self, name: str, face_model_version: str) -> None:
+        super().__init__(f"{name} holds faces of model {face_model_version}")
+        self.name = name
+        self.face_model_version = face_model_version
+
+
+class FaceNotFound(FaceError):
+    """The collection holds no face of this id."""
+
+    def __init__(self, face_id: UUID) -> None:
+        super().__init__(str(face_id))
+        self.face_id = face_id
+
+
+class NoFaceInPicture(FaceError):
+    """A search by picture needs a face to search with."""
+
+
+class PictureUnreadable(FaceError):
+    """Not a JPEG or PNG, or one that does not decode."""
+
+
+class PictureTooSmall(FaceError):
+    """One side is below the smallest that is accepted."""
+
+
+class PictureTooLarge(FaceError):
+    """One side is above the largest that is accepted. Known from the header, before a pixel is decoded."""
+
+    def __init__(self, width_px: int, height_px: int, side_px_max: int) -> None:
+        super().__init__(f"{width_px} x {height_px}")
+        self.width_px = width_px
+        self.height_px = height_px
+        self.side_px_max = side_px_max

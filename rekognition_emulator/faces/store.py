@@ -1,0 +1,106 @@
+"""The seam to the truth: changes when collections have to remember or answer more.
+
+A store owns collections, faces and their embeddings. What it acknowledges is durable; everything else (an index, a
+cache) can be rebuilt from it. No SQL and no AWS name crosses this line.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from uuid import UUID
+
+from rekognition_emulator.faces.gallery import Changes, Collection, Embedding, EnrolledFace, NewFace, Owner, Page
+
+
+class FaceStore(ABC):
+    """Collections and their faces.
+
+    Methods that take a ``Collection`` address it by ``key``; they raise ``CollectionNotFound`` when it was deleted
+    since it was read, even if another of the same name exists by now.
+    """
+
+    @abstractmethod
+    def create_collection(self, owner: Owner, name: str, face_model_version: str) -> Collection:
+        """Creates an empty collection, bound to a face model.
+
+        Raises:
+            CollectionExists: the owner has one of this name.
+        """
+
+    @abstractmethod
+    def get_collection(self, owner: Owner, name: str) -> Collection:
+        """Returns the collection as it is now.
+
+        Raises:
+            CollectionNotFound: the owner has none of this name.
+        """
+
+    @abstractmethod
+    def delete_collection(self, owner: Owner, name: str) -> None:
+        """Deletes the collection with all its faces.
+
+        Raises:
+            CollectionNotFound: the owner has none of this name.
+        """
+
+    @abstractmethod
+    def list_collections(self, owner: Owner, *, after: str | None, limit: int) -> Page[Collection]:
+        """Returns the owner's collections by ascending name, byte order, those greater than ``after``.
+
+        ``face_count`` is not counted here and reads 0.
+        """
+
+    @abstractmethod
+    def add_faces(self, collection: Collection, image_id: UUID, faces: Sequence[NewFace]) -> list[EnrolledFace]:
+        """Stores the faces of one picture: all of them or, if anything fails, none.
+
+        A face that the collection already holds for this picture (same ``image_id``, boxes that overlap by more
+        than half) is not stored again.
+
+        Returns:
+            As many as ``faces``, in their order: the stored face, or the one that was there before.
+
+        Raises:
+            CollectionNotFound: it was deleted meanwhile.
+        """
+
+    @abstractmethod
+    def list_faces(
+        self,
+        collection: Collection,
+        *,
+        after: UUID | None,
+        limit: int,
+        face_ids: Sequence[UUID] | None = None,
+    ) -> Page[EnrolledFace]:
+        """Returns faces by ascending id, those greater than ``after``, only those of ``face_ids`` if given."""
+
+    @abstractmethod
+    def get_faces(self, collection: Collection, face_ids: Sequence[UUID]) -> dict[UUID, EnrolledFace]:
+        """Returns the faces that exist among ``face_ids``, by id."""
+
+    @abstractmethod
+    def get_embedding(self, collection: Collection, face_id: UUID) -> Embedding:
+        """Returns one face's embedding.
+
+        Raises:
+            FaceNotFound: the collection holds no such face.
+        """
+
+    @abstractmethod
+    def delete_faces(self, collection: Collection, face_ids: Sequence[UUID]) -> set[UUID]:
+        """Deletes faces; ids that are not there are ignored.
+
+        Returns:
+            The ids that were there and are gone now.
+
+        Raises:
+            CollectionNotFound: it was deleted meanwhile.
+        """
+
+    @abstractmethod
+    def changes(self, collection: Collection, since: int) -> Changes:
+        """Returns what an index that holds revision ``since`` misses; ``since`` 0 means everything.
+
+        Raises:
+            CollectionNotFound: it was deleted meanwhile.
+        """
