@@ -44,10 +44,7 @@ class FaceStore(ABC):
 
     @abstractmethod
     def list_collections(self, owner: Owner, *, after: str | None, limit: int) -> Page[Collection]:
-        """Returns the owner's collections by ascending name, byte order, those greater than ``after``.
-
-        ``face_count`` is not counted here and reads 0.
-        """
+        """Returns the owner's collections by ascending name, in byte order, those greater than ``after``."""
 
     @abstractmethod
     def add_faces(self, collection: Collection, image_id: UUID, faces: Sequence[NewFace]) -> list[EnrolledFace]:

@@ -1,0 +1,41 @@
+"""Changes when the meaning of a similarity changes: embedding models and how their cosines become percentages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class FaceModel:
+    """An embedding model as the rest of the house needs to know it.
+
+    Attributes:
+        name: what operators call it.
+        version: what AWS's clients see as ``FaceModelVersion``: digits and dots, as the API demands. Ours begin
+            above AWS's own (1.0 to 7.0), so that nobody takes one for the other. A collection is bound to it, so it
+            grows whenever old and new embeddings must not meet: other weights, other alignment, other input size.
+        dimension: length of an embedding.
+        licence: under which the weights may be used.
+        calibration: points (cosine, similarity) by ascending cosine, from (−1, 0) to (1, 100); straight lines between.
+            Every model is calibrated to the same meaning: at 80 one comparison of strangers in 10,000 passes, at 90
+            one in 100,000, at 99 one in a million.
+    """
+
+    name: str
+    version: str
+    dimension: int
+    licence: str
+    calibration: Sequence[tuple[float, float]]
+
+    def similarity(self, cosine: float) -> float:
+        """Returns the similarity, 0…100, of two faces whose embeddings have this cosine."""
+        cosines, similarities = zip(*self.calibration, strict=True)
+        # Two embeddings of the same pixels differ by the order of their sums only: that is identity, printed 100.0.
+        snapped = 1.0 if cosine > 1 - 1e-6 else cosine
+        return float(np.interp(snapped, cosines, similarities))
+
+    def cosine(self, similarity: float) -> float:
+        """Returns the smallest cosine whose similarity is at least this one, 0…100."""
+        cosines, similarities = zip(*self.calibration, strict=True)
+        return float(np.interp(similarity, similarities, cosines))
