@@ -1,7 +1,7 @@
 """Changes when AWS changes how errors look on the wire. The errors of the model itself are in ``api.rekognition``.
 
 Two body shapes exist: service exceptions carry ``__type``, ``Code``, ``Logref`` and ``Message``; errors of the
-framework in front of the service carry ``__type`` and, in lower case and only if there is something to say, ``message``.
+framework in front of the service carry ``__type`` and, only if there is something to say, ``message`` in lower case.
 """
 
 from typing import ClassVar

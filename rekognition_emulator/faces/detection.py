@@ -18,7 +18,7 @@ eye_left has the smaller x."""
 
 @dataclass(frozen=True, slots=True)
 class BoundingBox:
-    """A rectangle around a face, in ratios of the upright picture. May reach beyond 0…1 where the edge cuts the face."""
+    """A rectangle around a face, in ratios of the upright picture. Reaches beyond 0…1 where the edge cuts the face."""
 
     left: float
     top: float
