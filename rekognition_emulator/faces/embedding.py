@@ -2,8 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+
+_ROUNDING: Final = 1e-6
+"""By how much the cosine of two unit vectors in 32-bit floats may depend on the order of the sum: for up to 1,024
+dimensions below 1e-6. Two embeddings of the same pixels come that near to 1; their similarity is 100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +36,9 @@ class FaceModel:
     def similarity(self, cosine: float) -> float:
         """Returns the similarity, 0…100, of two faces whose embeddings have this cosine."""
         cosines, similarities = zip(*self.calibration, strict=True)
-        # Two embeddings of the same pixels differ by the order of their sums only: that is identity, printed 100.0.
-        snapped = 1.0 if cosine > 1 - 1e-6 else cosine
-        return float(np.interp(snapped, cosines, similarities))
+        return float(np.interp(1.0 if cosine > 1 - _ROUNDING else cosine, cosines, similarities))
 
-    def cosine(self, similarity: float) -> float:
-        """Returns the smallest cosine whose similarity is at least this one, 0…100."""
+    def cosine_min(self, similarity: float) -> float:
+        """Returns a cosine that no pair of at least this similarity stays below, however its cosine was summed."""
         cosines, similarities = zip(*self.calibration, strict=True)
-        return float(np.interp(similarity, similarities, cosines))
+        return float(np.interp(similarity, similarities, cosines)) - _ROUNDING

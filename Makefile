@@ -1,0 +1,68 @@
+# Everything a person or a machine does with this project. `make help` lists it.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
+RUN = .venv/bin/python -m
+
+.DEFAULT_GOAL := help
+.PHONY: help run test demo check lint generate format bench lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: .venv/run.stamp  ## set up what is missing and serve on http://127.0.0.1:8080
+	@$(RUN) rekognition_emulator
+
+test: .venv/dev.stamp  ## set up what is missing and run all tests
+	$(RUN) pytest
+
+demo: .venv/dev.stamp  ## index an album of generated people and find one of them
+	@$(RUN) rekognition_emulator.demo
+
+check: lint  ## everything that is proven without running the product
+	$(RUN) botocore_models.generate --check
+	$(RUN) rekognition_emulator.readme --check
+
+lint: .venv/dev.stamp  ## style, types and floors
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	.venv/bin/lint-imports
+
+generate: .venv/dev.stamp  ## write the types and tables that follow from the service model and the code
+	$(RUN) botocore_models.generate
+	$(RUN) rekognition_emulator.readme
+
+format: .venv/dev.stamp  ## rewrite the sources in the house's style
+	$(RUN) ruff check --fix
+	$(RUN) ruff format
+
+bench: .venv-bench/bench.stamp  ## time the engine beside its peers
+	.venv-bench/bin/python -m tests.bench.engine
+
+lock: .venv/dev.stamp  ## resolve the dependencies anew
+	$(RUN) uv pip compile $(LOCK) --upgrade --all-extras --output-file requirements-bench.lock pyproject.toml
+	$(RUN) uv pip compile $(LOCK) --constraint requirements-bench.lock --extra test --extra check --output-file requirements-dev.lock pyproject.toml
+	$(RUN) uv pip compile $(LOCK) --constraint requirements-bench.lock --output-file requirements.lock pyproject.toml
+
+LOCK = --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+
+clean:  ## remove the environments and what tools left behind
+	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+
+.venv/run.stamp: requirements.lock
+	@echo "Setting up .venv from requirements.lock (once, about a minute) …"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) install --require-hashes -r requirements.lock
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.lock | .venv/run.stamp
+	@echo "Adding test and check tools from requirements-dev.lock …"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv-bench/bench.stamp: requirements-bench.lock
+	@echo "Setting up .venv-bench with the engine's peers (TensorFlow among them, some minutes) …"
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-bench.lock
+	@touch $@

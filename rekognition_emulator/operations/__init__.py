@@ -1,0 +1,75 @@
+"""The only floor that speaks AWS's language and ours. Changes when an operation or an error is added: one line each."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from rekognition_emulator.api import rekognition as api
+from rekognition_emulator.api.core import ServiceError
+from rekognition_emulator.faces import errors
+from rekognition_emulator.operations.analysis import detect_faces
+from rekognition_emulator.operations.collection import (
+    create_collection,
+    delete_collection,
+    describe_collection,
+    list_collections,
+)
+from rekognition_emulator.operations.context import Context
+from rekognition_emulator.operations.indexing import delete_faces, index_faces, list_faces
+from rekognition_emulator.operations.search import search_faces, search_faces_by_image
+
+HANDLERS: Final[api.Handlers[Context]] = {
+    "CreateCollection": create_collection,
+    "DeleteCollection": delete_collection,
+    "DeleteFaces": delete_faces,
+    "DescribeCollection": describe_collection,
+    "DetectFaces": detect_faces,
+    "IndexFaces": index_faces,
+    "ListCollections": list_collections,
+    "ListFaces": list_faces,
+    "SearchFaces": search_faces,
+    "SearchFacesByImage": search_faces_by_image,
+}
+"""Operation → handler."""
+
+
+def _collection_not_found(error: errors.CollectionNotFound, operation: str) -> ServiceError:
+    if operation == "DescribeCollection":  # the service words it differently there. Source: recorded answer, 2019
+        return api.ResourceNotFoundException(f"Collection:{error.name} not found!")
+    return api.ResourceNotFoundException(f"The collection id: {error.name} does not exist")
+
+
+def _picture_too_large(error: errors.PictureTooLarge, _: str) -> ServiceError:
+    return api.ImageTooLargeException(
+        f"Input image dimensions {error.width_px} x {error.height_px} "
+        f"exceed maximum dimension size of {error.side_px_max} pixels"
+    )
+
+
+def _face_model_mismatch(error: errors.FaceModelMismatch, _: str) -> ServiceError:
+    return api.InvalidParameterException(
+        f"The collection id: {error.name} holds faces of model {error.face_model_version}, "
+        "which this server does not run."
+    )
+
+
+FAULTS: Final[Mapping[type[errors.FaceError], Callable[[Any, str], ServiceError]]] = {
+    errors.CollectionExists: lambda error, _: api.ResourceAlreadyExistsException(
+        f"The collection id: {error.name} already exists"
+    ),
+    errors.CollectionNotFound: _collection_not_found,
+    errors.FaceModelMismatch: _face_model_mismatch,
+    errors.FaceNotFound: lambda *_: api.InvalidParameterException("faceId was not found in the collection."),
+    errors.NoFaceInPicture: lambda *_: api.InvalidParameterException(
+        "There are no faces in the image. Should be at least 1."
+    ),
+    errors.PictureTooLarge: _picture_too_large,
+    errors.PictureTooSmall: lambda *_: api.InvalidParameterException("Request has invalid parameters"),
+    errors.PictureUnreadable: lambda *_: api.InvalidImageFormatException("Request has invalid image format"),
+}
+"""What can go wrong with faces → what AWS calls it, given the operation. Texts: recorded answers of the service."""
+
+
+def fault(error: Exception, operation: str) -> ServiceError | None:
+    """Returns the answer for an error that a caller can cause; None for one that is ours."""
+    translate = FAULTS.get(type(error)) if isinstance(error, errors.FaceError) else None
+    return translate(error, operation) if translate else None

@@ -1,0 +1,31 @@
+"""Changes when handlers need something new to work with."""
+
+from dataclasses import dataclass
+
+from rekognition_emulator.faces.engine import FaceEngine
+from rekognition_emulator.faces.errors import FaceModelMismatch
+from rekognition_emulator.faces.gallery import Collection, Owner
+from rekognition_emulator.faces.index import FaceIndex
+from rekognition_emulator.faces.store import FaceStore
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every handler receives besides its request: the three adapters, shared by all, and who is asking."""
+
+    engine: FaceEngine
+    store: FaceStore
+    index: FaceIndex
+    owner: Owner
+
+    def collection(self, name: str) -> Collection:
+        """Returns a collection of the caller that this server's engine can work with.
+
+        Raises:
+            CollectionNotFound: the caller has none of this name.
+            FaceModelMismatch: its faces come from another face model.
+        """
+        collection = self.store.get_collection(self.owner, name)
+        if collection.face_model_version != self.engine.model.version:
+            raise FaceModelMismatch(name, collection.face_model_version)
+        return collection

@@ -1,0 +1,115 @@
+"""IndexFaces, ListFaces, DeleteFaces: changes when AWS changes what a collection stores of a face."""
+
+import hashlib
+from typing import Final
+from uuid import UUID, uuid3, uuid4
+
+import numpy as np
+
+from rekognition_emulator.api import rekognition as api
+from rekognition_emulator.faces import image
+from rekognition_emulator.faces.detection import BoundingBox
+from rekognition_emulator.faces.gallery import EnrolledFace, NewFace
+from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, select
+from rekognition_emulator.faces.quality import QualityBar
+from rekognition_emulator.operations.context import Context
+from rekognition_emulator.operations.intake import picture_bytes
+from rekognition_emulator.operations.paging import page_size, read_token, write_token
+from rekognition_emulator.operations.rendering import face_detail, indexed_face, stored_face
+
+_PICTURES: Final = UUID("8e7c8a3e-54f1-4ef0-9f0d-6f5f0f2f6d10")
+"""Name space of ImageIds, drawn once at random."""
+
+
+def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFacesResponse:
+    """Stores the faces of a picture that pass the quality filter, at most MaxFaces of them, largest first.
+
+    The same picture under the same ExternalImageId stores nothing twice: it is answered with the faces it has.
+    """
+    collection = context.collection(request["CollectionId"])
+    picture = picture_bytes(request["Image"])
+    decoded = image.decode(picture)
+    bar = QualityBar(request.get("QualityFilter", "AUTO"))
+    kept, rejected = select(analyse(context.engine, decoded), decoded, bar, request.get("MaxFaces", FACES_MAX))
+
+    external_image_id = request.get("ExternalImageId")
+    image_id = _image_id(picture, external_image_id)
+    detections = [portrait.detection for portrait in kept]
+    faces = [
+        NewFace(
+            face=EnrolledFace(
+                face_id=uuid4(),
+                image_id=image_id,
+                external_image_id=external_image_id,
+                box=_stored_box(detection.box),
+                confidence=_stored_confidence(detection.confidence),
+            ),
+            embedding=embedding,
+        )
+        for detection, embedding in zip(detections, context.engine.embed(decoded, detections), strict=True)
+    ]
+    stored = context.store.add_faces(collection, image_id, faces)
+    return {
+        "FaceRecords": [
+            {"Face": indexed_face(face, portrait.detection), "FaceDetail": face_detail(portrait)}
+            for face, portrait in zip(stored, kept, strict=True)
+        ],
+        "FaceModelVersion": collection.face_model_version,
+        "UnindexedFaces": [
+            {"Reasons": [reason.value for reason in reasons], "FaceDetail": face_detail(portrait)}
+            for portrait, reasons in rejected
+        ],
+    }
+
+
+def list_faces(context: Context, request: api.ListFacesRequest) -> api.ListFacesResponse:
+    """Lists the faces of a collection by ascending id."""
+    collection = context.store.get_collection(context.owner, request["CollectionId"])
+    if "UserId" in request:  # no operation makes users yet, so none exists
+        raise api.ResourceNotFoundException(f"The user id: {request['UserId']} does not exist")
+    scope = ("ListFaces", str(collection.key))
+    after = read_token(request.get("NextToken"), *scope)
+    page = context.store.list_faces(
+        collection,
+        after=UUID(after) if after else None,
+        limit=page_size(request.get("MaxResults")),
+        face_ids=[UUID(face_id) for face_id in request["FaceIds"]] if "FaceIds" in request else None,
+    )
+    response: api.ListFacesResponse = {
+        "Faces": [stored_face(face, collection.face_model_version) for face in page.items],
+        "FaceModelVersion": collection.face_model_version,
+    }
+    if page.more:
+        response["NextToken"] = write_token(str(page.items[-1].face_id), *scope)
+    return response
+
+
+def delete_faces(context: Context, request: api.DeleteFacesRequest) -> api.DeleteFacesResponse:
+    """Deletes faces; those that are not there are reported, not refused."""
+    collection = context.store.get_collection(context.owner, request["CollectionId"])
+    face_ids = list(dict.fromkeys(request["FaceIds"]))
+    deleted = context.store.delete_faces(collection, [UUID(face_id) for face_id in face_ids])
+    gone = {str(face_id) for face_id in deleted}
+    return {
+        "DeletedFaces": [face_id for face_id in face_ids if face_id in gone],
+        "UnsuccessfulFaceDeletions": [
+            {"FaceId": face_id, "Reasons": ["FACE_NOT_FOUND"]} for face_id in face_ids if face_id not in gone
+        ],
+    }
+
+
+def _image_id(picture: bytes, external_image_id: str | None) -> UUID:
+    """Returns the name of a picture: a version-3 UUID as AWS's, the same whenever the same picture comes again."""
+    # SHA-256 first, because version 3 is MD5 and two pictures of one MD5 are easily made.
+    return uuid3(_PICTURES, f"{hashlib.sha256(picture).hexdigest()}/{external_image_id or ''}")
+
+
+def _stored_box(box: BoundingBox) -> BoundingBox:
+    """Rounds to 6 significant digits. Source: all 236 stored box values in recorded answers of the service."""
+    sides = (box.left, box.top, box.width, box.height)
+    return BoundingBox(*(float(np.float32(f"{side:.6g}")) for side in sides))
+
+
+def _stored_confidence(confidence: float) -> float:
+    """Rounds to 6 decimals of the ratio. Source: all distinct confidences in recorded answers of the service."""
+    return float(np.float32(np.float32(round(confidence / 100, 6)) * np.float32(100)))

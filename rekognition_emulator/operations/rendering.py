@@ -1,0 +1,87 @@
+"""Our values in AWS's words: changes when AWS shows more of a face. A member whose value is unknown is left out."""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import numpy as np
+
+from rekognition_emulator.api import rekognition as api
+from rekognition_emulator.faces.detection import LANDMARKS, BoundingBox, Detection, Portrait
+from rekognition_emulator.faces.embedding import FaceModel
+from rekognition_emulator.faces.gallery import Collection, EnrolledFace, Match
+
+_LANDMARK_TYPES: Final[Sequence[tuple[api.LandmarkType, int]]] = (
+    ("eyeLeft", LANDMARKS.index("eye_left")),
+    ("eyeRight", LANDMARKS.index("eye_right")),
+    ("mouthLeft", LANDMARKS.index("mouth_left")),
+    ("mouthRight", LANDMARKS.index("mouth_right")),
+    ("nose", LANDMARKS.index("nose")),
+)
+"""The five points in the order in which AWS sends them since its model 4, and where ours stand."""
+
+
+def collection_arn(collection: Collection) -> str:
+    """Returns the full resource name. CreateCollection alone answers it without the leading ``arn:``."""
+    return f"arn:aws:rekognition:{collection.owner.region}:{collection.owner.account}:collection/{collection.name}"
+
+
+def bounding_box(box: BoundingBox) -> api.BoundingBox:
+    """Returns the box as it is, not clamped to the picture."""
+    return {"Width": box.width, "Height": box.height, "Left": box.left, "Top": box.top}
+
+
+def face_detail(portrait: Portrait) -> api.FaceDetail:
+    """Returns what DEFAULT attributes ask for."""
+    detection, pose, quality = portrait.detection, portrait.pose, portrait.quality
+    return {
+        "BoundingBox": bounding_box(detection.box),
+        "Landmarks": [
+            {"Type": name, "X": float(detection.landmarks[i, 0]), "Y": float(detection.landmarks[i, 1])}
+            for name, i in _LANDMARK_TYPES
+        ],
+        "Pose": {"Roll": pose.roll, "Yaw": pose.yaw, "Pitch": pose.pitch},
+        "Quality": {"Brightness": quality.brightness, "Sharpness": quality.sharpness},
+        "Confidence": detection.confidence,
+    }
+
+
+def indexed_face(face: EnrolledFace, detection: Detection) -> api.Face:
+    """Returns a face as IndexFaces shows it: box and confidence unrounded, no model version."""
+    shown = _identity(face)
+    shown["BoundingBox"] = bounding_box(detection.box)
+    shown["Confidence"] = detection.confidence
+    return shown
+
+
+def stored_face(face: EnrolledFace, face_model_version: str) -> api.Face:
+    """Returns a face as lists and searches show it."""
+    shown = _identity(face)
+    shown["BoundingBox"] = bounding_box(face.box)
+    shown["Confidence"] = face.confidence
+    shown["IndexFacesModelVersion"] = face_model_version
+    return shown
+
+
+def face_matches(
+    model: FaceModel, matches: Sequence[Match], faces: dict[UUID, EnrolledFace], similarity_min: float
+) -> list[api.FaceMatch]:
+    """Returns the matches that reach the threshold, in their order; those deleted since the search are left out."""
+    found = ((_similarity(model, match), faces[match.face_id]) for match in matches if match.face_id in faces)
+    return [
+        {"Similarity": similarity, "Face": stored_face(face, model.version)}
+        for similarity, face in found
+        if similarity >= np.float32(similarity_min)
+    ]
+
+
+def _similarity(model: FaceModel, match: Match) -> float:
+    # As a 32-bit float, which is what the client will see: it must not read 79.99999 at a threshold of 80.
+    return float(np.float32(model.similarity(match.cosine)))
+
+
+def _identity(face: EnrolledFace) -> api.Face:
+    shown: api.Face = {"FaceId": str(face.face_id), "ImageId": str(face.image_id)}
+    if face.external_image_id is not None:
+        shown["ExternalImageId"] = face.external_image_id
+    return shown

@@ -1,0 +1,72 @@
+"""SearchFaces, SearchFacesByImage: changes when AWS changes how a collection is searched."""
+
+from typing import Final
+from uuid import UUID
+
+from rekognition_emulator.api import rekognition as api
+from rekognition_emulator.faces import image
+from rekognition_emulator.faces.errors import NoFaceInPicture
+from rekognition_emulator.faces.gallery import Collection, Embedding
+from rekognition_emulator.faces.pipeline import analyse, select
+from rekognition_emulator.faces.quality import QualityBar
+from rekognition_emulator.operations.choices import MATCHES_DEFAULT
+from rekognition_emulator.operations.context import Context
+from rekognition_emulator.operations.intake import picture_bytes
+from rekognition_emulator.operations.rendering import bounding_box, face_matches
+
+_THRESHOLD_DEFAULT: Final = 80.0
+"""``FaceMatchThreshold``. Source: API reference of both operations."""
+
+
+def search_faces(context: Context, request: api.SearchFacesRequest) -> api.SearchFacesResponse:
+    """Finds the faces most similar to one of the same collection, which is not among them."""
+    collection = context.collection(request["CollectionId"])
+    face_id = UUID(request["FaceId"])
+    probe = context.store.get_embedding(collection, face_id)
+    return {
+        "SearchedFaceId": request["FaceId"],
+        "FaceMatches": _search(context, collection, probe, request, without=face_id),
+        "FaceModelVersion": collection.face_model_version,
+    }
+
+
+def search_faces_by_image(context: Context, request: api.SearchFacesByImageRequest) -> api.SearchFacesByImageResponse:
+    """Finds the faces most similar to the largest face of a picture.
+
+    Raises:
+        NoFaceInPicture: there is no face, or the largest one does not pass the quality filter.
+    """
+    collection = context.collection(request["CollectionId"])
+    decoded = image.decode(picture_bytes(request["Image"]))
+    largest = analyse(context.engine, decoded)[:1]
+    kept, _ = select(largest, decoded, QualityBar(request.get("QualityFilter", "NONE")), max_faces=1)
+    if not kept:
+        raise NoFaceInPicture
+    face = kept[0].detection
+    (probe,) = context.engine.embed(decoded, [face])
+    return {
+        "SearchedFaceBoundingBox": bounding_box(face.box),
+        "SearchedFaceConfidence": face.confidence,
+        "FaceMatches": _search(context, collection, probe, request),
+        "FaceModelVersion": collection.face_model_version,
+    }
+
+
+def _search(
+    context: Context,
+    collection: Collection,
+    probe: Embedding,
+    request: api.SearchFacesRequest | api.SearchFacesByImageRequest,
+    without: UUID | None = None,
+) -> list[api.FaceMatch]:
+    model = context.engine.model
+    threshold = request.get("FaceMatchThreshold", _THRESHOLD_DEFAULT)
+    matches = context.index.search(
+        collection,
+        probe,
+        cosine_min=model.cosine_min(threshold),
+        limit=request.get("MaxFaces", MATCHES_DEFAULT),
+        without=without,
+    )
+    faces = context.store.get_faces(collection, [match.face_id for match in matches])
+    return face_matches(model, matches, faces, threshold)

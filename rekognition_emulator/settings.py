@@ -1,0 +1,61 @@
+"""Changes when there is something new to configure. The only reader of the environment.
+
+Imported by ``app`` and ``__main__`` alone: everything below receives values, not settings.
+"""
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One field per environment variable: ``host`` is ``REKOGNITION_HOST``."""
+
+    model_config = SettingsConfigDict(env_prefix="REKOGNITION_", frozen=True, env_ignore_empty=True, validate_default=True)
+
+    host: str = Field(
+        "127.0.0.1",
+        description="Address to listen on. Loopback only, for as long as request signatures are not verified.",
+    )
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    data_dir: Path = Field(
+        Path("~/.local/share/rekognition-emulator"),
+        description="Where the embedded database and the prepared networks live.",
+    )
+    database_url: str | None = Field(
+        None,
+        description="PostgreSQL 15 or later with pgvector 0.7 or later; without it an embedded one is started.",
+    )
+    account_id: Annotated[str, StringConstraints(pattern=r"^\d{12}$")] = Field(
+        "000000000000", description="The account in resource names and the wall around collections."
+    )
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")] = Field(
+        "us-east-1", description="The region of requests whose credential scope names none."
+    )
+    engine: str = Field("embedded", description="Which face engine finds and embeds faces.")
+    index: str = Field("pgvector", description="Which index searches: `pgvector`, or `memory` for tests.")
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="Requests worked on at once. Default: one per core, since each keeps a core busy with inference.",
+    )
+    queue_max: int = Field(
+        256, ge=0, description="Requests that may wait for a worker; beyond it the answer is AWS's throttling error."
+    )
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
+
+    @field_validator("host")
+    @classmethod
+    def _is_loopback(cls, host: str) -> str:
+        if host != "localhost" and not ip_address(host).is_loopback:
+            raise ValueError("is not a loopback address, and whoever reaches this server may use it")
+        return host
+
+    @field_validator("data_dir")
+    @classmethod
+    def _is_absolute(cls, data_dir: Path) -> Path:
+        return data_dir.expanduser().absolute()
