@@ -1,0 +1,229 @@
+import asyncio
+import threading
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+from botocore.model import ServiceModel
+from fastapi import FastAPI
+from structlog.testing import capture_logs
+
+from rekognition_emulator.wire import endpoint
+from rekognition_emulator.wire.dispatch import Dispatcher
+from rekognition_emulator.wire.endpoint import Caller, create_router
+
+HEADERS = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "RekognitionService.ListFaces"}
+BODY = b'{"CollectionId":"a"}'
+SCOPE = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/{}/rekognition/aws4_request, SignedHeaders=host, Signature=0"
+
+
+class Server:
+    """A server with one worker, one place to wait, and one operation whose handler waits at a gate (open at first)."""
+
+    def __init__(self, model: ServiceModel) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.called = threading.Semaphore(0)
+        self.callers: list[Caller] = []
+        self.logged: list[object] = []
+        self.dispatcher = Dispatcher(model, {"ListFaces": self.list_faces}, lambda _error, _operation: None, "README")
+        self.app = FastAPI(openapi_url=None)
+        self.app.include_router(
+            create_router(
+                self.dispatcher,
+                lambda caller: caller,
+                account="123456789012",
+                default_region="us-east-1",
+                workers=1,
+                queue_max=1,
+            )
+        )
+
+    def list_faces(self, caller: Caller, _request: dict[str, Any]) -> dict[str, Any]:
+        """Remembers who came, and waits until the gate is open."""
+        self.callers.append(caller)
+        self.logged.append(structlog.contextvars.get_contextvars().get("request_id"))
+        self.called.release()
+        assert self.gate.wait(10)
+        return {"Faces": []}
+
+    def client(self) -> httpx.AsyncClient:
+        """A client that calls the application directly."""
+        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://test", headers=HEADERS)
+
+    def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """Sends one request."""
+
+        async def send() -> httpx.Response:
+            async with self.client() as client:
+                return await client.request(method, path, **arguments)
+
+        return asyncio.run(send())
+
+
+@pytest.fixture
+def server(model: ServiceModel) -> Iterator[Server]:
+    """A fresh server."""
+    server = Server(model)
+    yield server
+    server.gate.set()
+
+
+def test_answers_carry_the_headers_of_aws_and_no_others(server: Server) -> None:
+    """Each answer has a fresh lower-case version 4 UUID as request id, a type and a length."""
+    answers = [server.request("POST", "/", content=BODY) for _ in range(2)]
+    assert [answer.text for answer in answers] == ['{"Faces":[]}'] * 2
+    assert set(answers[0].headers) == {"x-amzn-requestid", "content-type", "content-length"}
+    assert answers[0].headers["content-type"] == "application/x-amz-json-1.1"
+    assert answers[0].headers["content-length"] == "12"
+    ids = [answer.headers["x-amzn-requestid"] for answer in answers]
+    assert all(str(uuid.UUID(text)) == text and uuid.UUID(text).version == 4 for text in ids)
+    assert ids[0] != ids[1]
+
+
+@pytest.mark.parametrize(
+    ("authorization", "region"),
+    [(SCOPE.format("eu-west-1"), "eu-west-1"), (SCOPE.format("../etc"), "us-east-1"), ("", "us-east-1")],
+)
+def test_tells_the_handler_who_calls(server: Server, authorization: str, region: str) -> None:
+    """The caller's region is the one the request is signed for; its request id is the answer's and the log's."""
+    answer = server.request("POST", "/", content=BODY, headers={"authorization": authorization})
+    request_id = answer.headers["x-amzn-requestid"]
+    assert server.callers == [Caller("123456789012", region, request_id)]
+    assert server.logged == [request_id]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/"), ("PUT", "/"), ("DELETE", "/"), ("POST", "/x"), ("POST", "/a/b")]
+)
+def test_other_methods_and_paths_are_unknown(server: Server, method: str, path: str) -> None:
+    """What is not a POST to the root is answered as AWS answers it."""
+    answer = server.request(method, path)
+    assert (answer.status_code, answer.text) == (404, "<UnknownOperationException/>")
+    assert "x-amzn-requestid" in answer.headers
+
+
+def test_pages_added_later_are_reachable(server: Server) -> None:
+    """The service's routes do not hide the health pages of the application."""
+    server.app.get("/healthz")(lambda: {"status": "alive"})
+    assert server.request("GET", "/healthz").json() == {"status": "alive"}
+
+
+def padded(length: int) -> bytes:
+    """A valid body of exactly this length."""
+    return BODY[:-1] + b" " * (length - len(BODY)) + b"}"
+
+
+async def in_chunks(body: bytes) -> AsyncIterator[bytes]:
+    """Sends a body without saying how long it is."""
+    for start in range(0, len(body), 2**20):
+        yield body[start : start + 2**20]
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_body_over_the_cap_is_refused(server: Server, *, announced: bool) -> None:
+    """One byte over the cap is a 413 without a body, whether or not the length was announced; the cap is fine."""
+    for length, status in [(server.dispatcher.body_bytes_max, 200), (server.dispatcher.body_bytes_max + 1, 413)]:
+        body = padded(length)
+        answer = server.request("POST", "/", content=body if announced else in_chunks(body))
+        assert answer.status_code == status
+    assert (answer.content, answer.headers["content-length"]) == (b"", "0")
+    assert "content-type" not in answer.headers
+    assert len(server.callers) == 1
+
+
+def test_tells_to_slow_down_when_all_places_are_taken(server: Server) -> None:
+    """One request works, one waits, the third is throttled at once; when they are done there is room again."""
+
+    async def scenario() -> None:
+        async with server.client() as client, asyncio.TaskGroup() as group:
+            server.gate.clear()
+            working = group.create_task(client.post("/", content=BODY))
+            assert await asyncio.to_thread(server.called.acquire, timeout=10)
+            waiting = group.create_task(client.post("/", content=BODY))
+            await asyncio.sleep(0.05)
+            throttled = await client.post("/", content=BODY)
+            assert throttled.status_code == 400
+            assert throttled.json()["__type"] == throttled.json()["Code"] == "ThrottlingException"
+            assert throttled.json()["Message"] == "Slow down; sudden increase in rate of requests."
+            assert not working.done()
+            assert not waiting.done()
+            server.gate.set()
+            assert [(await task).status_code for task in (working, waiting)] == [200, 200]
+            assert (await client.post("/", content=BODY)).status_code == 200
+
+    asyncio.run(scenario())
+    assert len(server.callers) == 3
+
+
+def leave_early(server: Server, *, stall: bool) -> list[dict[str, Any]]:
+    """Sends half a body, then nothing more or a disconnect. Returns what the server sent."""
+    sent: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": BODY[:5], "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(60 if stall and len(messages) == 1 else 0)
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        await asyncio.sleep(0)
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in HEADERS.items()],
+    }
+    asyncio.run(server.app(scope, receive, send))
+    return sent
+
+
+def test_a_client_that_leaves_takes_no_place_with_it(server: Server) -> None:
+    """Disconnecting in the middle of a body breaks nothing, calls no handler, and leaves no place taken."""
+    with capture_logs() as logs:
+        for _ in range(3):
+            leave_early(server, stall=False)
+    assert [line["error"] for line in logs] == ["ClientDisconnect"] * 3
+    assert server.callers == []
+    assert server.request("POST", "/", content=BODY).status_code == 200
+
+
+def test_a_client_that_stalls_loses_its_place(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that does not arrive in time is given up."""
+    monkeypatch.setattr(endpoint, "BODY_SECONDS_MAX", 0.05)
+    started = time.monotonic()
+    for _ in range(3):
+        assert leave_early(server, stall=True)[0]["status"] == 408
+    assert time.monotonic() - started < 30
+    assert server.request("POST", "/", content=BODY).status_code == 200
+
+
+def test_writes_one_log_line_for_each_request(server: Server) -> None:
+    """The access log says what was asked, how it ended, how long it took, and the request id of the answer."""
+    with capture_logs() as logs:
+        answer = server.request("POST", "/", content=BODY)
+        server.request("POST", "/", content=b"{")
+    assert len(logs) == 2
+    assert {**logs[0], "ms": 0} == {
+        "event": "request",
+        "log_level": "info",
+        "request_id": answer.headers["x-amzn-requestid"],
+        "operation": "ListFaces",
+        "status": 200,
+        "error": None,
+        "ms": 0,
+        "bytes": 12,
+    }
+    assert logs[0]["ms"] > 0
+    assert (logs[1]["status"], logs[1]["error"]) == (400, "SerializationException")
