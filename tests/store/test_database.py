@@ -1,0 +1,106 @@
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from rekognition_emulator.store import database
+from rekognition_emulator.store.database import DatabaseUnsuitable, open_pool
+from rekognition_emulator.store.postgres import PostgresStore
+from tests.gallery import OWNER
+
+
+def execute(url: str, *statements: str) -> None:
+    """Runs statements, each on its own."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def refusal(url: str) -> str:
+    """Returns the sentence with which a database is refused, which must be one line."""
+    with pytest.raises(DatabaseUnsuitable) as refused:
+        open_pool(url, connections_max=1)
+    return str(refused.value)
+
+
+def test_empty_database_is_made_ready_by_several_at_once(empty_database_url: str) -> None:
+    """Replicas that start together on a new database all come up, and the tables are made once."""
+    with ThreadPoolExecutor(4) as threads:
+        pools = list(threads.map(lambda _: open_pool(empty_database_url, connections_max=1), range(4)))
+    for number, pool in enumerate(pools):
+        with pool:
+            PostgresStore(pool).create_collection(OWNER, f"album-{number}", "128.1")
+    with psycopg.connect(empty_database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM applied_migrations").fetchone() == (1,)
+
+
+def test_tables_and_rows_survive_the_next_start(database_url: str) -> None:
+    """What is up to date is left alone."""
+    with open_pool(database_url, connections_max=1) as pool:
+        created = PostgresStore(pool).create_collection(OWNER, "album", "128.1")
+    with open_pool(database_url, connections_max=1) as pool:
+        assert PostgresStore(pool).get_collection(OWNER, "album") == created
+
+
+def test_edited_migration_is_refused(database_url: str) -> None:
+    """Tables made from another text than the file now holds are not trusted."""
+    execute(database_url, "UPDATE applied_migrations SET sha256 = 'other'")
+    assert "0001.faces.sql" in refusal(database_url)
+
+
+def test_tables_of_a_later_version_are_refused(database_url: str) -> None:
+    """An old program does not write into tables that it does not know."""
+    execute(database_url, "INSERT INTO applied_migrations (name, sha256) VALUES ('9999.future.sql', '')")
+    assert "later version" in refusal(database_url)
+
+
+def test_foreign_tables_are_left_alone(empty_database_url: str) -> None:
+    """A database with another program's tables is refused, and nothing of ours is left in it."""
+    execute(empty_database_url, "CREATE TABLE collections (stamps int)")
+    assert "another program" in refusal(empty_database_url)
+    with psycopg.connect(empty_database_url) as connection:
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    assert tables == [("collections",)]
+
+
+def test_missing_extension_is_one_clear_sentence(empty_database_url: str) -> None:
+    """A server without pgvector is refused with the name of what has to be installed."""
+    with psycopg.connect(empty_database_url) as connection:
+        if connection.info.server_version < 180_000:
+            pytest.skip("only PostgreSQL 18 can be told to look for extensions elsewhere")
+    sentence = refusal(empty_database_url + "&options=-c%20extension_control_path%3D/nowhere")
+    assert "pgvector" in sentence
+    assert "install" in sentence
+
+
+def test_user_without_rights_is_one_clear_sentence(empty_database_url: str, database_url: str) -> None:
+    """A user who may create neither extension nor tables is told who has to do what."""
+    execute(database_url, "DROP ROLE IF EXISTS visitor", "CREATE ROLE visitor LOGIN PASSWORD 'visitor'")
+    for url, step in ((empty_database_url, "extension"), (database_url, "public")):
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        sentence = refusal(parts._replace(netloc=f"visitor:visitor@{host}").geturl())
+        assert "owner" in sentence
+        assert step in sentence
+    execute(database_url, "DROP ROLE visitor")
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "named"),
+    [("POSTGRES_VERSION_MIN", 99, "99 or later"), ("PGVECTOR_VERSION_MIN", (99, 1), "99.1")],
+)
+def test_old_versions_are_refused(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, limit: str, value: object, named: str
+) -> None:
+    """The sentence names the version that is needed."""
+    monkeypatch.setattr(database, limit, value)
+    assert named in refusal(database_url)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://eve:secret@127.0.0.1:1/faces", "postgresql://eve:secret@[::1/faces", "eve:secret"]
+)
+def test_unusable_url_does_not_repeat_its_password(url: str) -> None:
+    """Start-up errors end up in logs; passwords do not."""
+    assert "secret" not in refusal(url)

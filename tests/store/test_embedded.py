@@ -1,0 +1,175 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+import rekognition_emulator
+from rekognition_emulator.store.database import DatabaseUnsuitable
+from rekognition_emulator.store.embedded import embedded_database
+
+HOLDER = """
+import sys
+from pathlib import Path
+from rekognition_emulator.store.embedded import embedded_database
+with embedded_database(Path(sys.argv[1])) as url:
+    print(url, flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def holder(directory: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the database open, until its input ends."""
+    root = Path(rekognition_emulator.__file__).parents[1]
+    command = [sys.executable, "-c", HOLDER, str(directory)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as process:
+        yield process
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    """Waits until the process has the database open."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def postmaster(directory: Path) -> psutil.Process:
+    """The running server."""
+    return psutil.Process(int((directory / "postgres" / "postmaster.pid").read_text().split()[0]))
+
+
+def stopped(directory: Path) -> bool:
+    """Whether the server has ended properly."""
+    return not (directory / "postgres" / "postmaster.pid").exists()
+
+
+def notes(url: str) -> list[str]:
+    """What was written so far."""
+    with psycopg.connect(url) as connection:
+        return [note for (note,) in connection.execute("SELECT note FROM notes ORDER BY note").fetchall()]
+
+
+def write(url: str, note: str) -> None:
+    """Writes, and returns when it is committed."""
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS notes (note text)")
+        connection.execute("INSERT INTO notes VALUES (%s)", [note])
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """A data directory that the tests below use one after the other; making one takes most of a second."""
+    directory = Path(tempfile.mkdtemp(prefix="rekognition-test-"))
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def test_data_survive_a_restart(home: Path) -> None:
+    """The server stops with its last user, and the next one finds what was written."""
+    with embedded_database(home) as url:
+        write(url, "restart")
+    assert stopped(home)
+    with embedded_database(home) as url:
+        assert "restart" in notes(url)
+
+
+def test_processes_share_one_server_and_the_last_one_stops_it(home: Path) -> None:
+    """Whoever comes at the same time or later joins, and nobody stops the server under another."""
+    with holder(home) as first, holder(home) as second:
+        url = first_line(first)
+        assert first_line(second) == url
+        first.communicate()
+        write(url, "shared")
+        assert not stopped(home)
+        second.communicate()
+    assert stopped(home)
+
+
+def test_killed_process_leaves_a_server_that_the_next_one_takes_over(home: Path) -> None:
+    """A kill -9 of the only user neither loses the server nor keeps it running for ever."""
+    with holder(home) as process:
+        first_line(process)
+        process.kill()
+    survivor = postmaster(home).pid
+    with embedded_database(home) as url:
+        assert postmaster(home).pid == survivor
+        write(url, "taken over")
+    assert stopped(home)
+
+
+def test_committed_rows_survive_the_death_of_the_server(home: Path) -> None:
+    """A kill -9 of every PostgreSQL process at once loses nothing that was committed."""
+    with holder(home) as process:
+        url = first_line(process)
+        write(url, "committed")
+        server = postmaster(home)
+        family = [server, *server.children(recursive=True)]
+        for member in family:
+            member.send_signal(signal.SIGKILL)
+        psutil.wait_procs(family, timeout=10)
+        process.kill()
+    with embedded_database(home) as url:
+        assert "committed" in notes(url)
+
+
+def test_foreign_process_is_not_taken_for_the_server(home: Path) -> None:
+    """After a reboot the number in a left-over lock file may belong to anybody, here to the tests themselves."""
+    with embedded_database(home) as url:
+        lines = (home / "postgres" / "postmaster.pid").read_text().splitlines()
+    (home / "postgres" / "postmaster.pid").write_text("\n".join([str(os.getpid()), *lines[1:]]))
+    with embedded_database(home) as url:
+        write(url, "after a reboot")
+    assert stopped(home)
+
+
+def test_only_its_user_reaches_the_server(home: Path) -> None:
+    """No password is asked, so the socket must be closed to other users, and there is no network port."""
+    with embedded_database(home) as url, psycopg.connect(url) as connection:
+        assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
+        assert (home / "postgres" / ".s.PGSQL.5432").stat().st_mode & 0o077 == 0
+        assert connection.execute("SHOW fsync").fetchone() == ("on",)
+        assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
+
+
+def test_server_that_does_not_start_shows_its_own_words(home: Path) -> None:
+    """The error quotes the end of PostgreSQL's log."""
+    with pytest.raises(DatabaseUnsuitable, match="shared_buffers"), embedded_database(home, {"shared_buffers": "much"}):
+        pass
+    with embedded_database(home):
+        pass
+
+
+def test_data_of_another_version_are_refused(tmp_path: Path) -> None:
+    """The sentence names both versions and touches nothing."""
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("16\n")
+    with pytest.raises(DatabaseUnsuitable, match="PostgreSQL 16, this is 18"), embedded_database(tmp_path):
+        pass
+
+
+def test_directory_that_cannot_be_made_is_one_clear_sentence(tmp_path: Path) -> None:
+    """A file in the way is named."""
+    (tmp_path / "file").touch()
+    with pytest.raises(DatabaseUnsuitable, match="file"), embedded_database(tmp_path / "file" / "data"):
+        pass
+
+
+def test_long_and_odd_directory_with_an_unfinished_start(home: Path) -> None:
+    """A path too long for a socket, with spaces and an apostrophe, works, and a half-made start is redone."""
+    odd = home / ("an album's path " * 8)
+    (odd / "postgres.unfinished").mkdir(parents=True)
+    (odd / "postgres.unfinished" / "PG_VERSION").write_text("18\n")
+    with embedded_database(odd) as url:
+        write(url, "odd")
+        sockets = Path((odd / "postgres" / "postmaster.pid").read_text().splitlines()[4])
+        assert sockets != odd
+    assert stopped(odd)
+    assert not sockets.exists()
