@@ -40,7 +40,8 @@ def open_pool(url: str, *, connections_max: int, timeout_s: float = 10) -> Conne
     """Prepares a database and opens connections to it.
 
     Args:
-        url: ``postgresql://…``; its user owns the database or may create tables in it.
+        url: ``postgresql://…``; its user owns the database or may create tables in it. A pooler in between has to
+            pool sessions, for we set some of their settings.
         connections_max: as many as threads work on the database at once; others wait for ``timeout_s``.
         timeout_s: for a free connection.
 

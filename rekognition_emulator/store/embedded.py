@@ -5,7 +5,8 @@ Starting, sharing and stopping are done here, because the package keeps its coun
 process never leaves, waits ten seconds at most for a crash recovery, and takes any living process for the server.
 
 One server per directory, for all processes that open it. Each holds a shared file lock, which the kernel drops
-whatever way a process ends. Who holds the lock alone starts the server, and who leaves last stops it.
+whatever way a process ends. Who holds the lock alone starts the server, and who leaves last stops it. For Linux and
+macOS: Windows has neither these locks nor these sockets.
 """
 
 import fcntl
@@ -79,7 +80,7 @@ def embedded_database(directory: Path, settings: Mapping[str, str] | None = None
         try:
             yield _url(data)
         finally:
-            if _locked_alone(lock):
+            if _locked_alone(lock) and _has_postmaster(data):
                 _stop(data)
 
 
@@ -147,6 +148,8 @@ def _start(data: Path, settings: Mapping[str, str]) -> None:
     try:
         _pg_ctl(data, "start", "-t", str(START_TIMEOUT_S), "-l", str(log), "-o", options)
     except subprocess.CalledProcessError as error:
+        if sockets != data:
+            shutil.rmtree(sockets, ignore_errors=True)
         last_lines = "\n".join(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else "(no log)"
         raise DatabaseUnsuitable(f"PostgreSQL does not start; its log {log} ends with:\n{last_lines}") from error
 
@@ -185,17 +188,22 @@ def _url(data: Path) -> str:
 
 def _running(data: Path) -> bool:
     """Says whether the directory's server runs, and if so waits until it takes connections."""
-    try:
-        postmaster = psutil.Process(int(_postmaster_file(data).read_text().split("\n", 1)[0]))
-        ours = postmaster.name() == "postgres" and str(data) in postmaster.cmdline()
-    except (FileNotFoundError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
-        return False
     deadline = time.monotonic() + START_TIMEOUT_S
-    while ours and postmaster.is_running() and time.monotonic() < deadline:
+    while _has_postmaster(data):
         try:
             psycopg.connect(_url(data)).close()
-        except (psycopg.OperationalError, OSError, IndexError):  # still starting: no socket, half a file, recovery
+        except (psycopg.OperationalError, OSError, IndexError) as error:  # no socket yet, half a file, in recovery
+            if time.monotonic() > deadline:
+                raise DatabaseUnsuitable(f"PostgreSQL runs in {data}, but takes no connections: {error}") from error
             time.sleep(0.05)
         else:
             return True
     return False
+
+
+def _has_postmaster(data: Path) -> bool:
+    try:
+        postmaster = psutil.Process(int(_postmaster_file(data).read_text().split("\n", 1)[0]))
+        return postmaster.name() == "postgres" and str(data) in postmaster.cmdline()
+    except (FileNotFoundError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
+        return False

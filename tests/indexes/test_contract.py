@@ -48,22 +48,26 @@ def test_nearest_come_first_with_their_cosines(store: PostgresStore, index: Face
 
 
 def test_selective_collection_in_a_large_table_returns_as_many_as_exist(store: PostgresStore, index: FaceIndex) -> None:
-    """Nearer faces of forty other collections neither appear nor use up the limit."""
+    """Nearer faces of forty other collections, older and younger ones, neither appear nor use up the limit."""
     vectors = embeddings(50, dimension=3)
+    ids = [uuid4() for _ in vectors]
     for number in range(40):
         fill(store, f"other-{number}", np.repeat(EAST[None], 50, axis=0))
-    ids = [uuid4() for _ in vectors]
-    collection = fill(store, "album", vectors, ids)
-    assert set(found(index, collection, limit=50)) == set(ids)
+        if number == 20:
+            fill(store, "album", vectors, ids)
+    assert set(found(index, store.get_collection(OWNER, "album"), limit=50)) == set(ids)
 
 
 def test_ties_are_ordered_by_face_id(store: PostgresStore, index: FaceIndex) -> None:
     """Equal embeddings answer in ascending order of their ids, also where the limit cuts through them."""
-    ids = [uuid4() for _ in range(67)]
-    vector = embeddings(1, dimension=3)
-    collection = fill(store, "album", np.repeat(vector, 67, axis=0), ids)
-    assert found(index, collection) == sorted(ids)
-    assert found(index, collection, limit=7) == sorted(ids)[:7]
+    cosines = [(0.5, 0.9, 0.7)[number % 3] for number in range(99)]
+    ids = [uuid4() for _ in cosines]
+    collection = fill(store, "album", np.array([at(cosine) for cosine in cosines], np.float32), ids)
+    expected = [
+        face_id for _, face_id in sorted((-cosine, face_id) for cosine, face_id in zip(cosines, ids, strict=True))
+    ]
+    assert found(index, collection) == expected
+    assert found(index, collection, limit=40) == expected[:40]
 
 
 def test_threshold_is_inclusive(store: PostgresStore, index: FaceIndex) -> None:

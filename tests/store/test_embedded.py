@@ -121,12 +121,19 @@ def test_committed_rows_survive_the_death_of_the_server(home: Path) -> None:
 
 
 def test_foreign_process_is_not_taken_for_the_server(home: Path) -> None:
-    """After a reboot the number in a left-over lock file may belong to anybody, here to the tests themselves."""
-    with embedded_database(home) as url:
-        lines = (home / "postgres" / "postmaster.pid").read_text().splitlines()
-    (home / "postgres" / "postmaster.pid").write_text("\n".join([str(os.getpid()), *lines[1:]]))
-    with embedded_database(home) as url:
-        write(url, "after a reboot")
+    """After a reboot the number in a left-over lock file may belong to anybody, even to a process of the same user."""
+    lock_file = home / "postgres" / "postmaster.pid"
+    user = "pgserver" if os.geteuid() == 0 else None
+    with embedded_database(home):
+        lines = lock_file.read_text().splitlines()
+    with subprocess.Popen(["sleep", "60"], user=user) as foreigner:
+        lock_file.write_text("\n".join([str(foreigner.pid), *lines[1:]]))
+        try:
+            with embedded_database(home) as url:
+                write(url, "after a reboot")
+            assert foreigner.poll() is None
+        finally:
+            foreigner.kill()
     assert stopped(home)
 
 
