@@ -1,0 +1,110 @@
+"""The composition root: the only place that sees every floor. Changes when the house is wired differently."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Final
+
+import psycopg
+from fastapi import FastAPI, Response
+
+import botocore_models
+from rekognition_emulator import __version__
+from rekognition_emulator.engines import load_engine
+from rekognition_emulator.faces.engine import FaceEngine
+from rekognition_emulator.faces.gallery import Owner
+from rekognition_emulator.indexes import INDEXES
+from rekognition_emulator.operations import HANDLERS, fault
+from rekognition_emulator.operations.context import Context
+from rekognition_emulator.operations.coverage import PAGE
+from rekognition_emulator.s3 import S3
+from rekognition_emulator.settings import Settings
+from rekognition_emulator.store.database import open_pool
+from rekognition_emulator.store.embedded import embedded_database
+from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.wire.dispatch import Dispatcher
+from rekognition_emulator.wire.endpoint import Caller, create_router
+
+_THREADS_PER_CALL: Final = 1
+"""Of one inference. As many requests as cores run side by side, which beats one request on all cores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The application, and the engine that its start-up line names."""
+
+    app: FastAPI
+    engine: FaceEngine
+
+
+@contextmanager
+def open_service(settings: Settings) -> Iterator[Service]:
+    """Opens database, engine and index, and closes them at the end.
+
+    Raises:
+        DatabaseUnsuitable: the database cannot serve us; the text says what to do.
+    """
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        # Loading the networks and starting PostgreSQL take about as long, and neither needs the other.
+        loading = beside.submit(load_engine, settings.engine, settings.data_dir / "networks", _THREADS_PER_CALL)
+        with _database_url(settings) as url, open_pool(url, connections_max=settings.workers + 1) as pool:
+            store = PostgresStore(pool)
+            engine = loading.result()
+            beside.submit(store.sweep)
+            index = INDEXES[settings.index](store, pool)
+            context = Context(engine, store, index, _s3(settings).fetch_object, Owner("", settings.region))
+            yield Service(_create_app(settings, context, store), engine)
+
+
+@contextmanager
+def _database_url(settings: Settings) -> Iterator[str]:
+    if settings.database_url:
+        yield settings.database_url
+    else:
+        with embedded_database(settings.data_dir) as url:
+            yield url
+
+
+def _s3(settings: Settings) -> S3:
+    return S3(
+        settings.s3_endpoint_url,
+        settings.s3_addressing_style,
+        settings.s3_buckets,
+        region=settings.region,
+        connections_max=settings.workers,
+    )
+
+
+def _create_app(settings: Settings, context: Context, store: PostgresStore) -> FastAPI:
+    def context_for(caller: Caller) -> Context:
+        return replace(context, owner=Owner(caller.account, caller.region))
+
+    app = FastAPI(title="rekognition-emulator", version=__version__, openapi_url=None)
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        """Says that the process is alive."""
+        return {"status": "alive"}
+
+    @app.get("/readyz")
+    def readyz(response: Response) -> dict[str, str]:
+        """Says whether requests can be served: the database answers and the model is loaded."""
+        try:
+            store.ping()
+        except psycopg.Error:
+            response.status_code = 503
+            return {"status": "the database does not answer"}
+        return {"status": "ready", "face_model": context.engine.model.name}
+
+    app.include_router(
+        create_router(
+            Dispatcher(botocore_models.load(), HANDLERS, fault, PAGE, strict=settings.strict),
+            context_for,
+            account=settings.account_id,
+            default_region=settings.region,
+            workers=settings.workers,
+            queue_max=settings.queue_max,
+        )
+    )
+    return app

@@ -1,0 +1,1 @@
+"""What shows the server at work without a photograph of anybody."""

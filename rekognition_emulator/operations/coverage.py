@@ -1,0 +1,100 @@
+"""Why an operation of the model has no handler. Changes when one gets a handler, or AWS adds one."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from rekognition_emulator.api import rekognition as api
+from rekognition_emulator.operations import HANDLERS
+
+PAGE: Final = "README.md#operations"
+"""Where the table stands that an unsupported operation's answer points to."""
+
+_PLANNED: Final = "planned: "
+_OUT_OF_SCOPE: Final = "out of scope: "
+
+_ABSENT: Final[Mapping[str, tuple[str, ...]]] = {
+    _PLANNED + "comparison of two pictures": ("CompareFaces",),
+    _PLANNED + "users, who group faces": (
+        "AssociateFaces",
+        "CreateUser",
+        "DeleteUser",
+        "DisassociateFaces",
+        "ListUsers",
+        "SearchUsers",
+        "SearchUsersByImage",
+    ),
+    _PLANNED + "tags": ("ListTagsForResource", "TagResource", "UntagResource"),
+    _PLANNED + "faces in stored video": (
+        "GetFaceDetection",
+        "GetFaceSearch",
+        "StartFaceDetection",
+        "StartFaceSearch",
+    ),
+    _OUT_OF_SCOPE + "there is no set of celebrities whose pictures may be used": (
+        "GetCelebrityInfo",
+        "GetCelebrityRecognition",
+        "RecognizeCelebrities",
+        "StartCelebrityRecognition",
+    ),
+    _OUT_OF_SCOPE + "the video of a liveness check travels through another service": (
+        "CreateFaceLivenessSession",
+        "GetFaceLivenessSessionResults",
+    ),
+    _OUT_OF_SCOPE + "not about faces": (
+        "DetectLabels",
+        "DetectModerationLabels",
+        "DetectProtectiveEquipment",
+        "DetectText",
+        "GetContentModeration",
+        "GetLabelDetection",
+        "GetMediaAnalysisJob",
+        "GetPersonTracking",
+        "GetSegmentDetection",
+        "GetTextDetection",
+        "ListMediaAnalysisJobs",
+        "StartContentModeration",
+        "StartLabelDetection",
+        "StartMediaAnalysisJob",
+        "StartPersonTracking",
+        "StartSegmentDetection",
+        "StartTextDetection",
+    ),
+    _OUT_OF_SCOPE + "live video comes from Kinesis": (
+        "CreateStreamProcessor",
+        "DeleteStreamProcessor",
+        "DescribeStreamProcessor",
+        "ListStreamProcessors",
+        "StartStreamProcessor",
+        "StopStreamProcessor",
+        "UpdateStreamProcessor",
+    ),
+    _OUT_OF_SCOPE + "training of own labels": (
+        "CopyProjectVersion",
+        "CreateDataset",
+        "CreateProject",
+        "CreateProjectVersion",
+        "DeleteDataset",
+        "DeleteProject",
+        "DeleteProjectPolicy",
+        "DeleteProjectVersion",
+        "DescribeDataset",
+        "DescribeProjectVersions",
+        "DescribeProjects",
+        "DetectCustomLabels",
+        "DistributeDatasetEntries",
+        "ListDatasetEntries",
+        "ListDatasetLabels",
+        "ListProjectPolicies",
+        "PutProjectPolicy",
+        "StartProjectVersion",
+        "StopProjectVersion",
+        "UpdateDatasetEntries",
+    ),
+}
+
+
+def coverage() -> Iterator[tuple[str, str | None]]:
+    """Yields every operation of the model, in order, with the reason why it has no handler; None if it has one."""
+    reasons = {operation: reason for reason, operations in _ABSENT.items() for operation in operations}
+    for operation in sorted(api.Handlers.__annotations__):
+        yield operation, None if operation in HANDLERS else reasons[operation]

@@ -1,0 +1,72 @@
+"""Writes the README's tables from the code they describe. Changes when the README shows another one.
+
+``python -m rekognition_emulator.readme`` writes; ``--check`` fails if a table is not what it would write.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from pydantic_core import PydanticUndefined
+
+from rekognition_emulator.operations.coverage import coverage
+from rekognition_emulator.settings import Settings
+
+_README: Final = Path(__file__).parents[1] / "README.md"
+
+
+def operations_table() -> Iterator[str]:
+    """Yields the rows of the table of operations: those that answer, then the others by reason."""
+    yield "| operation | here |"
+    yield "|---|---|"
+    absent: dict[str, list[str]] = {}
+    for operation, reason in coverage():
+        if reason is None:
+            yield f"| {operation} | **yes** |"
+        else:
+            absent.setdefault(reason, []).append(operation)
+    for reason, operations in sorted(absent.items(), key=lambda row: row[0], reverse=True):
+        yield f"| {', '.join(operations)} | {reason} |"
+
+
+def settings_table() -> Iterator[str]:
+    """Yields the rows of the table of settings."""
+    yield "| variable | default | what it sets |"
+    yield "|---|---|---|"
+    prefix = Settings.model_config["env_prefix"]
+    for name, field in Settings.model_fields.items():
+        default = "–" if field.default in {None, PydanticUndefined} else f"`{field.default}`"
+        yield f"| `{prefix}{name.upper()}` | {default} | {field.description} |"
+
+
+TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
+    "operations": operations_table,
+    "settings": settings_table,
+}
+
+
+def rewrite(text: str) -> str:
+    """Returns the README with every table between its two marks replaced by what the code says now."""
+    for name, rows in TABLES.items():
+        begin, end = f"<!-- table: {name} -->", "<!-- end -->"
+        before, begin_found, rest = text.partition(begin)
+        _, end_found, after = rest.partition(end)
+        if not begin_found or not end_found:
+            raise SystemExit(f"README.md lacks the marks {begin} … {end}")
+        text = before + "\n".join([begin, *rows(), end]) + after
+    return text
+
+
+def main() -> None:
+    """Writes the README, or with ``--check`` exits with 1 if it would change."""
+    text = _README.read_text()
+    rewritten = rewrite(text)
+    if "--check" not in sys.argv[1:]:
+        _README.write_text(rewritten)
+    elif rewritten != text:
+        raise SystemExit("README.md is behind the code: make generate")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""A running server, as its users run it: another process, an own data directory."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+from botocore.config import Config
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass
+class Server:
+    """A server process and where it listens."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    @classmethod
+    def start(cls, data_dir: Path, **environment: str) -> "Server":
+        """Starts a server on a free port and waits until it says that it is ready."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("REKOGNITION_")}
+        with (data_dir / "server.log").open("a") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "rekognition_emulator"],
+                cwd=ROOT,
+                env={
+                    **inherited,
+                    "REKOGNITION_DATA_DIR": str(data_dir),
+                    "REKOGNITION_PORT": "0",
+                    "REKOGNITION_STRICT": "true",
+                    **environment,
+                },
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert process.stdout
+        for line in process.stdout:
+            if ready := re.search(r"ready on (http://\S+)", line):
+                return cls(process, ready[1])
+        raise RuntimeError(f"server ended with {process.wait(10)}: {(data_dir / 'server.log').read_text()}")
+
+    def client(self, *, region: str = "eu-central-1", parameter_validation: bool = True) -> Any:
+        """An unmodified SDK client; only the endpoint differs from AWS's. Without retries: tests see every answer."""
+        return boto3.client(
+            "rekognition",
+            endpoint_url=self.url,
+            region_name=region,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(retries={"total_max_attempts": 1}, parameter_validation=parameter_validation),
+        )
+
+    def post(self, operation: str, request: object) -> httpx.Response:
+        """Sends a request as no SDK would, unsigned and unchecked, and returns the answer as it came."""
+        return httpx.post(
+            self.url,
+            content=request if isinstance(request, bytes) else json.dumps(request),
+            headers={
+                "Content-Type": "application/x-amz-json-1.1",
+                "X-Amz-Target": f"RekognitionService.{operation}",
+            },
+            timeout=60,
+        )
+
+    def kill(self) -> None:
+        """Ends the process as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """Asks the process to end and returns its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> int:
+        self.process.send_signal(how)  # does nothing if it has ended
+        assert self.process.stdout
+        self.process.stdout.close()
+        return self.process.wait(20)
