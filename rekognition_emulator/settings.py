@@ -4,18 +4,24 @@ Imported by ``app`` and ``__main__`` alone: everything below receives values, no
 """
 
 import os
+from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from rekognition_emulator.engines import ENGINES
+from rekognition_emulator.indexes import INDEXES
 
 
 class Settings(BaseSettings):
     """One field per environment variable: ``host`` is ``REKOGNITION_HOST``."""
 
-    model_config = SettingsConfigDict(env_prefix="REKOGNITION_", frozen=True, env_ignore_empty=True, validate_default=True)
+    model_config = SettingsConfigDict(
+        env_prefix="REKOGNITION_", frozen=True, env_ignore_empty=True, validate_default=True
+    )
 
     host: str = Field(
         "127.0.0.1",
@@ -38,13 +44,27 @@ class Settings(BaseSettings):
     )
     engine: str = Field("embedded", description="Which face engine finds and embeds faces.")
     index: str = Field("pgvector", description="Which index searches: `pgvector`, or `memory` for tests.")
+    s3_endpoint_url: (
+        Annotated[str, StringConstraints(pattern=r"^https?://(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9.-]+)(:\d+)?(/[^?#\s]*)?$")]
+        | None
+    ) = Field(None, description="Where requests' S3 objects are read: any S3-compatible server; without it AWS.")
+    s3_addressing_style: Literal["auto", "path", "virtual"] = Field(
+        "auto", description="Whether the bucket stands in the path or in the host name; `auto`: path, but not at AWS."
+    )
+    s3_buckets: Annotated[frozenset[str], NoDecode] | None = Field(
+        None,
+        description="Buckets that may be read, separated by commas; without it all that the server's credentials open.",
+    )
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,
         description="Requests worked on at once. Default: one per core, since each keeps a core busy with inference.",
     )
     queue_max: int = Field(
-        256, ge=0, description="Requests that may wait for a worker; beyond it the answer is AWS's throttling error."
+        64, ge=0, description="Requests that may wait for a worker; beyond it the answer is AWS's throttling error."
+    )
+    strict: bool = Field(
+        False, description="Check every answer against the service model before it is sent; for tests of this server."
     )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
 
@@ -55,7 +75,28 @@ class Settings(BaseSettings):
             raise ValueError("is not a loopback address, and whoever reaches this server may use it")
         return host
 
+    @field_validator("engine")
+    @classmethod
+    def _is_an_engine(cls, engine: str) -> str:
+        return _one_of(ENGINES, engine)
+
+    @field_validator("index")
+    @classmethod
+    def _is_an_index(cls, index: str) -> str:
+        return _one_of(INDEXES, index)
+
+    @field_validator("s3_buckets", mode="before")
+    @classmethod
+    def _is_a_list(cls, s3_buckets: str | None) -> list[str] | None:
+        return None if s3_buckets is None else [bucket.strip() for bucket in s3_buckets.split(",")]
+
     @field_validator("data_dir")
     @classmethod
     def _is_absolute(cls, data_dir: Path) -> Path:
         return data_dir.expanduser().absolute()
+
+
+def _one_of(names: Iterable[str], name: str) -> str:
+    if name not in names:
+        raise ValueError(f"is none of {', '.join(names)}")
+    return name

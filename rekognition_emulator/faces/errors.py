@@ -6,9 +6,16 @@
     ├── FaceModelMismatch
     ├── FaceNotFound
     ├── NoFaceInPicture
+    ├── ObjectTooLarge
+    ├── ObjectUnavailable
     ├── PictureUnreadable
     ├── PictureTooSmall
-    └── PictureTooLarge
+    ├── PictureTooLarge
+    ├── TokenInUse
+    ├── TooManyTags
+    ├── UserExists
+    ├── UserFull
+    └── UserNotFound
 
 What AWS calls each of them is decided in one table, ``operations.FAULTS``.
 """
@@ -57,6 +64,20 @@ class NoFaceInPicture(FaceError):
     """A search by picture needs a face to search with."""
 
 
+class ObjectTooLarge(FaceError):
+    """A stored object has more bytes than any picture may have."""
+
+    def __init__(self, bucket: str, key: str) -> None:
+        super().__init__(f"{bucket}/{key}")
+
+
+class ObjectUnavailable(FaceError):
+    """A stored object is not there, may not be read, or does not arrive."""
+
+    def __init__(self, bucket: str, key: str) -> None:
+        super().__init__(f"{bucket}/{key}")
+
+
 class PictureUnreadable(FaceError):
     """Not a JPEG or PNG, or one that does not decode."""
 
@@ -73,3 +94,45 @@ class PictureTooLarge(FaceError):
         self.width_px = width_px
         self.height_px = height_px
         self.side_px_max = side_px_max
+
+
+class TokenInUse(FaceError):
+    """A client's token for one request came again with another."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__(token)
+        self.token = token
+
+
+class TooManyTags(FaceError):
+    """The collection would have more tags than one may have."""
+
+    def __init__(self, name: str, tags_max: int) -> None:
+        super().__init__(f"{name}: more than {tags_max}")
+        self.name = name
+        self.tags_max = tags_max
+
+
+class UserExists(FaceError):
+    """The collection already has a user of this id."""
+
+    def __init__(self, user_id: str) -> None:
+        super().__init__(user_id)
+        self.user_id = user_id
+
+
+class UserFull(FaceError):
+    """The user has as many faces as one may have."""
+
+    def __init__(self, user_id: str, faces_max: int) -> None:
+        super().__init__(f"{user_id}: {faces_max}")
+        self.user_id = user_id
+        self.faces_max = faces_max
+
+
+class UserNotFound(FaceError):
+    """The collection has no user of this id, or it was deleted meanwhile."""
+
+    def __init__(self, user_id: str) -> None:
+        super().__init__(user_id)
+        self.user_id = user_id

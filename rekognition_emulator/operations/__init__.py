@@ -62,11 +62,16 @@ FAULTS: Final[Mapping[type[errors.FaceError], Callable[[Any, str], ServiceError]
     errors.NoFaceInPicture: lambda *_: api.InvalidParameterException(
         "There are no faces in the image. Should be at least 1."
     ),
+    errors.ObjectTooLarge: lambda *_: api.ImageTooLargeException("Image size is too large."),
+    errors.ObjectUnavailable: lambda *_: api.InvalidS3ObjectException(
+        "Unable to get object metadata from S3. Check object key, region and/or access permissions."
+    ),
     errors.PictureTooLarge: _picture_too_large,
     errors.PictureTooSmall: lambda *_: api.InvalidParameterException("Request has invalid parameters"),
     errors.PictureUnreadable: lambda *_: api.InvalidImageFormatException("Request has invalid image format"),
 }
-"""What can go wrong with faces → what AWS calls it, given the operation. Texts: recorded answers of the service."""
+"""What can go wrong with faces → what AWS calls it, given the operation. Texts: recorded answers of the service, and
+for objects its API reference."""
 
 
 def fault(error: Exception, operation: str) -> ServiceError | None:

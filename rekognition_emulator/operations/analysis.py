@@ -10,5 +10,5 @@ from rekognition_emulator.operations.rendering import face_detail
 
 def detect_faces(context: Context, request: api.DetectFacesRequest) -> api.DetectFacesResponse:
     """Finds the 100 largest faces of a picture, largest first."""
-    portraits = analyse(context.engine, image.decode(picture_bytes(request["Image"])))
+    portraits = analyse(context.engine, image.decode(picture_bytes(context, request["Image"])))
     return {"FaceDetails": [face_detail(portrait) for portrait in portraits]}

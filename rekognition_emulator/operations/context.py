@@ -1,5 +1,6 @@
 """Changes when handlers need something new to work with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rekognition_emulator.faces.engine import FaceEngine
@@ -8,14 +9,18 @@ from rekognition_emulator.faces.gallery import Collection, Owner
 from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.faces.store import FaceStore
 
+FetchObject = Callable[[str, str, str | None], bytes]
+"""(bucket, key, version or None for the newest) → content. Raises ObjectUnavailable, ObjectTooLarge."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every handler receives besides its request: the three adapters, shared by all, and who is asking."""
+    """What every handler receives besides its request: the four adapters, shared by all, and who is asking."""
 
     engine: FaceEngine
     store: FaceStore
     index: FaceIndex
+    fetch_object: FetchObject
     owner: Owner
 
     def collection(self, name: str) -> Collection:

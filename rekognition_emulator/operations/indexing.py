@@ -27,7 +27,7 @@ def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFa
     The same picture under the same ExternalImageId stores nothing twice: it is answered with the faces it has.
     """
     collection = context.collection(request["CollectionId"])
-    picture = picture_bytes(request["Image"])
+    picture = picture_bytes(context, request["Image"])
     decoded = image.decode(picture)
     bar = QualityBar(request.get("QualityFilter", "AUTO"))
     kept, rejected = select(analyse(context.engine, decoded), decoded, bar, request.get("MaxFaces", FACES_MAX))

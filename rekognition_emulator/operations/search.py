@@ -37,7 +37,7 @@ def search_faces_by_image(context: Context, request: api.SearchFacesByImageReque
         NoFaceInPicture: there is no face, or the largest one does not pass the quality filter.
     """
     collection = context.collection(request["CollectionId"])
-    decoded = image.decode(picture_bytes(request["Image"]))
+    decoded = image.decode(picture_bytes(context, request["Image"]))
     largest = analyse(context.engine, decoded)[:1]
     kept, _ = select(largest, decoded, QualityBar(request.get("QualityFilter", "NONE")), max_faces=1)
     if not kept:

@@ -1,0 +1,91 @@
+"""Starting and stopping, as an operator sees it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.server import ROOT, Server
+
+
+def run(data_dir: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a server that is expected to end by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "rekognition_emulator"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "REKOGNITION_DATA_DIR": str(data_dir), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"REKOGNITION_HOST": "0.0.0.0"}, "loopback"),
+        ({"REKOGNITION_PORT": "eighty"}, "REKOGNITION_PORT"),
+        ({"REKOGNITION_INDEX": "nothing"}, "REKOGNITION_INDEX"),
+        ({"REKOGNITION_ENGINE": "nothing"}, "REKOGNITION_ENGINE"),
+        ({"REKOGNITION_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}, "database cannot be used"),
+    ],
+)
+def test_what_an_operator_can_mend_is_said_in_words(environment: dict[str, str], says: str, tmp_path: Path) -> None:
+    """A wrong setting or database ends the start with a sentence and an exit code, without a traceback."""
+    ended = run(tmp_path, **environment)
+    assert ended.returncode == 1
+    assert says in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_port_in_use_is_said_in_words(server: Server, tmp_path: Path) -> None:
+    """A second server on the same port does not start."""
+    ended = run(tmp_path, REKOGNITION_PORT=server.url.rpartition(":")[2])
+    assert ended.returncode == 1
+    assert "in use" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_health_pages(server: Server) -> None:
+    """Alive and ready are two questions, and ready names the face model."""
+    assert httpx.get(f"{server.url}/healthz").json() == {"status": "alive"}
+    assert httpx.get(f"{server.url}/readyz").json() == {"status": "ready", "face_model": "dlib"}
+
+
+def test_a_second_start_keeps_everything_and_a_stop_is_clean(
+    start_server: Callable[..., Server], new_data_dir: Callable[[], Path]
+) -> None:
+    """Told to stop, the server exits with 0 and takes its database along; started again it knows its collections."""
+    data_dir = new_data_dir()
+    first = start_server(data_dir)
+    first.client().create_collection(CollectionId="kept")
+    assert first.stop() == 0
+    assert not (data_dir / "postgres" / "postmaster.pid").exists()
+    second = start_server(data_dir)
+    assert second.client().list_collections()["CollectionIds"] == ["kept"]
+
+
+def test_an_external_database_serves_two_servers(start_server: Callable[..., Server], database_url: str) -> None:
+    """Servers share what one database holds, and none starts a database of its own."""
+    one = start_server(REKOGNITION_DATABASE_URL=database_url)
+    other = start_server(REKOGNITION_DATABASE_URL=database_url, REKOGNITION_INDEX="memory")
+    one.client().create_collection(CollectionId="shared")
+    assert other.client().describe_collection(CollectionId="shared")["FaceCount"] == 0
+    assert one.stop() == other.stop() == 0
+
+
+def test_regions_are_walls(server: Server) -> None:
+    """A collection exists in the region that the request is signed for, and in no other."""
+    here, there = server.client(region="ap-south-1"), server.client(region="us-gov-west-1")
+    arn = here.create_collection(CollectionId="walled")["CollectionArn"]
+    assert arn == "aws:rekognition:ap-south-1:000000000000:collection/walled"
+    assert "walled" not in there.list_collections()["CollectionIds"]
+    there.create_collection(CollectionId="walled")
+    here.delete_collection(CollectionId="walled")
+    assert there.describe_collection(CollectionId="walled")["FaceCount"] == 0
+    there.delete_collection(CollectionId="walled")
