@@ -46,6 +46,23 @@ def face_detail(portrait: Portrait) -> api.FaceDetail:
     }
 
 
+def compared_face(portrait: Portrait) -> api.ComparedFace:
+    """Returns a face as CompareFaces shows it. Emotions and a smile, which the model also allows, AWS does not send."""
+    detail = face_detail(portrait)
+    return {
+        "BoundingBox": detail["BoundingBox"],
+        "Confidence": detail["Confidence"],
+        "Landmarks": detail["Landmarks"],
+        "Pose": detail["Pose"],
+        "Quality": detail["Quality"],
+    }
+
+
+def shown_similarity(model: FaceModel, cosine: float) -> float:
+    """Returns a similarity as the client will see it, a 32-bit float: none may read 79.99999 at a threshold of 80."""
+    return float(np.float32(model.similarity(cosine)))
+
+
 def indexed_face(face: EnrolledFace, detection: Detection) -> api.Face:
     """Returns a face as IndexFaces shows it: box and confidence unrounded, no model version."""
     shown = _identity(face)
@@ -67,17 +84,14 @@ def face_matches(
     model: FaceModel, matches: Sequence[Match], faces: dict[UUID, EnrolledFace], similarity_min: float
 ) -> list[api.FaceMatch]:
     """Returns the matches that reach the threshold, in their order; those deleted since the search are left out."""
-    found = ((_similarity(model, match), faces[match.face_id]) for match in matches if match.face_id in faces)
+    found = (
+        (shown_similarity(model, match.cosine), faces[match.face_id]) for match in matches if match.face_id in faces
+    )
     return [
         {"Similarity": similarity, "Face": stored_face(face, model.version)}
         for similarity, face in found
         if similarity >= np.float32(similarity_min)
     ]
-
-
-def _similarity(model: FaceModel, match: Match) -> float:
-    # As a 32-bit float, which is what the client will see: it must not read 79.99999 at a threshold of 80.
-    return float(np.float32(model.similarity(match.cosine)))
 
 
 def _identity(face: EnrolledFace) -> api.Face:

@@ -5,9 +5,8 @@ from uuid import UUID
 
 from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.faces import image
-from rekognition_emulator.faces.errors import NoFaceInPicture
 from rekognition_emulator.faces.gallery import Collection, Embedding
-from rekognition_emulator.faces.pipeline import analyse, select
+from rekognition_emulator.faces.pipeline import largest
 from rekognition_emulator.faces.quality import QualityBar
 from rekognition_emulator.operations.choices import MATCHES_DEFAULT
 from rekognition_emulator.operations.context import Context
@@ -38,11 +37,8 @@ def search_faces_by_image(context: Context, request: api.SearchFacesByImageReque
     """
     collection = context.collection(request["CollectionId"])
     decoded = image.decode(picture_bytes(context, request["Image"]))
-    largest = analyse(context.engine, decoded)[:1]
-    kept, _ = select(largest, decoded, QualityBar(request.get("QualityFilter", "NONE")), max_faces=1)
-    if not kept:
-        raise NoFaceInPicture
-    face = kept[0].detection
+    portrait, _ = largest(context.engine, decoded, QualityBar(request.get("QualityFilter", "NONE")))
+    face = portrait.detection
     (probe,) = context.engine.embed(decoded, [face])
     return {
         "SearchedFaceBoundingBox": bounding_box(face.box),

@@ -72,6 +72,17 @@ def test_a_group_stored_on_its_side_is_found_upright(rekognition: Any, faces_dir
     assert all(abs(face["Pose"]["Roll"]) < 45 for face in faces)
 
 
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_face_is_found_at_any_quarter_turn(degrees: int, rekognition: Any, faces_dir: Path) -> None:
+    """A picture whose pixels lie on their side shows the upright picture's face, where it lies now."""
+    (upright,) = detect(rekognition, faces_dir / "rotated/insp_rot_0.jpg")
+    (turned,) = detect(rekognition, faces_dir / f"rotated/insp_rot_{degrees}.jpg")
+    _, _, width, height = box(upright)
+    expected = (height, width) if degrees % 180 else (width, height)
+    assert box(turned)[2:] == pytest.approx(expected, rel=0.1)
+    assert abs(turned["Pose"]["Roll"] - upright["Pose"]["Roll"]) == pytest.approx(min(degrees, 360 - degrees), abs=5)
+
+
 @pytest.mark.parametrize("folder", ["noface", "people", "groups", "rotated"])
 def test_faces_found_are_faces_that_are_there(folder: str, rekognition: Any, faces_dir: Path) -> None:
     """Counts lie in the manifest's bounds for at least 90 % of the pictures."""

@@ -1,0 +1,50 @@
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rekognition_emulator.faces.detection import BoundingBox, Detection
+from rekognition_emulator.faces.embedding import FaceModel
+from rekognition_emulator.faces.engine import FaceEngine
+from rekognition_emulator.faces.image import Image
+
+FRONTAL = np.array([(0.35, 0.4), (0.65, 0.4), (0.5, 0.6), (0.38, 0.76), (0.62, 0.76)])
+"""Landmarks of a face that looks into the camera, in ratios of its box."""
+
+
+class ScriptedEngine(FaceEngine):
+    """Finds what the test scripted."""
+
+    def __init__(self, detections: Sequence[Detection]) -> None:
+        self._detections = list(detections)
+
+    @property
+    def model(self) -> FaceModel:
+        """Any."""
+        return FaceModel("scripted", "99.0", 2, "ours", ((-1.0, 0.0), (1.0, 100.0)))
+
+    def detect(self, image: Image) -> list[Detection]:  # noqa: ARG002 - the script knows the answer
+        """The script, whatever the picture."""
+        return list(self._detections)
+
+    def embed(self, image: Image, detections: Sequence[Detection]) -> NDArray[np.float32]:  # noqa: ARG002 - likewise
+        """One and the same for every face."""
+        return np.tile(np.array([1, 0], np.float32), (len(detections), 1))
+
+
+@pytest.fixture
+def face() -> Callable[..., Detection]:
+    """Makes a detection of a frontal face."""
+
+    def make(left: float, top: float, side: float, confidence: float = 99.9) -> Detection:
+        box = BoundingBox(left, top, side, side)
+        return Detection(box, (FRONTAL * side + (left, top)).astype(np.float32), confidence)
+
+    return make
+
+
+@pytest.fixture
+def scripted() -> Callable[..., ScriptedEngine]:
+    """Makes an engine that finds these detections in every picture."""
+    return ScriptedEngine

@@ -1,0 +1,171 @@
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import PIL.ImageFilter
+import pytest
+from numpy.typing import NDArray
+
+from rekognition_emulator.engines.embedded import EmbeddedEngine
+from rekognition_emulator.faces.detection import BoundingBox, Detection, Portrait, Pose, Quality
+from rekognition_emulator.faces.errors import PictureUnreadable
+from rekognition_emulator.faces.image import decode
+from rekognition_emulator.faces.pipeline import analyse, select
+from rekognition_emulator.faces.quality import REQUIREMENTS, QualityBar, Reason, measure_quality, reasons
+
+_WHOLE = BoundingBox(0, 0, 1, 1)
+
+
+def _texture(side: int = 400) -> PIL.Image.Image:
+    """Edges and shades at every scale, as faces have, always the same."""
+    random = np.random.default_rng(7)
+    layers = [
+        np.asarray(PIL.Image.fromarray(random.uniform(-1, 1, (n, n)).astype(np.float32)).resize((side, side)), float)
+        for n in (4, 8, 16, 32, 64, 128)
+    ]
+    shades = 128 + sum(layer * 60 / (place + 1) for place, layer in enumerate(layers))
+    return PIL.Image.fromarray(np.clip(shades, 0, 255).astype(np.uint8)).convert("RGB")
+
+
+def _pixels(picture: PIL.Image.Image) -> NDArray[np.uint8]:
+    return np.asarray(picture)
+
+
+def test_sharpness_falls_with_every_blur() -> None:
+    """The more a face is blurred, the lower its sharpness, down to zero and never below."""
+    blurred = [_texture().filter(PIL.ImageFilter.GaussianBlur(radius)) for radius in (0, 2, 4, 8, 16, 32)]
+    sharpness = [measure_quality(_pixels(picture), _WHOLE).sharpness for picture in blurred]
+    assert sharpness == sorted(sharpness, reverse=True)
+    assert sharpness[0] > 80
+    assert sharpness[1] < sharpness[0] - 10
+    assert sharpness[-1] == 0
+
+
+def test_brightness_falls_with_every_darkening() -> None:
+    """Brightness follows the light in proportion."""
+    whole = _pixels(_texture()).astype(float)
+    brightness = [
+        measure_quality((whole * light).astype(np.uint8), _WHOLE).brightness for light in (1, 0.5, 0.25, 0.1, 0)
+    ]
+    assert brightness == pytest.approx([brightness[0] * light for light in (1, 0.5, 0.25, 0.1, 0)], abs=0.5)
+
+
+@pytest.mark.parametrize(("grey", "brightness"), [(0, 0), (51, 20), (255, 100)])
+def test_a_plain_face_has_the_brightness_of_its_grey_and_no_sharpness(grey: int, brightness: float) -> None:
+    """The ends of the scale, and no division by a contrast of nothing."""
+    quality = measure_quality(np.full((50, 50, 3), grey, np.uint8), _WHOLE)
+    assert quality.brightness == pytest.approx(brightness, abs=0.01)
+    assert quality.sharpness == 0
+
+
+def test_quality_depends_little_on_the_resolution() -> None:
+    """The same face, photographed twice as large, is not twice as sharp."""
+    large, small = (measure_quality(_pixels(_texture(800).resize((side, side))), _WHOLE) for side in (800, 200))
+    assert large.sharpness == pytest.approx(small.sharpness, abs=5)
+    assert large.brightness == pytest.approx(small.brightness, abs=1)
+
+
+def test_sharpness_depends_little_on_the_light() -> None:
+    """Half the light, the same sharpness."""
+    light = _pixels(_texture())
+    assert measure_quality(light // 2, _WHOLE).sharpness == pytest.approx(
+        measure_quality(light, _WHOLE).sharpness, abs=5
+    )
+
+
+def test_only_the_face_counts() -> None:
+    """A white face in a black picture is bright."""
+    pixels = np.zeros((100, 200, 3), np.uint8)
+    pixels[20:60, 100:140] = 255
+    assert measure_quality(pixels, BoundingBox(0.5, 0.2, 0.2, 0.4)).brightness == pytest.approx(100)
+
+
+def test_what_reaches_beyond_the_picture_does_not_count() -> None:
+    """A face cut by the edge is judged by what can be seen of it."""
+    pixels = np.full((100, 100, 3), 255, np.uint8)
+    assert measure_quality(pixels, BoundingBox(-0.3, -0.3, 0.5, 0.5)).brightness == pytest.approx(100)
+    assert measure_quality(pixels, BoundingBox(0.9, 0.9, 0.5, 0.5)).brightness == pytest.approx(100)
+
+
+@pytest.mark.parametrize("box", [(-2, 0, 1, 1), (0, -2, 1, 1), (2, 0, 1, 1), (0, 2, 1, 1), (0.5, 0.5, 0, 0)])
+def test_a_box_without_a_pixel_has_no_quality(box: tuple[float, float, float, float]) -> None:
+    """Nothing to see is zero, not an error."""
+    assert measure_quality(np.full((100, 100, 3), 255, np.uint8), BoundingBox(*box)) == Quality(0, 0)
+
+
+_GOOD = {"yaw": 0.0, "pitch": 0.0, "roll": 0.0, "brightness": 50.0, "sharpness": 90.0, "confidence": 99.9}
+
+
+@pytest.fixture
+def portrait(face: Callable[..., Detection]) -> Callable[..., Portrait]:
+    """Makes a good portrait, but for what the test spoils."""
+
+    def make(**spoilt: float) -> Portrait:
+        given = _GOOD | spoilt
+        return Portrait(
+            face(0.2, 0.2, 0.4, given["confidence"]),
+            Pose(given["roll"], given["yaw"], given["pitch"]),
+            Quality(given["brightness"], given["sharpness"]),
+        )
+
+    return make
+
+
+@pytest.mark.parametrize("bar", QualityBar)
+def test_a_good_face_passes_every_bar(portrait: Callable[..., Portrait], bar: QualityBar) -> None:
+    """A large, sharp, well-lit face that looks into the camera is never refused, however the head is tilted."""
+    assert reasons(portrait(roll=170), 200, bar) == []
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "face_size_px", "reason"),
+    [
+        ({"yaw": 80.0}, 200, Reason.EXTREME_POSE),
+        ({"yaw": -80.0}, 200, Reason.EXTREME_POSE),
+        ({"pitch": 70.0}, 200, Reason.EXTREME_POSE),
+        ({"pitch": -70.0}, 200, Reason.EXTREME_POSE),
+        ({"brightness": 3.0}, 200, Reason.LOW_BRIGHTNESS),
+        ({"sharpness": 2.0}, 200, Reason.LOW_SHARPNESS),
+        ({"confidence": 60.0}, 200, Reason.LOW_CONFIDENCE),
+        ({}, 10, Reason.SMALL_BOUNDING_BOX),
+    ],
+)
+def test_each_fault_has_its_own_reason(
+    portrait: Callable[..., Portrait], spoilt: dict[str, float], face_size_px: float, reason: Reason
+) -> None:
+    """One fault gives one reason at every bar, and none at all where nothing is asked."""
+    for bar in set(QualityBar) - {QualityBar.NONE}:
+        assert reasons(portrait(**spoilt), face_size_px, bar) == [reason]
+    assert reasons(portrait(**spoilt), face_size_px, QualityBar.NONE) == []
+
+
+def test_all_faults_are_named(portrait: Callable[..., Portrait]) -> None:
+    """A face that is poor in every way gets every reason but that of being one too many."""
+    poor = portrait(yaw=89.0, brightness=0.0, sharpness=0.0, confidence=0.0)
+    assert set(reasons(poor, 1, QualityBar.LOW)) == set(Reason) - {Reason.EXCEEDS_MAX_FACES}
+
+
+def test_every_bar_asks_at_least_what_the_one_below_asks() -> None:
+    """NONE, LOW, MEDIUM, HIGH: what passes one passes all before it; AUTO is LOW."""
+    ladder = [REQUIREMENTS[bar] for bar in (QualityBar.NONE, QualityBar.LOW, QualityBar.MEDIUM, QualityBar.HIGH)]
+    for lower, higher in itertools.pairwise(ladder):
+        assert lower.turn_degrees_max > higher.turn_degrees_max
+        assert lower.brightness_min < higher.brightness_min
+        assert lower.sharpness_min < higher.sharpness_min
+        assert lower.confidence_min < higher.confidence_min
+        assert lower.side_px_min < higher.side_px_min
+    assert REQUIREMENTS[QualityBar.AUTO] == REQUIREMENTS[QualityBar.LOW]
+
+
+def test_the_default_bar_takes_every_portrait(faces_dir: Path, tmp_path: Path) -> None:
+    """Whoever a real photograph was taken of can be found: of a sample of portraits, no main face is refused."""
+    engine = EmbeddedEngine(tmp_path, threads=2)
+    for path in sorted((faces_dir / "people").glob("*.jpg"))[::9]:
+        try:
+            image = decode(path.read_bytes())
+        except PictureUnreadable:  # a few are of other formats, whatever their names say
+            continue
+        kept, _ = select(analyse(engine, image)[:1], image, QualityBar.AUTO, max_faces=1)
+        assert kept, path.name
