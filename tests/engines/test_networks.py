@@ -1,0 +1,78 @@
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rekognition_emulator.engines.graph import Graph
+from rekognition_emulator.engines.networks import Network, WeightsMismatch, open_session
+
+
+def doubling(weights: bytes) -> bytes:
+    """Builds a network that multiplies by the weights' length."""
+    graph = Graph()
+    x = graph.layer("Cast", "input", to=graph.FLOAT)
+    return graph.serialise(("n",), {"out": graph.layer("Mul", x, np.array([len(weights)], np.float32))})
+
+
+@pytest.fixture
+def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Network]:
+    """Makes a network whose weights come with an installed package."""
+    (tmp_path / "carrier").mkdir()
+    (tmp_path / "carrier" / "__init__.py").write_text("raise ImportError('never imported')")
+    (tmp_path / "carrier" / "two.bin").write_bytes(b"ab")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def make(version: int = 1, build: Callable[[bytes], bytes] = doubling) -> Network:
+        return Network("toy", version, "carrier", "two.bin", hashlib.sha256(b"ab").hexdigest(), build)
+
+    return make
+
+
+def run(network: Network, cache_dir: Path) -> float:
+    """Puts 21 through the network."""
+    (out,) = open_session(network, cache_dir, threads=1).run(None, {"input": np.array([21], np.uint8)})
+    return float(out[0])
+
+
+def never(weights: bytes) -> bytes:
+    """Fails the test that builds again."""
+    raise AssertionError(weights)
+
+
+def test_network_is_written_once(network: Callable[..., Network], tmp_path: Path) -> None:
+    """The second start opens what the first one wrote, and leaves no temporary file."""
+    assert run(network(), tmp_path / "cache") == 42
+    assert run(network(build=never), tmp_path / "cache") == 42
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_damaged_network_is_written_again(network: Callable[..., Network], tmp_path: Path) -> None:
+    """A file whose contents are not what its name says is never opened."""
+    run(network(), tmp_path / "cache")
+    (file,) = (tmp_path / "cache").iterdir()
+    file.write_bytes(file.read_bytes()[:-3])
+    with pytest.raises(AssertionError):
+        run(network(build=never), tmp_path / "cache")
+    assert run(network(), tmp_path / "cache") == 42
+    assert run(network(build=never), tmp_path / "cache") == 42
+
+
+def test_new_version_is_written_beside(network: Callable[..., Network], tmp_path: Path) -> None:
+    """A graph that changed is not read from the old file."""
+    run(network(), tmp_path / "cache")
+    assert run(network(version=2, build=lambda weights: doubling(weights * 2)), tmp_path / "cache") == 84
+
+
+def test_other_weights_are_refused(network: Callable[..., Network], tmp_path: Path) -> None:
+    """Weights are read, some of them unpickled, only when they are those that were examined."""
+    (tmp_path / "carrier" / "two.bin").write_bytes(b"xy")
+    with pytest.raises(WeightsMismatch, match=r"two\.bin"):
+        run(network(build=never), tmp_path / "cache")
+
+
+def test_missing_package_is_named(tmp_path: Path) -> None:
+    """Whoever forgot to install the weights is told which package carries them."""
+    with pytest.raises(ModuleNotFoundError, match="no_such_carrier"):
+        run(Network("toy", 1, "no_such_carrier", "two.bin", "", never), tmp_path)
