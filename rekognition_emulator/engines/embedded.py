@@ -54,7 +54,7 @@ EMBEDDER: Final = Network(
 )
 PROPOSAL: Final = Network(
     name="mtcnn-proposal",
-    version=4,
+    version=1,
     package="mtcnn",
     weights_path="assets/weights/pnet.lz4",
     weights_sha256="ea6b0c3e685ebee3165326ad6484acc95f2ef78f1c94fbf40a55704fa989f7b5",
@@ -62,7 +62,7 @@ PROPOSAL: Final = Network(
 )
 REFINEMENT: Final = Network(
     name="mtcnn-refinement",
-    version=4,
+    version=1,
     package="mtcnn",
     weights_path="assets/weights/rnet.lz4",
     weights_sha256="cb00e6460f3c98b0bfafaba3c0a0ded4bdf6e62cee7174d969e8670d7e757fee",
@@ -70,7 +70,7 @@ REFINEMENT: Final = Network(
 )
 OUTPUT: Final = Network(
     name="mtcnn-output",
-    version=4,
+    version=1,
     package="mtcnn",
     weights_path="assets/weights/onet.lz4",
     weights_sha256="94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3",

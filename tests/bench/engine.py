@@ -1,6 +1,6 @@
-"""Times the embedded engine, stage by stage, beside its peers on the same photographs in the same run.
+"""Times an indexed picture, stage by stage, beside the engine's peers on the same photographs in the same run.
 
-    python -m tests.bench.engine [--every 4] [--folder PHOTOGRAPHS]
+    make bench, or python -m tests.bench.engine [--every 4] [--folder PHOTOGRAPHS]
 
 The peers are optional: the way of face_recognition (dlib's HOG detector, five-point predictor and network) and
 DeepFace with MTCNN and the same dlib network. Ours runs on one thread; the peers take what they take. Ratios mean
@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +26,15 @@ from numpy.typing import NDArray
 from rekognition_emulator.engines.alignment import chips
 from rekognition_emulator.engines.dlib_resnet import CHIP_SIDE_PX
 from rekognition_emulator.engines.embedded import EMBEDDER, TEMPLATE, EmbeddedEngine
+from rekognition_emulator.faces.detection import BoundingBox
 from rekognition_emulator.faces.errors import FaceError
+from rekognition_emulator.faces.gallery import EnrolledFace, NewFace, Owner
 from rekognition_emulator.faces.image import decode
+from rekognition_emulator.store.database import open_pool
+from rekognition_emulator.store.embedded import embedded_database
+from rekognition_emulator.store.postgres import PostgresStore
 
+Embeddings = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 Peer = Callable[["Times", Pixels], int]
 """Finds and embeds the faces of (h, w, 3) uint8 RGB, notes its times, and returns how many it found."""
@@ -55,22 +62,40 @@ class Times:
         return f"{name:46}{np.median(values):9.1f}{np.percentile(values, 95):9.1f}{values.mean():9.1f}{len(values):7}"
 
 
-def ours(engine: EmbeddedEngine, times: Times, picture: bytes) -> int:
-    """Decodes, finds and embeds, stage by stage."""
+def ours(engine: EmbeddedEngine, keep: Callable[[Embeddings], None], times: Times, picture: bytes) -> int:
+    """Decodes, finds, embeds and stores, stage by stage."""
     with times.measured("whole picture: ours"):
         with times.measured("ours: decode, a picture"):
             image = decode(picture)
         with times.measured("ours: detect, a picture"):
             found = engine.detect(image)
         with times.measured("ours: align and embed with mirror, a face", len(found)):
-            engine.embed(image, found)
+            embeddings = engine.embed(image, found)
     if found:
+        with times.measured("ours: store, a picture"):
+            keep(embeddings)
         landmarks = np.stack([face.landmarks for face in found]) * np.array(image.pixels.shape[1::-1], np.float32)
         with times.measured("ours: align, a face", len(found)):
             faces = chips(image.pixels, landmarks, TEMPLATE, CHIP_SIDE_PX)
         with times.measured("one chip through the network: ours", len(found)):
             engine._embedder.run(("embedding",), {"input": faces})
     return len(found)
+
+
+@contextmanager
+def storing(directory: Path) -> Iterator[Callable[[Embeddings], None]]:
+    """Yields what stores the faces of a picture durably, in an embedded database of its own."""
+    with embedded_database(directory) as url, open_pool(url, connections_max=1) as pool:
+        store = PostgresStore(pool)
+        album = store.create_collection(Owner("bench", "here"), "album", "0.0")
+
+        def keep(embeddings: Embeddings) -> None:
+            image_id = uuid4()
+            boxes = [BoundingBox(place, 0.0, 0.5, 0.5) for place in range(len(embeddings))]
+            faces = [EnrolledFace(uuid4(), image_id, None, box, 99.0) for box in boxes]
+            store.add_faces(album, image_id, [NewFace(*each) for each in zip(faces, embeddings, strict=True)])
+
+        yield keep
 
 
 def like_face_recognition() -> Peer:
@@ -137,13 +162,15 @@ def photographs(folder: Path, every: int) -> list[bytes]:
     return accepted[::every]
 
 
-def compare(engine: EmbeddedEngine, peers: dict[str, Peer], pictures: Sequence[bytes]) -> None:
+def compare(
+    engine: EmbeddedEngine, keep: Callable[[Embeddings], None], peers: dict[str, Peer], pictures: Sequence[bytes]
+) -> None:
     """Prints the table of stages, and how many times longer the peers take."""
     times, faces = Times(), defaultdict[str, int](int)
     for place, picture in enumerate([pictures[0], *pictures]):
         if place == 1:  # the first picture only warms up
             times, faces = Times(), defaultdict[str, int](int)
-        faces["ours"] += ours(engine, times, picture)
+        faces["ours"] += ours(engine, keep, times, picture)
         for name, peer in peers.items():
             faces[name] += peer(times, decode(picture).pixels)
     print(f"{'milliseconds':46}{'median':>9}{'p95':>9}{'mean':>9}{'n':>7}")
@@ -152,8 +179,10 @@ def compare(engine: EmbeddedEngine, peers: dict[str, Peer], pictures: Sequence[b
     print("faces found: " + ", ".join(f"{name} {count}" for name, count in faces.items()))
     for group in ("whole picture: ", "one chip through the network: "):
         mean = {name: np.mean(values) for name, values in times.samples.items() if name.startswith(group)}
-        for name, value in mean.items():
-            print(f"{name}: {value / mean[group + 'ours']:.1f} times ours")
+        print(f"\n{group}how many times as long as ours")
+        for name, value in sorted(mean.items(), key=lambda row: row[1]):
+            ratio = value / mean[group + "ours"]
+            print(f"  {name.removeprefix(group):26}{ratio:7.1f}  {'█' * round(2 * ratio)}")
 
 
 def throughput(cache_dir: Path, pictures: Sequence[bytes]) -> None:
@@ -195,7 +224,8 @@ def main() -> None:
         if find_spec("deepface") and find_spec("tensorflow"):
             ready["DeepFace"] = deepface_with_mtcnn(Path(scratch, "deepface"))
         throughput(Path(scratch), pictures)
-        compare(engine, ready, pictures)
+        with storing(Path(scratch, "database")) as keep:
+            compare(engine, keep, ready, pictures)
 
 
 if __name__ == "__main__":
