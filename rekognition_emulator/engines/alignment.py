@@ -65,8 +65,6 @@ def chips(
 ) -> NDArray[np.uint8]:
     """Cuts faces out of a picture, upright and of one size.
 
-    Large faces are taken from a halved picture: bilinear sampling alone would skip pixels and alias.
-
     Args:
         pixels: (h, w, 3) uint8.
         landmarks: (n, k, 2), pixels of the picture.
@@ -76,14 +74,29 @@ def chips(
     Returns:
         (n, side_px, side_px, 3) uint8, black beyond the picture's edge.
     """
-    transforms = similarity_transforms(landmarks, template)
+    return warp(pixels, similarity_transforms(landmarks, template), side_px)
+
+
+def warp(pixels: Pixels, transforms: NDArray[np.float64], side_px: int) -> NDArray[np.uint8]:
+    """Cuts squares out of a picture, turned, shifted and scaled.
+
+    What shrinks is taken from a halved picture: bilinear sampling alone would skip pixels and alias.
+
+    Args:
+        pixels: (h, w, 3) uint8.
+        transforms: (n, 2, 3): matrices that take a point of the picture, (x, y, 1), to a square.
+        side_px: of a square.
+
+    Returns:
+        (n, side_px, side_px, 3) uint8, black beyond the picture's edge.
+    """
     shrinking = 1 / np.hypot(transforms[:, 0, 0], transforms[:, 1, 0])
     octave_of = np.maximum(np.floor(np.log2(shrinking)), 0).astype(int)
     octaves = halvings(pixels, octave_of.max(initial=0))
-    faces = np.zeros((len(landmarks), side_px, side_px, 3), np.uint8)
-    for face, transform, octave in zip(faces, transforms, octave_of, strict=True):
-        cv2.warpAffine(octaves[octave], _from_octave(transform, octaves, octave), (side_px, side_px), dst=face)
-    return faces
+    squares = np.zeros((len(transforms), side_px, side_px, 3), np.uint8)
+    for square, transform, octave in zip(squares, transforms, octave_of, strict=True):
+        cv2.warpAffine(octaves[octave], _from_octave(transform, octaves, octave), (side_px, side_px), dst=square)
+    return squares
 
 
 def _from_octave(transform: NDArray[np.float64], octaves: Sequence[Pixels], octave: int) -> NDArray[np.float64]:

@@ -53,6 +53,11 @@ def open_session(network: Network, cache_dir: Path, threads: int) -> Any:  # noq
     Raises:
         WeightsMismatch: the installed package carries other weights.
     """
+    return open_model(_prepared(network, cache_dir), threads)
+
+
+def open_model(model: bytes, threads: int) -> Any:  # noqa: ANN401 - untyped library
+    """Opens an ONNX file's contents for inference on the CPU, with so many threads for one run."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.intra_op_num_threads = threads
@@ -60,7 +65,7 @@ def open_session(network: Network, cache_dir: Path, threads: int) -> Any:  # noq
     # Threads that spin while they wait take the core from another worker's picture.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_mem_pattern = False  # it would keep a plan for every size of picture that ever came
-    return onnxruntime.InferenceSession(_prepared(network, cache_dir), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _prepared(network: Network, cache_dir: Path) -> bytes:

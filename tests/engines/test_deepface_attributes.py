@@ -1,0 +1,148 @@
+"""Attributes by small networks under the names of the real ones, so that the real loading code runs everywhere."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from rekognition_emulator.engines.deepface_attributes import FILES, SIDE_PX, DeepFaceAttributes, _crops
+from rekognition_emulator.faces.attributes import Attribute, Attributes, Emotion, Gender
+from rekognition_emulator.faces.detection import BoundingBox, Detection
+from rekognition_emulator.faces.image import Image
+
+EVERYTHING = set(Attribute)
+
+
+def network(path: Path, side_px: int, channels: int, bright: Sequence[float], dark: Sequence[float]) -> None:
+    """Writes a network that answers the one scores for a white face, the other for a black one."""
+    spread = np.array(bright, np.float32) - np.array(dark, np.float32)
+    nodes = [
+        helper.make_node("ReduceMean", ["faces"], ["brightness"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Unsqueeze", ["brightness", "one"], ["column"]),
+        helper.make_node("Mul", ["column", "spread"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "dark"], ["scores"]),
+    ]
+    weights: dict[str, NDArray[Any]] = {
+        "spread": spread[None],
+        "dark": np.array([dark], np.float32),
+        "one": np.array([1], np.int64),
+    }
+    graph = helper.make_graph(
+        nodes,
+        path.stem,
+        [helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["n", side_px, side_px, channels])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", len(spread)])],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all three networks: white faces are 30, female and happy, black ones 60, male and sad."""
+    folder = tmp_path_factory.mktemp("weights")
+
+    def one_of(count: int, place: int, rest: float = 0.0) -> list[float]:
+        return [1.0 if each == place else rest for each in range(count)]
+
+    network(folder / FILES[Attribute.AGE_RANGE], 224, 3, one_of(101, 30), one_of(101, 60))
+    network(folder / FILES[Attribute.GENDER], 224, 3, [0.9, 0.1], [0.2, 0.8])
+    network(folder / FILES[Attribute.EMOTIONS], 48, 1, one_of(7, 3, 0.05), one_of(7, 4, 0.1))
+    return folder
+
+
+def face(left: float) -> Detection:
+    """An upright, square face of a tenth of the picture's width."""
+    box = BoundingBox(left, 0.1, 0.1, 0.2)
+    points = np.array([(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)])
+    return Detection(box, (points * (0.1, 0.2) + (left, 0.1)).astype(np.float32), 99.9)
+
+
+@pytest.fixture
+def image() -> Image:
+    """White on the left, black on the right."""
+    pixels = np.zeros((400, 800, 3), np.uint8)
+    pixels[:, :400] = 255
+    return Image(pixels, 800, 400)
+
+
+def test_each_face_gets_its_own_estimates(folder: Path, image: Image) -> None:
+    """Age becomes a range as wide as the network errs, emotions are ranked, confidences are of what is stated."""
+    white, black = DeepFaceAttributes(folder, 1).estimate(image, [face(0.1), face(0.7)], EVERYTHING)
+    assert (white.age, black.age) == ((25, 35), (55, 65))
+    assert white.gender
+    assert black.gender
+    assert (white.gender[0], black.gender[0]) == (Gender.FEMALE, Gender.MALE)
+    assert (white.gender[1], black.gender[1]) == pytest.approx((90, 80), abs=0.1)
+    assert white.emotions
+    emotions, confidences = zip(*white.emotions, strict=True)
+    assert emotions[0] is Emotion.HAPPY
+    assert confidences[0] == pytest.approx(100 / 1.3, abs=0.1)
+    assert list(confidences) == sorted(confidences, reverse=True)
+    assert set(emotions) == set(Emotion)
+
+
+def test_nothing_is_estimated_that_nobody_wants(folder: Path, image: Image) -> None:
+    """Only the wanted attributes are there."""
+    (found,) = DeepFaceAttributes(folder, 1).estimate(image, [face(0.1)], {Attribute.GENDER})
+    assert (found.age, found.emotions) == (None, None)
+    assert found.gender is not None
+
+
+def test_nothing_is_invented_where_a_network_is_missing(folder: Path, image: Image, tmp_path: Path) -> None:
+    """Without files there are no attributes; with one there is one."""
+    faces = [face(0.1), face(0.7)]
+    assert DeepFaceAttributes(tmp_path / "nowhere", 1).estimate(image, faces, EVERYTHING) == [Attributes()] * 2
+    name = FILES[Attribute.AGE_RANGE]
+    (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (found,) = DeepFaceAttributes(tmp_path, 1).estimate(image, faces[:1], EVERYTHING)
+    assert found == Attributes(age=(25, 35))
+
+
+def test_a_picture_without_faces_needs_no_network(folder: Path, image: Image) -> None:
+    """No faces, no estimates."""
+    assert DeepFaceAttributes(folder, 1).estimate(image, [], EVERYTHING) == []
+
+
+def marked(turn: int) -> tuple[NDArray[np.uint8], Detection]:
+    """A narrow face with one blue eye, in a picture turned against the clock; everything around it is green."""
+    pixels = np.zeros((300, 300, 3), np.uint8)
+    pixels[..., 1] = 200
+    pixels[100:200, 120:180] = 90
+    pixels[125:136, 130:141] = (0, 0, 255)
+    points = np.array([(135, 130), (165, 130), (150, 150), (140, 175), (160, 175)]) / 300
+    corners = np.array([(120, 100), (180, 200)]) / 300
+    for _ in range(turn):
+        pixels = np.rot90(pixels)
+        points = np.stack([points[:, 1], 1 - points[:, 0]], axis=1)
+        corners = np.stack([corners[:, 1], 1 - corners[:, 0]], axis=1)
+    (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+    box = BoundingBox(left, top, right - left, bottom - top)
+    return np.ascontiguousarray(pixels), Detection(box, points.astype(np.float32), 99.9)
+
+
+def test_crops_are_level_centred_and_bgr() -> None:
+    """The box fills the height, its sides are black bars, and blue is the first channel."""
+    pixels, detection = marked(0)
+    crop = _crops(pixels, [detection])[0]
+    assert crop.shape == (SIDE_PX, SIDE_PX, 3)
+    assert not crop[:, :40].any()
+    assert not crop[:, -40:].any()
+    assert crop[112, 112].tolist() == [90, 90, 90]
+    eye = crop[round(0.30 * SIDE_PX), round(112 - 0.15 * SIDE_PX)]
+    assert eye[0] > 200
+    assert eye[2] < 50
+
+
+def test_a_tilted_face_is_set_upright() -> None:
+    """The same face with its eyes one above the other gives a crop with its eyes side by side."""
+    pixels, detection = marked(1)
+    crop = _crops(pixels, [detection])[0]
+    eye = crop[round(0.30 * SIDE_PX), round(112 - 0.15 * SIDE_PX)]
+    assert eye[0] > 200
+    assert eye[2] < 50
