@@ -37,7 +37,7 @@ class InternalServerError(ServiceError):
 
 
 class InvalidAnswer(Exception):
-    """A handler's answer contradicts the model; raised in strict mode only, for tests."""
+    """An answer or an error that the model does not know of the operation; raised in strict mode only, for tests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Dispatcher:
             belong together is proved by the type of the table that is passed here.
         faults: (exception, operation) → the error that AWS has for it; None if nobody foresaw it.
         coverage_page: where users read which operations are served.
-        strict: whether every answer is checked against the model; for tests.
+        strict: whether every answer and every error is checked against the model; for tests.
 
     Attributes:
         body_bytes_max: no request needs a longer body.
@@ -127,13 +127,19 @@ class Dispatcher:
         except InvalidAnswer:
             raise
         except ServiceError as error:
-            return error_response(error, name)
+            return self._error(error, operation)
         except Exception as error:
             translated = self._faults(error, name)
             if translated is None:
                 log.exception("unforeseen error", operation=name)
                 translated = InternalServerError("Internal server error")
-            return error_response(translated, name)
+            return self._error(translated, operation)
+
+    def _error(self, error: ServiceError, operation: _Operation) -> WireResponse:
+        declared = {shape.name for shape in operation.model.error_shapes}
+        if self._strict and error.declared and error.code not in declared:
+            raise InvalidAnswer(f"{operation.model.name} does not declare {error.code}")
+        return error_response(error, operation.model.name)
 
     def _call(self, operation: _Operation, body: bytes, context: object) -> bytes:
         if operation.handler is None:

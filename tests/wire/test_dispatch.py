@@ -19,6 +19,10 @@ class ResourceNotFoundException(ServiceError):
     """Stands for any error that the model declares."""
 
 
+class InvalidImageFormatException(ServiceError):
+    """Stands for an error that the model declares, but not for ListFaces."""
+
+
 class NoSuchCollection(Exception):
     """Stands for an error of ours that the table of faults knows."""
 
@@ -194,6 +198,15 @@ def test_strict_mode_raises_on_answers_that_contradict_the_model(model: ServiceM
         server(model, strict=True).dispatch(LIST, JSON_1_1, BODY, wrong)
     assert server(model, strict=True).dispatch(LIST, JSON_1_1, BODY, None).status == 200
     assert call(model, context=wrong).body == b"{}"
+
+
+def test_strict_mode_raises_on_errors_that_the_operation_does_not_declare(model: ServiceModel) -> None:
+    """In tests an error that no client of the operation expects is a failure; in production it is sent."""
+
+    error = InvalidImageFormatException("not asked for")
+    with pytest.raises(InvalidAnswer, match="ListFaces does not declare InvalidImageFormatException"):
+        server(model, strict=True).dispatch(LIST, JSON_1_1, BODY, error)
+    assert call(model, context=error).error == "InvalidImageFormatException"
 
 
 def test_body_cap_leaves_room_for_two_pictures(model: ServiceModel) -> None:
