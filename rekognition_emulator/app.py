@@ -1,9 +1,10 @@
 """The composition root: the only place that sees every floor. Changes when the house is wired differently."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import psycopg
@@ -12,6 +13,7 @@ from fastapi import FastAPI, Response
 import botocore_models
 from rekognition_emulator import __version__
 from rekognition_emulator.engines import load_engine
+from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.indexes import INDEXES
@@ -20,9 +22,12 @@ from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.coverage import PAGE
 from rekognition_emulator.s3 import S3
 from rekognition_emulator.settings import Settings
+from rekognition_emulator.store.answers import PostgresAnswerStore
 from rekognition_emulator.store.database import open_pool
 from rekognition_emulator.store.embedded import embedded_database
 from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.store.tags import PostgresTagStore
+from rekognition_emulator.store.users import PostgresUserStore
 from rekognition_emulator.wire.dispatch import Dispatcher
 from rekognition_emulator.wire.endpoint import Caller, create_router
 
@@ -52,9 +57,18 @@ def open_service(settings: Settings) -> Iterator[Service]:
             store = PostgresStore(pool)
             engine = loading.result()
             beside.submit(store.sweep)
-            index = INDEXES[settings.index](store, pool)
-            context = Context(engine, store, index, _s3(settings).fetch_object, Owner("", settings.region))
-            yield Service(_create_app(settings, context, store), engine)
+            context_for_owner = partial(
+                Context,
+                engine=engine,
+                attributes=DeepFaceAttributes(settings.attributes_dir, _THREADS_PER_CALL),
+                store=store,
+                users=PostgresUserStore(pool),
+                tags=PostgresTagStore(pool),
+                answers=PostgresAnswerStore(pool),
+                index=INDEXES[settings.index](store, pool),
+                fetch_object=_s3(settings).fetch_object,
+            )
+            yield Service(_create_app(settings, context_for_owner, engine, store), engine)
 
 
 @contextmanager
@@ -76,9 +90,11 @@ def _s3(settings: Settings) -> S3:
     )
 
 
-def _create_app(settings: Settings, context: Context, store: PostgresStore) -> FastAPI:
+def _create_app(
+    settings: Settings, context_for_owner: Callable[..., Context], engine: FaceEngine, store: PostgresStore
+) -> FastAPI:
     def context_for(caller: Caller) -> Context:
-        return replace(context, owner=Owner(caller.account, caller.region))
+        return context_for_owner(owner=Owner(caller.account, caller.region))
 
     app = FastAPI(title="rekognition-emulator", version=__version__, openapi_url=None)
 
@@ -95,7 +111,7 @@ def _create_app(settings: Settings, context: Context, store: PostgresStore) -> F
         except psycopg.Error:
             response.status_code = 503
             return {"status": "the database does not answer"}
-        return {"status": "ready", "face_model": context.engine.model.name}
+        return {"status": "ready", "face_model": engine.model.name}
 
     app.include_router(
         create_router(

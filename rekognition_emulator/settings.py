@@ -43,6 +43,10 @@ class Settings(BaseSettings):
         "us-east-1", description="The region of requests whose credential scope names none."
     )
     engine: str = Field("embedded", description="Which face engine finds and embeds faces.")
+    attributes_dir: Path = Field(
+        Path("~/.deepface/weights"),
+        description="Where DeepFace's networks for age, gender and emotions are looked for; missing ones are not used.",
+    )
     index: str = Field("pgvector", description="Which index searches: `pgvector`, or `memory` for tests.")
     s3_endpoint_url: (
         Annotated[str, StringConstraints(pattern=r"^https?://(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9.-]+)(:\d+)?(/[^?#\s]*)?$")]
@@ -90,10 +94,10 @@ class Settings(BaseSettings):
     def _is_a_list(cls, s3_buckets: str | None) -> list[str] | None:
         return None if s3_buckets is None else [bucket.strip() for bucket in s3_buckets.split(",")]
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "attributes_dir")
     @classmethod
-    def _is_absolute(cls, data_dir: Path) -> Path:
-        return data_dir.expanduser().absolute()
+    def _is_absolute(cls, directory: Path) -> Path:
+        return directory.expanduser().absolute()
 
 
 def _one_of(names: Iterable[str], name: str) -> str:

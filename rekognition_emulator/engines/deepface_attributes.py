@@ -5,6 +5,7 @@ whether they may be used commercially. The networks are called directly, in batc
 which they were published with: the detector's box, turned until the eyes are level, its longer side filling the square.
 """
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -46,7 +47,7 @@ EMOTIONS: Final = (
 
 
 class DeepFaceAttributes(AttributeEstimator):
-    """The networks of ``FILES`` that lie in a folder.
+    """The networks of ``FILES`` that lie in a folder, each opened when it is first wanted: they are large.
 
     Args:
         folder: DeepFace's folder of weights; may lack any of them, or not exist.
@@ -54,21 +55,21 @@ class DeepFaceAttributes(AttributeEstimator):
     """
 
     def __init__(self, folder: Path, threads: int) -> None:
-        self._networks: dict[Attribute, Any] = {
-            attribute: open_model((folder / file).read_bytes(), threads)
-            for attribute, file in FILES.items()
-            if (folder / file).is_file()
-        }
+        self._files = {attribute: folder / name for attribute, name in FILES.items() if (folder / name).is_file()}
+        self._threads = threads
+        self._networks: dict[Attribute, Any] = {}
+        self._opening = threading.Lock()
 
     def estimate(self, image: Image, detections: Sequence[Detection], wanted: set[Attribute]) -> list[Attributes]:
         """Estimates attributes; see ``AttributeEstimator``."""
-        if not detections or not wanted & self._networks.keys():
+        if not detections or not wanted & self._files.keys():
             return [Attributes()] * len(detections)
         faces = _crops(image.pixels, detections)
         scores = {
-            attribute: _run(network, _small_and_grey(faces) if attribute is Attribute.EMOTIONS else faces)
-            for attribute, network in self._networks.items()
-            if attribute in wanted
+            attribute: _run(
+                self._network(attribute), _small_and_grey(faces) if attribute is Attribute.EMOTIONS else faces
+            )
+            for attribute in wanted & self._files.keys()
         }
         return [
             Attributes(
@@ -78,6 +79,12 @@ class DeepFaceAttributes(AttributeEstimator):
             )
             for face in range(len(detections))
         ]
+
+    def _network(self, attribute: Attribute) -> Any:  # noqa: ANN401 - untyped library
+        with self._opening:
+            if attribute not in self._networks:
+                self._networks[attribute] = open_model(self._files[attribute].read_bytes(), self._threads)
+            return self._networks[attribute]
 
 
 def _run(network: Any, faces: NDArray[np.uint8]) -> NDArray[np.float32]:  # noqa: ANN401 - untyped library

@@ -1,6 +1,6 @@
 """Changes when a collection has to remember more: the values that cross between operations, store and index."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -32,8 +32,9 @@ class Collection:
     Attributes:
         key: the store's own id, never reused, so that an index cannot mistake a new collection for a deleted
             one of the same name.
-        revision: grows with every change of the collection's faces.
+        revision: grows with every change of the collection's faces, and of its users' ones.
         face_count: faces stored at the moment of asking.
+        user_count: users there are at the moment of asking.
     """
 
     key: int
@@ -43,17 +44,23 @@ class Collection:
     created_at: datetime
     revision: int
     face_count: int
+    user_count: int
 
 
 @dataclass(frozen=True, slots=True)
 class EnrolledFace:
-    """A face stored in a collection. Box and confidence are rounded as AWS rounds what it stores."""
+    """A face stored in a collection. Box and confidence are rounded as AWS rounds what it stores.
+
+    Attributes:
+        user_id: the user whose face it is; None for nobody's, as every new one.
+    """
 
     face_id: UUID
     image_id: UUID
     external_image_id: str | None
     box: BoundingBox
     confidence: float
+    user_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +80,27 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class UserMatch:
+    """A user near the probe, as an index knows it."""
+
+    user_id: str
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What came of deleting faces.
+
+    Attributes:
+        deleted: ids that were there and are gone now.
+        held: ids that are still there, because they are a user's, and whose.
+    """
+
+    deleted: frozenset[UUID]
+    held: Mapping[UUID, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """A part of a list in key order; ``more`` says whether anything follows its last item."""
 
@@ -81,17 +109,28 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Changes:
+class Delta(Generic[T]):
+    """What came and went; an id that did both came last.
+
+    Attributes:
+        added: ids that came, or got another embedding, and are still there.
+        embeddings: (len(added), d) float32, row by row those of ``added``.
+        removed: ids that went; may name some that the index never saw.
+    """
+
+    added: Sequence[T]
+    embeddings: NDArray[np.float32]
+    removed: Sequence[T]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Changes(Delta[UUID]):
     """What happened to a collection's faces between two revisions; for indexes that live outside the store.
 
     Attributes:
         revision: the revision that is reached by applying the changes.
-        added: ids of faces that came and are still there.
-        embeddings: (len(added), d) float32, row by row those of ``added``.
-        removed: ids of faces that went; may name faces the index never saw.
+        users: what happened to the users, as far as they have faces.
     """
 
     revision: int
-    added: Sequence[UUID]
-    embeddings: NDArray[np.float32]
-    removed: Sequence[UUID]
+    users: Delta[str]

@@ -8,11 +8,11 @@ search sees every face whose addition has been acknowledged, on every replica, w
 from abc import ABC, abstractmethod
 from uuid import UUID
 
-from rekognition_emulator.faces.gallery import Collection, Embedding, Match
+from rekognition_emulator.faces.gallery import Collection, Embedding, Match, UserMatch
 
 
 class FaceIndex(ABC):
-    """Nearest faces within one collection."""
+    """Nearest faces and nearest users within one collection."""
 
     @abstractmethod
     def search(
@@ -29,6 +29,26 @@ class FaceIndex(ABC):
 
         Returns:
             By descending cosine; equal ones by ascending face id, so that every index answers alike.
+
+        Raises:
+            CollectionNotFound: it was deleted meanwhile (an index may also answer with no match then).
+        """
+
+    @abstractmethod
+    def search_users(
+        self, collection: Collection, probe: Embedding, *, cosine_min: float, limit: int, without: str | None = None
+    ) -> list[UserMatch]:
+        """Finds the users nearest to a probe, as ``search`` finds faces; a user without faces is never found.
+
+        Args:
+            collection: as for ``search``.
+            probe: a face's embedding or another user's.
+            cosine_min: as for ``search``.
+            limit: as for ``search``.
+            without: one user to leave out, the probe itself.
+
+        Returns:
+            By descending cosine; equal ones by ascending user id in byte order.
 
         Raises:
             CollectionNotFound: it was deleted meanwhile (an index may also answer with no match then).

@@ -5,10 +5,19 @@ cache) can be rebuilt from it. No SQL and no AWS name crosses this line.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from rekognition_emulator.faces.gallery import Changes, Collection, Embedding, EnrolledFace, NewFace, Owner, Page
+from rekognition_emulator.faces.gallery import (
+    Changes,
+    Collection,
+    Deletion,
+    Embedding,
+    EnrolledFace,
+    NewFace,
+    Owner,
+    Page,
+)
 
 
 class FaceStore(ABC):
@@ -19,11 +28,14 @@ class FaceStore(ABC):
     """
 
     @abstractmethod
-    def create_collection(self, owner: Owner, name: str, face_model_version: str) -> Collection:
+    def create_collection(
+        self, owner: Owner, name: str, face_model_version: str, tags: Mapping[str, str] | None = None
+    ) -> Collection:
         """Creates an empty collection, bound to a face model.
 
         Raises:
             CollectionExists: the owner has one of this name.
+            TooManyTags: more than ``tags.TAGS_MAX``.
         """
 
     @abstractmethod
@@ -36,7 +48,7 @@ class FaceStore(ABC):
 
     @abstractmethod
     def delete_collection(self, owner: Owner, name: str) -> None:
-        """Deletes the collection with all its faces.
+        """Deletes the collection with all its faces, users and tags.
 
         Raises:
             CollectionNotFound: the owner has none of this name.
@@ -68,8 +80,15 @@ class FaceStore(ABC):
         after: UUID | None,
         limit: int,
         face_ids: Sequence[UUID] | None = None,
+        user_id: str | None = None,
     ) -> Page[EnrolledFace]:
-        """Returns faces by ascending id, those greater than ``after``, only those of ``face_ids`` if given."""
+        """Returns faces by ascending id, those greater than ``after``.
+
+        Only those of ``face_ids`` if given, only the user's if one is given, and only what is both if both are.
+
+        Raises:
+            UserNotFound: the collection has no such user.
+        """
 
     @abstractmethod
     def get_faces(self, collection: Collection, face_ids: Sequence[UUID]) -> dict[UUID, EnrolledFace]:
@@ -84,11 +103,8 @@ class FaceStore(ABC):
         """
 
     @abstractmethod
-    def delete_faces(self, collection: Collection, face_ids: Sequence[UUID]) -> set[UUID]:
-        """Deletes faces; ids that are not there are ignored.
-
-        Returns:
-            The ids that were there and are gone now.
+    def delete_faces(self, collection: Collection, face_ids: Sequence[UUID]) -> Deletion:
+        """Deletes faces that are no user's; ids that are not there are ignored.
 
         Raises:
             CollectionNotFound: it was deleted meanwhile.

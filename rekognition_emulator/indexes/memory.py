@@ -2,16 +2,19 @@
 
 import threading
 from collections import OrderedDict
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rekognition_emulator.faces.errors import CollectionNotFound
-from rekognition_emulator.faces.gallery import Changes, Collection, Embedding, Match
+from rekognition_emulator.faces.gallery import Collection, Delta, Embedding, Match, UserMatch
 from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.faces.store import FaceStore
+
+K = TypeVar("K", UUID, str)
 
 GALLERIES_MAX: Final = 1_000
 """Collections held at once; the one searched longest ago makes room. So deleted ones fade away without a message."""
@@ -29,48 +32,73 @@ class MemoryIndex(FaceIndex):
     def search(
         self, collection: Collection, probe: Embedding, *, cosine_min: float, limit: int, without: UUID | None = None
     ) -> list[Match]:
+        faces, _ = self._follow(collection)
+        return [Match(*near) for near in faces.nearest(probe, cosine_min, limit, without)]
+
+    def search_users(
+        self, collection: Collection, probe: Embedding, *, cosine_min: float, limit: int, without: str | None = None
+    ) -> list[UserMatch]:
+        _, users = self._follow(collection)
+        return [UserMatch(*near) for near in users.nearest(probe, cosine_min, limit, without)]
+
+    def _follow(self, collection: Collection) -> "tuple[_Vectors[UUID], _Vectors[str]]":
         with self._lock:
             gallery = self._galleries.setdefault(collection.key, _Gallery())
             self._galleries.move_to_end(collection.key)
             if len(self._galleries) > self._galleries_max:
                 self._galleries.popitem(last=False)
         try:
-            face_ids, embeddings = gallery.follow(self._store, collection)
+            return gallery.follow(self._store, collection)
         except CollectionNotFound:
             with self._lock:
                 self._galleries.pop(collection.key, None)
             raise
-        # A matrix product would round the same embedding differently in different rows and so break ties at random.
-        cosines = np.einsum("ij,j->i", embeddings, probe).clip(-1, 1) if face_ids else np.empty(0, np.float32)
-        near = np.flatnonzero(cosines >= cosine_min)
-        ranked = near[np.argsort(-cosines[near], kind="stable")]  # stable: equal ones stay in the order of their ids
-        found = (Match(face_ids[row], float(cosines[row])) for row in ranked[: limit + 1])
-        return [match for match in found if match.face_id != without][:limit]
 
 
 class _Gallery:
-    """One collection's embeddings, by ascending face id. What ``follow`` returned is never changed afterwards."""
+    """One collection's faces and users as of one revision. What ``follow`` returned is never changed afterwards."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._revision = 0
-        self._face_ids: list[UUID] = []
-        self._embeddings: NDArray[np.float32] = np.empty((0, 0), np.float32)
+        self._faces: _Vectors[UUID] = _Vectors([], np.empty((0, 0), np.float32))
+        self._users: _Vectors[str] = _Vectors([], np.empty((0, 0), np.float32))
 
-    def follow(self, store: FaceStore, collection: Collection) -> tuple[list[UUID], NDArray[np.float32]]:
-        """Returns ids and (n, d) embeddings at the collection's revision or a later one."""
+    def follow(self, store: FaceStore, collection: Collection) -> "tuple[_Vectors[UUID], _Vectors[str]]":
+        """Returns the faces and the users at the collection's revision or a later one."""
         with self._lock:
             if self._revision < collection.revision:
-                self._apply(store.changes(collection, self._revision))
-            return self._face_ids, self._embeddings
+                changes = store.changes(collection, self._revision)
+                self._faces = self._faces.after(changes)
+                self._users = self._users.after(changes.users)
+                self._revision = changes.revision
+            return self._faces, self._users
 
-    def _apply(self, changes: Changes) -> None:
-        removed = set(changes.removed)
-        kept = [row for row, face_id in enumerate(self._face_ids) if face_id not in removed]
-        face_ids = [self._face_ids[row] for row in kept] + list(changes.added)
-        parts = [part for part in (self._embeddings[kept], changes.embeddings) if len(part)]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Vectors(Generic[K]):
+    """Embeddings, (n, d) float32, of faces or of users, by ascending id."""
+
+    ids: list[K]
+    embeddings: NDArray[np.float32]
+
+    def after(self, delta: Delta[K]) -> "_Vectors[K]":
+        """Returns the same with what came and without what went."""
+        gone = {*delta.removed, *delta.added}
+        kept = [row for row, name in enumerate(self.ids) if name not in gone]
+        ids = [self.ids[row] for row in kept] + list(delta.added)
+        parts = [part for part in (self.embeddings[kept], delta.embeddings) if len(part)]
         embeddings = np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
-        order = sorted(range(len(face_ids)), key=face_ids.__getitem__)
-        self._face_ids = [face_ids[row] for row in order]
-        self._embeddings = embeddings[order]
-        self._revision = changes.revision
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        return _Vectors([ids[row] for row in order], embeddings[order])
+
+    def nearest(self, probe: Embedding, cosine_min: float, limit: int, without: K | None) -> list[tuple[K, float]]:
+        """Returns ids and cosines of what is nearest, by descending cosine, equal ones by ascending id."""
+        if not self.ids:
+            return []
+        # A matrix product would round the same embedding differently in different rows and so break ties at random.
+        cosines = np.einsum("ij,j->i", self.embeddings, probe).clip(-1, 1)
+        near = np.flatnonzero(cosines >= cosine_min)
+        ranked = near[np.argsort(-cosines[near], kind="stable")]  # stable: equal ones stay in the order of their ids
+        found = ((self.ids[row], float(cosines[row])) for row in ranked[: limit + 1])
+        return [(name, cosine) for name, cosine in found if name != without][:limit]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from psycopg_pool import ConnectionPool
 
-from rekognition_emulator.faces.gallery import Collection, Embedding, Match
+from rekognition_emulator.faces.gallery import Collection, Embedding, Match, UserMatch
 from rekognition_emulator.faces.index import FaceIndex
 
 
@@ -42,3 +42,28 @@ class PgvectorIndex(FaceIndex):
                 binary=True,
             ).fetchall()
         return [Match(face_id, cosine) for face_id, cosine in rows]
+
+    def search_users(
+        self, collection: Collection, probe: Embedding, *, cosine_min: float, limit: int, without: str | None = None
+    ) -> list[UserMatch]:
+        with self._pool.connection() as connection:
+            rows = connection.execute(
+                """
+                SELECT user_id, cosine FROM (
+                    SELECT user_id, least(1, greatest(-1, -(embedding <#> %(probe)b))) AS cosine
+                    FROM users WHERE collection_id = %(key)s AND embedding IS NOT NULL
+                    OFFSET 0 -- as above
+                ) AS gallery
+                WHERE cosine >= %(cosine_min)s AND user_id IS DISTINCT FROM %(without)s
+                ORDER BY cosine DESC, user_id LIMIT %(limit)s
+                """,
+                {
+                    "key": collection.key,
+                    "probe": probe,
+                    "cosine_min": cosine_min,
+                    "without": without,
+                    "limit": limit,
+                },
+                binary=True,
+            ).fetchall()
+        return [UserMatch(user_id, cosine) for user_id, cosine in rows]

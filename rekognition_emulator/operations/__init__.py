@@ -6,7 +6,7 @@ from typing import Any, Final
 from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.api.core import ServiceError
 from rekognition_emulator.faces import errors
-from rekognition_emulator.operations.analysis import detect_faces
+from rekognition_emulator.operations.analysis import compare_faces, detect_faces
 from rekognition_emulator.operations.collection import (
     create_collection,
     delete_collection,
@@ -16,18 +16,39 @@ from rekognition_emulator.operations.collection import (
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.indexing import delete_faces, index_faces, list_faces
 from rekognition_emulator.operations.search import search_faces, search_faces_by_image
+from rekognition_emulator.operations.tags import list_tags_for_resource, tag_resource, untag_resource
+from rekognition_emulator.operations.users import (
+    associate_faces,
+    create_user,
+    delete_user,
+    disassociate_faces,
+    list_users,
+    search_users,
+    search_users_by_image,
+)
 
 HANDLERS: Final[api.Handlers[Context]] = {
+    "AssociateFaces": associate_faces,
+    "CompareFaces": compare_faces,
     "CreateCollection": create_collection,
+    "CreateUser": create_user,
     "DeleteCollection": delete_collection,
     "DeleteFaces": delete_faces,
+    "DeleteUser": delete_user,
     "DescribeCollection": describe_collection,
     "DetectFaces": detect_faces,
+    "DisassociateFaces": disassociate_faces,
     "IndexFaces": index_faces,
     "ListCollections": list_collections,
     "ListFaces": list_faces,
+    "ListTagsForResource": list_tags_for_resource,
+    "ListUsers": list_users,
     "SearchFaces": search_faces,
     "SearchFacesByImage": search_faces_by_image,
+    "SearchUsers": search_users,
+    "SearchUsersByImage": search_users_by_image,
+    "TagResource": tag_resource,
+    "UntagResource": untag_resource,
 }
 """Operation → handler."""
 
@@ -36,6 +57,12 @@ def _collection_not_found(error: errors.CollectionNotFound, operation: str) -> S
     if operation == "DescribeCollection":  # the service words it differently there. Source: recorded answer, 2019
         return api.ResourceNotFoundException(f"Collection:{error.name} not found!")
     return api.ResourceNotFoundException(f"The collection id: {error.name} does not exist")
+
+
+def _no_face_in_picture(_: errors.NoFaceInPicture, operation: str) -> ServiceError:
+    if operation == "CompareFaces":  # which of its two pictures it is, the service does not say
+        return api.InvalidParameterException("Request has invalid parameters")
+    return api.InvalidParameterException("There are no faces in the image. Should be at least 1.")
 
 
 def _picture_too_large(error: errors.PictureTooLarge, _: str) -> ServiceError:
@@ -59,9 +86,7 @@ FAULTS: Final[Mapping[type[errors.FaceError], Callable[[Any, str], ServiceError]
     errors.CollectionNotFound: _collection_not_found,
     errors.FaceModelMismatch: _face_model_mismatch,
     errors.FaceNotFound: lambda *_: api.InvalidParameterException("faceId was not found in the collection."),
-    errors.NoFaceInPicture: lambda *_: api.InvalidParameterException(
-        "There are no faces in the image. Should be at least 1."
-    ),
+    errors.NoFaceInPicture: _no_face_in_picture,
     errors.ObjectTooLarge: lambda *_: api.ImageTooLargeException("Image size is too large."),
     errors.ObjectUnavailable: lambda *_: api.InvalidS3ObjectException(
         "Unable to get object metadata from S3. Check object key, region and/or access permissions."
@@ -69,9 +94,20 @@ FAULTS: Final[Mapping[type[errors.FaceError], Callable[[Any, str], ServiceError]
     errors.PictureTooLarge: _picture_too_large,
     errors.PictureTooSmall: lambda *_: api.InvalidParameterException("Request has invalid parameters"),
     errors.PictureUnreadable: lambda *_: api.InvalidImageFormatException("Request has invalid image format"),
+    errors.TokenInUse: lambda error, _: api.IdempotentParameterMismatchException(
+        f"The ClientRequestToken: {error.token} you have supplied is already in use."
+    ),
+    errors.TooManyTags: lambda error, _: api.ServiceQuotaExceededException(
+        f"The collection id: {error.name} has reached the maximum number of tags: {error.tags_max}"
+    ),
+    errors.UserExists: lambda error, _: api.ConflictException(f"The user id: {error.user_id} already exists"),
+    errors.UserFull: lambda error, _: api.ServiceQuotaExceededException(
+        f"The user id: {error.user_id} has reached the maximum number of faces: {error.faces_max}"
+    ),
+    errors.UserNotFound: lambda error, _: api.ResourceNotFoundException(f"The user id: {error.user_id} does not exist"),
 }
-"""What can go wrong with faces → what AWS calls it, given the operation. Texts: recorded answers of the service, and
-for objects its API reference."""
+"""What can go wrong with faces → what AWS calls it, given the operation. Texts: recorded answers of the service; for
+objects its API reference, for tokens its developer guide; for users and tags, where nothing public has one, ours."""
 
 
 def fault(error: Exception, operation: str) -> ServiceError | None:

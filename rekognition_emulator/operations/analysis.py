@@ -10,7 +10,7 @@ from rekognition_emulator.faces.errors import NoFaceInPicture
 from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, largest, select
 from rekognition_emulator.faces.quality import QualityBar
 from rekognition_emulator.operations.context import Context
-from rekognition_emulator.operations.intake import picture_bytes
+from rekognition_emulator.operations.intake import picture_bytes, wanted_attributes
 from rekognition_emulator.operations.rendering import bounding_box, compared_face, face_detail, shown_similarity
 
 _THRESHOLD_DEFAULT: Final = 80.0
@@ -19,8 +19,14 @@ _THRESHOLD_DEFAULT: Final = 80.0
 
 def detect_faces(context: Context, request: api.DetectFacesRequest) -> api.DetectFacesResponse:
     """Finds the 100 largest faces of a picture, largest first."""
-    portraits = analyse(context.engine, image.decode(picture_bytes(context, request["Image"])))
-    return {"FaceDetails": [face_detail(portrait) for portrait in portraits]}
+    decoded = image.decode(picture_bytes(context, request["Image"]))
+    portraits = analyse(context.engine, decoded)
+    attributes = context.attributes.estimate(
+        decoded,
+        [portrait.detection for portrait in portraits],
+        wanted_attributes(request.get("Attributes", [])),
+    )
+    return {"FaceDetails": [face_detail(*face) for face in zip(portraits, attributes, strict=True)]}
 
 
 def compare_faces(context: Context, request: api.CompareFacesRequest) -> api.CompareFacesResponse:

@@ -8,10 +8,12 @@ from rekognition_emulator.operations.rendering import collection_arn
 
 def create_collection(context: Context, request: api.CreateCollectionRequest) -> api.CreateCollectionResponse:
     """Creates an empty collection for faces of this server's face model."""
-    collection = context.store.create_collection(context.owner, request["CollectionId"], context.engine.model.version)
+    collection = context.store.create_collection(
+        context.owner, request["CollectionId"], context.engine.model.version, request.get("Tags")
+    )
     return {
         "StatusCode": 200,
-        "CollectionArn": collection_arn(collection).removeprefix("arn:"),
+        "CollectionArn": collection_arn(context.owner, collection.name).removeprefix("arn:"),
         "FaceModelVersion": collection.face_model_version,
     }
 
@@ -28,9 +30,9 @@ def describe_collection(context: Context, request: api.DescribeCollectionRequest
     return {
         "FaceCount": collection.face_count,
         "FaceModelVersion": collection.face_model_version,
-        "CollectionARN": collection_arn(collection),
+        "CollectionARN": collection_arn(context.owner, collection.name),
         "CreationTimestamp": collection.created_at,
-        "UserCount": 0,  # no operation makes users yet
+        "UserCount": collection.user_count,
     }
 
 

@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rekognition_emulator.faces.attributes import AttributeEstimator
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.errors import FaceModelMismatch
 from rekognition_emulator.faces.gallery import Collection, Owner
 from rekognition_emulator.faces.index import FaceIndex
+from rekognition_emulator.faces.repetition import AnswerStore
 from rekognition_emulator.faces.store import FaceStore
+from rekognition_emulator.faces.tags import TagStore
+from rekognition_emulator.faces.users import UserStore
 
 FetchObject = Callable[[str, str, str | None], bytes]
 """(bucket, key, version or None for the newest) → content. Raises ObjectUnavailable, ObjectTooLarge."""
@@ -15,10 +19,14 @@ FetchObject = Callable[[str, str, str | None], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every handler receives besides its request: the four adapters, shared by all, and who is asking."""
+    """What every handler receives besides its request: the adapters, shared by all, and who is asking."""
 
     engine: FaceEngine
+    attributes: AttributeEstimator
     store: FaceStore
+    users: UserStore
+    tags: TagStore
+    answers: AnswerStore
     index: FaceIndex
     fetch_object: FetchObject
     owner: Owner

@@ -13,17 +13,6 @@ _PLANNED: Final = "planned: "
 _OUT_OF_SCOPE: Final = "out of scope: "
 
 _ABSENT: Final[Mapping[str, tuple[str, ...]]] = {
-    _PLANNED + "comparison of two pictures": ("CompareFaces",),
-    _PLANNED + "users, who group faces": (
-        "AssociateFaces",
-        "CreateUser",
-        "DeleteUser",
-        "DisassociateFaces",
-        "ListUsers",
-        "SearchUsers",
-        "SearchUsersByImage",
-    ),
-    _PLANNED + "tags": ("ListTagsForResource", "TagResource", "UntagResource"),
     _PLANNED + "faces in stored video": (
         "GetFaceDetection",
         "GetFaceSearch",

@@ -8,12 +8,12 @@ import numpy as np
 
 from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.faces import image
-from rekognition_emulator.faces.detection import BoundingBox
+from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.gallery import EnrolledFace, NewFace
 from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, select
 from rekognition_emulator.faces.quality import QualityBar
 from rekognition_emulator.operations.context import Context
-from rekognition_emulator.operations.intake import picture_bytes
+from rekognition_emulator.operations.intake import picture_bytes, wanted_attributes
 from rekognition_emulator.operations.paging import page_size, read_token, write_token
 from rekognition_emulator.operations.rendering import face_detail, indexed_face, stored_face
 
@@ -35,38 +35,34 @@ def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFa
     external_image_id = request.get("ExternalImageId")
     image_id = _image_id(picture, external_image_id)
     detections = [portrait.detection for portrait in kept]
+    embeddings = context.engine.embed(decoded, detections)
     faces = [
-        NewFace(
-            face=EnrolledFace(
-                face_id=uuid4(),
-                image_id=image_id,
-                external_image_id=external_image_id,
-                box=_stored_box(detection.box),
-                confidence=_stored_confidence(detection.confidence),
-            ),
-            embedding=embedding,
-        )
-        for detection, embedding in zip(detections, context.engine.embed(decoded, detections), strict=True)
+        NewFace(_new_face(image_id, external_image_id, detection), embedding)
+        for detection, embedding in zip(detections, embeddings, strict=True)
     ]
+    # Before anything is stored: a failure must leave no faces behind that nobody was told of.
+    attributes = context.attributes.estimate(
+        decoded,
+        [*detections, *(portrait.detection for portrait, _ in rejected)],
+        wanted_attributes(request.get("DetectionAttributes", [])),
+    )
     stored = context.store.add_faces(collection, image_id, faces)
     return {
         "FaceRecords": [
-            {"Face": indexed_face(face, portrait.detection), "FaceDetail": face_detail(portrait)}
-            for face, portrait in zip(stored, kept, strict=True)
+            {"Face": indexed_face(face, portrait.detection), "FaceDetail": face_detail(portrait, estimated)}
+            for face, portrait, estimated in zip(stored, kept, attributes[: len(kept)], strict=True)
         ],
         "FaceModelVersion": collection.face_model_version,
         "UnindexedFaces": [
-            {"Reasons": [reason.value for reason in reasons], "FaceDetail": face_detail(portrait)}
-            for portrait, reasons in rejected
+            {"Reasons": [reason.value for reason in reasons], "FaceDetail": face_detail(portrait, estimated)}
+            for (portrait, reasons), estimated in zip(rejected, attributes[len(kept) :], strict=True)
         ],
     }
 
 
 def list_faces(context: Context, request: api.ListFacesRequest) -> api.ListFacesResponse:
-    """Lists the faces of a collection by ascending id."""
+    """Lists the faces of a collection by ascending id, or only a user's, or only some, or only what is both."""
     collection = context.store.get_collection(context.owner, request["CollectionId"])
-    if "UserId" in request:  # no operation makes users yet, so none exists
-        raise api.ResourceNotFoundException(f"The user id: {request['UserId']} does not exist")
     scope = ("ListFaces", str(collection.key))
     after = read_token(request.get("NextToken"), *scope)
     page = context.store.list_faces(
@@ -74,6 +70,7 @@ def list_faces(context: Context, request: api.ListFacesRequest) -> api.ListFaces
         after=UUID(after) if after else None,
         limit=page_size(request.get("MaxResults")),
         face_ids=[UUID(face_id) for face_id in request["FaceIds"]] if "FaceIds" in request else None,
+        user_id=request.get("UserId"),
     )
     response: api.ListFacesResponse = {
         "Faces": [stored_face(face, collection.face_model_version) for face in page.items],
@@ -85,17 +82,32 @@ def list_faces(context: Context, request: api.ListFacesRequest) -> api.ListFaces
 
 
 def delete_faces(context: Context, request: api.DeleteFacesRequest) -> api.DeleteFacesResponse:
-    """Deletes faces; those that are not there are reported, not refused."""
+    """Deletes faces; those that are not there and those that are a user's are reported, not refused."""
     collection = context.store.get_collection(context.owner, request["CollectionId"])
-    face_ids = list(dict.fromkeys(request["FaceIds"]))
-    deleted = context.store.delete_faces(collection, [UUID(face_id) for face_id in face_ids])
-    gone = {str(face_id) for face_id in deleted}
+    face_ids = [UUID(face_id) for face_id in dict.fromkeys(request["FaceIds"])]
+    deletion = context.store.delete_faces(collection, face_ids)
+    unsuccessful: list[api.UnsuccessfulFaceDeletion] = []
+    for face_id in face_ids:
+        if face_id in deletion.held:
+            holder = deletion.held[face_id]
+            reasons: list[api.UnsuccessfulFaceDeletionReason] = ["ASSOCIATED_TO_AN_EXISTING_USER"]
+            unsuccessful.append({"FaceId": str(face_id), "UserId": holder, "Reasons": reasons})
+        elif face_id not in deletion.deleted:
+            unsuccessful.append({"FaceId": str(face_id), "Reasons": ["FACE_NOT_FOUND"]})
     return {
-        "DeletedFaces": [face_id for face_id in face_ids if face_id in gone],
-        "UnsuccessfulFaceDeletions": [
-            {"FaceId": face_id, "Reasons": ["FACE_NOT_FOUND"]} for face_id in face_ids if face_id not in gone
-        ],
+        "DeletedFaces": [str(face_id) for face_id in face_ids if face_id in deletion.deleted],
+        "UnsuccessfulFaceDeletions": unsuccessful,
     }
+
+
+def _new_face(image_id: UUID, external_image_id: str | None, detection: Detection) -> EnrolledFace:
+    return EnrolledFace(
+        face_id=uuid4(),
+        image_id=image_id,
+        external_image_id=external_image_id,
+        box=_stored_box(detection.box),
+        confidence=_stored_confidence(detection.confidence),
+    )
 
 
 def _image_id(picture: bytes, external_image_id: str | None) -> UUID:

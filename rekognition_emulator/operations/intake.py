@@ -1,6 +1,10 @@
-"""Changes when pictures can come from somewhere else: the API's Image to the picture's bytes."""
+"""What requests have in common, in our words. Changes when pictures come from elsewhere, or attributes are added."""
 
+from collections.abc import Sequence
+
+from rekognition_emulator.api.rekognition import Attribute as RequestedAttribute
 from rekognition_emulator.api.rekognition import Image, InvalidParameterException, InvalidS3ObjectException
+from rekognition_emulator.faces.attributes import Attribute
 from rekognition_emulator.operations.context import Context
 
 
@@ -21,3 +25,8 @@ def picture_bytes(context: Context, image: Image) -> bytes:
     if "Bucket" not in s3_object or "Name" not in s3_object:
         raise InvalidS3ObjectException("Request has invalid S3 object.")
     return context.fetch_object(s3_object["Bucket"], s3_object["Name"], s3_object.get("Version"))
+
+
+def wanted_attributes(requested: Sequence[RequestedAttribute]) -> set[Attribute]:
+    """Returns which attributes that can be estimated a request asks for; what DEFAULT asks for is always measured."""
+    return {attribute for attribute in Attribute if "ALL" in requested or attribute.value in requested}

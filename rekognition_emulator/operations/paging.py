@@ -41,8 +41,8 @@ class _Digits:
 
 
 _TOKENS: Final = _Digits("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.:/@+=%,^")
-_NAMES: Final = _Digits("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.")
-"""What a collection's name, or a face's id, may consist of."""
+_NAMES: Final = _Digits("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.:")
+"""What a collection's name, a face's id or a user's id may consist of."""
 
 
 def page_size(max_results: int | None) -> int:
@@ -51,7 +51,7 @@ def page_size(max_results: int | None) -> int:
 
 
 def write_token(cursor: str, *scope: str) -> str:
-    """Returns the token that continues after ``cursor``, a collection's name or a face's id, in the list ``scope``."""
+    """Returns the token that continues after ``cursor``, a name or an id, in the list ``scope``."""
     number = _NAMES.parse(f"{_NAME_LEAD}{cursor}")
     return _TOKENS.format((number << _CHECK_BITS) + _check(cursor, scope))
 

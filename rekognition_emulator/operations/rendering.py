@@ -7,9 +7,11 @@ from uuid import UUID
 import numpy as np
 
 from rekognition_emulator.api import rekognition as api
+from rekognition_emulator.faces.attributes import Attributes
 from rekognition_emulator.faces.detection import LANDMARKS, BoundingBox, Detection, Portrait
 from rekognition_emulator.faces.embedding import FaceModel
-from rekognition_emulator.faces.gallery import Collection, EnrolledFace, Match
+from rekognition_emulator.faces.gallery import EnrolledFace, Match, Owner, UserMatch
+from rekognition_emulator.operations.choices import USER_WITH_FACES
 
 _LANDMARK_TYPES: Final[Sequence[tuple[api.LandmarkType, int]]] = (
     ("eyeLeft", LANDMARKS.index("eye_left")),
@@ -21,9 +23,9 @@ _LANDMARK_TYPES: Final[Sequence[tuple[api.LandmarkType, int]]] = (
 """The five points in the order in which AWS sends them since its model 4, and where ours stand."""
 
 
-def collection_arn(collection: Collection) -> str:
-    """Returns the full resource name. CreateCollection alone answers it without the leading ``arn:``."""
-    return f"arn:aws:rekognition:{collection.owner.region}:{collection.owner.account}:collection/{collection.name}"
+def collection_arn(owner: Owner, name: str) -> str:
+    """Returns a collection's full resource name. CreateCollection alone answers it without the leading ``arn:``."""
+    return f"arn:aws:rekognition:{owner.region}:{owner.account}:collection/{name}"
 
 
 def bounding_box(box: BoundingBox) -> api.BoundingBox:
@@ -31,10 +33,10 @@ def bounding_box(box: BoundingBox) -> api.BoundingBox:
     return {"Width": box.width, "Height": box.height, "Left": box.left, "Top": box.top}
 
 
-def face_detail(portrait: Portrait) -> api.FaceDetail:
-    """Returns what DEFAULT attributes ask for."""
+def face_detail(portrait: Portrait, attributes: Attributes | None = None) -> api.FaceDetail:
+    """Returns what DEFAULT attributes ask for, and of the others what was estimated."""
     detection, pose, quality = portrait.detection, portrait.pose, portrait.quality
-    return {
+    detail: api.FaceDetail = {
         "BoundingBox": bounding_box(detection.box),
         "Landmarks": [
             {"Type": name, "X": float(detection.landmarks[i, 0]), "Y": float(detection.landmarks[i, 1])}
@@ -44,6 +46,15 @@ def face_detail(portrait: Portrait) -> api.FaceDetail:
         "Quality": {"Brightness": quality.brightness, "Sharpness": quality.sharpness},
         "Confidence": detection.confidence,
     }
+    if attributes and attributes.age:
+        low, high = attributes.age
+        detail["AgeRange"] = {"Low": low, "High": high}
+    if attributes and attributes.gender:
+        gender, confidence = attributes.gender
+        detail["Gender"] = {"Value": gender.value, "Confidence": confidence}
+    if attributes and attributes.emotions:
+        detail["Emotions"] = [{"Type": emotion.value, "Confidence": sure} for emotion, sure in attributes.emotions]
+    return detail
 
 
 def compared_face(portrait: Portrait) -> api.ComparedFace:
@@ -77,6 +88,8 @@ def stored_face(face: EnrolledFace, face_model_version: str) -> api.Face:
     shown["BoundingBox"] = bounding_box(face.box)
     shown["Confidence"] = face.confidence
     shown["IndexFacesModelVersion"] = face_model_version
+    if face.user_id is not None:
+        shown["UserId"] = face.user_id
     return shown
 
 
@@ -90,6 +103,16 @@ def face_matches(
     return [
         {"Similarity": similarity, "Face": stored_face(face, model.version)}
         for similarity, face in found
+        if similarity >= np.float32(similarity_min)
+    ]
+
+
+def user_matches(model: FaceModel, matches: Sequence[UserMatch], similarity_min: float) -> list[api.UserMatch]:
+    """Returns the matches that reach the threshold, in their order; whoever is found has faces."""
+    found = ((shown_similarity(model, match.cosine), match.user_id) for match in matches)
+    return [
+        {"Similarity": similarity, "User": {"UserId": user_id, "UserStatus": USER_WITH_FACES}}
+        for similarity, user_id in found
         if similarity >= np.float32(similarity_min)
     ]
 

@@ -16,6 +16,8 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from rekognition_emulator.store.transactions import JoiningPool
+
 POSTGRES_VERSION_MIN: Final = 15
 PGVECTOR_VERSION_MIN: Final = (0, 7)
 """From here on the inner product is chosen for the processor at run time."""
@@ -36,7 +38,7 @@ class DatabaseUnsuitable(Exception):
     """The database cannot serve us; the text says what the operator has to do."""
 
 
-def open_pool(url: str, *, connections_max: int, timeout_s: float = 10) -> ConnectionPool:
+def open_pool(url: str, *, connections_max: int, timeout_s: float = 10) -> JoiningPool:
     """Prepares a database and opens connections to it.
 
     Args:
@@ -83,7 +85,7 @@ def open_pool(url: str, *, connections_max: int, timeout_s: float = 10) -> Conne
             pool.check()
             raise
 
-    pool = ConnectionPool(
+    pool = JoiningPool(
         url,
         kwargs={"autocommit": True, "connect_timeout": CONNECT_TIMEOUT_S},
         min_size=min(2, connections_max),

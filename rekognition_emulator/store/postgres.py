@@ -1,23 +1,42 @@
-"""Changes when the store has to remember or answer more: every statement on collections and faces stands here.
+"""Changes when the store has to remember or answer more of collections and faces: every statement on them stands here.
 
 A writer first locks its collection's row. So revisions are numbered in the order in which they are committed, the same
 picture sent twice at once is stored once, and nobody writes into a collection that has just been deleted.
 """
 
-from collections.abc import Sequence
-from typing import Final, LiteralString
+from collections.abc import Mapping, Sequence
+from typing import Final
 from uuid import UUID
 
 import numpy as np
 from pgvector import Vector
-from psycopg import Cursor
 from psycopg.rows import TupleRow
+from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.faces.detection import BoundingBox
-from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFound, FaceNotFound
-from rekognition_emulator.faces.gallery import Changes, Collection, Embedding, EnrolledFace, NewFace, Owner, Page
+from rekognition_emulator.faces.errors import (
+    CollectionExists,
+    CollectionNotFound,
+    FaceNotFound,
+    TooManyTags,
+    UserNotFound,
+)
+from rekognition_emulator.faces.gallery import (
+    Changes,
+    Collection,
+    Deletion,
+    Delta,
+    Embedding,
+    EnrolledFace,
+    NewFace,
+    Owner,
+    Page,
+    T,
+)
 from rekognition_emulator.faces.store import FaceStore
+from rekognition_emulator.faces.tags import TAGS_MAX
+from rekognition_emulator.store.guard import LOCK, found, read
 
 SAME_FACE_OVERLAP: Final = 0.5
 """Two boxes of one picture that overlap by more are the same face. Ours: detectors suppress at 0.4 to 0.7."""
@@ -28,8 +47,15 @@ SWEEP_FACES: Final = 10_000
 NIL: Final = UUID(int=0)
 """Smaller than every face id there is."""
 
-LOCK: Final = "SELECT revision + 1 FROM collections WHERE id = %(key)s FOR UPDATE"
-EXISTS: Final = "SELECT FROM collections WHERE id = %(key)s"
+LIST: Final = """
+SELECT face_id, image_id, external_image_id, box_left, box_top, box_width, box_height, confidence, user_id
+FROM faces WHERE collection_id = %(key)s AND face_id > %(after)s ORDER BY face_id LIMIT %(limit)s
+"""
+LIST_OF_USER: Final = """
+SELECT face_id, image_id, external_image_id, box_left, box_top, box_width, box_height, confidence, user_id
+FROM faces WHERE collection_id = %(key)s AND user_id = %(user_id)s AND face_id > %(after)s
+ORDER BY face_id LIMIT %(limit)s
+"""
 
 
 class PostgresStore(FaceStore):
@@ -47,15 +73,19 @@ class PostgresStore(FaceStore):
         with self._pool.connection(timeout=2) as connection:
             connection.execute("SELECT")
 
-    def create_collection(self, owner: Owner, name: str, face_model_version: str) -> Collection:
+    def create_collection(
+        self, owner: Owner, name: str, face_model_version: str, tags: Mapping[str, str] | None = None
+    ) -> Collection:
+        if tags and len(tags) > TAGS_MAX:
+            raise TooManyTags(name, TAGS_MAX)
         with self._pool.connection() as connection:
             row = connection.execute(
                 """
-                INSERT INTO collections (account, region, name, face_model_version) VALUES (%s, %s, %s, %s)
+                INSERT INTO collections (account, region, name, face_model_version, tags) VALUES (%s, %s, %s, %s, %s)
                 ON CONFLICT DO NOTHING
-                RETURNING id, name, face_model_version, created_at, revision, face_count
+                RETURNING id, name, face_model_version, created_at, revision, face_count, user_count
                 """,
-                [owner.account, owner.region, name, face_model_version],
+                [owner.account, owner.region, name, face_model_version, Jsonb(dict(tags or {}))],
             ).fetchone()
         if row is None:
             raise CollectionExists(name)
@@ -65,7 +95,7 @@ class PostgresStore(FaceStore):
         with self._pool.connection() as connection:
             row = connection.execute(
                 """
-                SELECT id, name, face_model_version, created_at, revision, face_count FROM collections
+                SELECT id, name, face_model_version, created_at, revision, face_count, user_count FROM collections
                 WHERE account = %s AND region = %s AND name = %s
                 """,
                 [owner.account, owner.region, name],
@@ -117,7 +147,10 @@ class PostgresStore(FaceStore):
             ).rowcount
             if swept == SWEEP_FACES:
                 return True
+            # There are no more users than faces, as a rule by far.
             connection.execute("DELETE FROM removed_faces WHERE collection_id = %s", [key])
+            connection.execute("DELETE FROM users WHERE collection_id = %s", [key])
+            connection.execute("DELETE FROM removed_users WHERE collection_id = %s", [key])
             connection.execute("DELETE FROM deleted_collections WHERE collection_id = %s", [key])
             return False
 
@@ -125,7 +158,7 @@ class PostgresStore(FaceStore):
         with self._pool.connection() as connection:
             rows = connection.execute(
                 """
-                SELECT id, name, face_model_version, created_at, revision, face_count FROM collections
+                SELECT id, name, face_model_version, created_at, revision, face_count, user_count FROM collections
                 WHERE account = %s AND region = %s AND name > %s ORDER BY name LIMIT %s
                 """,
                 [owner.account, owner.region, after or "", limit + 1],
@@ -138,13 +171,14 @@ class PostgresStore(FaceStore):
             locked = connection.execute(LOCK, key)
             held = connection.execute(
                 """
-                SELECT face_id, image_id, external_image_id, box_left, box_top, box_width, box_height, confidence
+                SELECT face_id, image_id, external_image_id, box_left, box_top, box_width, box_height, confidence,
+                       user_id
                 FROM faces WHERE collection_id = %(key)s AND image_id = %(image_id)s
                 """,
                 {**key, "image_id": image_id},
                 binary=True,
             )
-            revision = _found(locked, collection)
+            revision = found(locked, collection)
             enrolled = [_enrolled(row) for row in held.fetchall()]
             stored = [_same_face(new.face, enrolled) or new.face for new in faces]
             fresh = [new for new, face in zip(faces, stored, strict=True) if new.face is face]
@@ -173,26 +207,31 @@ class PostgresStore(FaceStore):
         after: UUID | None,
         limit: int,
         face_ids: Sequence[UUID] | None = None,
+        user_id: str | None = None,
     ) -> Page[EnrolledFace]:
+        if user_id is not None:
+            known = "SELECT FROM users WHERE collection_id = %(key)s AND user_id = %(user_id)s"
+            if not read(self._pool, collection, known, {"user_id": user_id}):
+                raise UserNotFound(user_id)
         if face_ids is not None:
             wanted = [face_id for face_id in face_ids if after is None or face_id > after]
-            faces = sorted(self.get_faces(collection, wanted).values(), key=lambda face: face.face_id)
+            chosen = [face for face in self.get_faces(collection, wanted).values() if user_id in {None, face.user_id}]
+            faces = sorted(chosen, key=lambda face: face.face_id)
             return Page(faces[:limit], more=len(faces) > limit)
-        rows = self._read(
+        rows = read(
+            self._pool,
             collection,
-            """
-            SELECT face_id, image_id, external_image_id, box_left, box_top, box_width, box_height, confidence
-            FROM faces WHERE collection_id = %(key)s AND face_id > %(after)s ORDER BY face_id LIMIT %(limit)s
-            """,
-            {"after": after or NIL, "limit": limit + 1},
+            LIST if user_id is None else LIST_OF_USER,
+            {"after": after or NIL, "limit": limit + 1, "user_id": user_id},
         )
         return Page([_enrolled(row) for row in rows[:limit]], more=len(rows) > limit)
 
     def get_faces(self, collection: Collection, face_ids: Sequence[UUID]) -> dict[UUID, EnrolledFace]:
-        rows = self._read(
+        rows = read(
+            self._pool,
             collection,
             """
-            SELECT face_id, image_id, external_image_id, box_left, box_top, box_width, box_height, confidence
+            SELECT face_id, image_id, external_image_id, box_left, box_top, box_width, box_height, confidence, user_id
             FROM faces WHERE collection_id = %(key)s AND face_id = ANY(%(face_ids)s)
             """,
             {"face_ids": list(face_ids)},
@@ -200,7 +239,8 @@ class PostgresStore(FaceStore):
         return {face.face_id: face for face in map(_enrolled, rows)}
 
     def get_embedding(self, collection: Collection, face_id: UUID) -> Embedding:
-        rows = self._read(
+        rows = read(
+            self._pool,
             collection,
             "SELECT embedding FROM faces WHERE collection_id = %(key)s AND face_id = %(face_id)s",
             {"face_id": face_id},
@@ -210,26 +250,24 @@ class PostgresStore(FaceStore):
         embedding: Vector = rows[0][0]
         return embedding.to_numpy()
 
-    def _read(self, collection: Collection, query: LiteralString, parameters: dict[str, object]) -> list[TupleRow]:
-        """Reads rows of a collection that still exists after they were read, in one round trip."""
-        key = {"key": collection.key}
-        with self._pool.connection() as connection, connection.pipeline():
-            rows = connection.execute(query, parameters | key, binary=True)
-            exists = connection.execute(EXISTS, key)
-            if exists.fetchone() is None:
-                raise CollectionNotFound(collection.name)
-            return rows.fetchall()
-
-    def delete_faces(self, collection: Collection, face_ids: Sequence[UUID]) -> set[UUID]:
+    def delete_faces(self, collection: Collection, face_ids: Sequence[UUID]) -> Deletion:
         key = {"key": collection.key}
         with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
             locked = connection.execute(LOCK, key)
             deleted = connection.execute(
-                "DELETE FROM faces WHERE collection_id = %(key)s AND face_id = ANY(%(face_ids)s) RETURNING face_id",
+                """
+                DELETE FROM faces WHERE collection_id = %(key)s AND face_id = ANY(%(face_ids)s) AND user_id IS NULL
+                RETURNING face_id
+                """,
                 {**key, "face_ids": list(face_ids)},
                 binary=True,
             )
-            revision = _found(locked, collection)
+            left = connection.execute(
+                "SELECT face_id, user_id FROM faces WHERE collection_id = %(key)s AND face_id = ANY(%(face_ids)s)",
+                {**key, "face_ids": list(face_ids)},
+                binary=True,
+            )
+            revision = found(locked, collection)
             gone = [face_id for (face_id,) in deleted.fetchall()]
             if gone:
                 changed = {**key, "revision": revision, "gone": gone, "count": len(gone)}
@@ -247,22 +285,23 @@ class PostgresStore(FaceStore):
                     """,
                     changed,
                 )
-        return set(gone)
+            return Deletion(frozenset(gone), dict(left.fetchall()))
 
     def changes(self, collection: Collection, since: int) -> Changes:
         key = {"key": collection.key, "since": since}
         with self._pool.connection() as connection, connection.pipeline():
             # What is committed up to this revision stays as it is; what comes later is left for the next call.
-            until = _found(
+            until = found(
                 connection.execute("SELECT revision FROM collections WHERE id = %(key)s", key),
                 collection,
             )
+            span = {**key, "until": until}
             added = connection.execute(
                 """
                 SELECT face_id, embedding FROM faces
                 WHERE collection_id = %(key)s AND revision > %(since)s AND revision <= %(until)s
                 """,
-                {**key, "until": until},
+                span,
                 binary=True,
             )
             removed = connection.execute(
@@ -270,36 +309,45 @@ class PostgresStore(FaceStore):
                 SELECT face_id FROM removed_faces
                 WHERE collection_id = %(key)s AND revision > %(since)s AND revision <= %(until)s
                 """,
-                {**key, "until": until},
+                span,
                 binary=True,
             )
-            came: list[tuple[UUID, Vector]] = added.fetchall()
-            went = [face_id for (face_id,) in removed.fetchall()]
-        embeddings = [embedding.to_numpy() for _, embedding in came]
-        return Changes(
-            revision=until,
-            added=[face_id for face_id, _ in came],
-            embeddings=np.stack(embeddings) if embeddings else np.empty((0, 0), np.float32),
-            removed=went,
-        )
-
-
-def _found(cursor: Cursor[TupleRow], collection: Collection) -> int:
-    row = cursor.fetchone()
-    if row is None:
-        raise CollectionNotFound(collection.name)
-    number: int = row[0]
-    return number
+            # Users change in place: one that has just got its next revision would be missed below this one. What is
+            # told too early is told again by the next call.
+            users_added = connection.execute(
+                "SELECT user_id, embedding FROM users WHERE collection_id = %(key)s AND revision > %(since)s",
+                key,
+                binary=True,
+            )
+            users_removed = connection.execute(
+                "SELECT user_id FROM removed_users WHERE collection_id = %(key)s AND revision > %(since)s",
+                key,
+                binary=True,
+            )
+            faces: Delta[UUID] = _delta(added.fetchall(), removed.fetchall())
+            users: Delta[str] = _delta(users_added.fetchall(), users_removed.fetchall())
+        return Changes(faces.added, faces.embeddings, faces.removed, revision=until, users=users)
 
 
 def _collection(owner: Owner, row: TupleRow) -> Collection:
-    key, name, face_model_version, created_at, revision, face_count = row
-    return Collection(key, owner, name, face_model_version, created_at, revision, face_count)
+    key, name, face_model_version, created_at, revision, face_count, user_count = row
+    return Collection(key, owner, name, face_model_version, created_at, revision, face_count, user_count)
 
 
 def _enrolled(row: TupleRow) -> EnrolledFace:
-    face_id, image_id, external_image_id, left, top, width, height, confidence = row
-    return EnrolledFace(face_id, image_id, external_image_id, BoundingBox(left, top, width, height), confidence)
+    face_id, image_id, external_image_id, left, top, width, height, confidence, user_id = row
+    box = BoundingBox(left, top, width, height)
+    return EnrolledFace(face_id, image_id, external_image_id, box, confidence, user_id)
+
+
+def _delta(added: Sequence[tuple[T, Vector | None]], removed: Sequence[tuple[T]]) -> Delta[T]:
+    """Makes a delta of rows; what has no embedding any more is as good as removed."""
+    present = [(name, embedding.to_numpy()) for name, embedding in added if embedding is not None]
+    return Delta(
+        added=[name for name, _ in present],
+        embeddings=np.stack([embedding for _, embedding in present]) if present else np.empty((0, 0), np.float32),
+        removed=[name for (name,) in removed] + [name for name, embedding in added if embedding is None],
+    )
 
 
 def _columns(new: NewFace) -> tuple[object, ...]:

@@ -77,9 +77,11 @@ def validator(shape: Shape) -> Callable[[Mapping[str, Any]], None]:
 def check_output(shape: Shape, value: object) -> list[str]:
     """Returns what is wrong with an answer: unknown members, wrong Python types or violated constraints; [] if nothing.
 
-    For tests: the answers of handlers are not checked in production.
+    For tests: the answers of handlers are not checked in production. An empty list is never wrong: AWS sends it, in
+    recorded answers, even where the model wants an element.
     """
-    return list(_type_errors(shape, value, shape.name)) or list(_inside(shape)(value, ""))
+    violations = (each for each in _inside(shape)(value, "") if not each.startswith("Value '[]'"))
+    return list(_type_errors(shape, value, shape.name)) or list(violations)
 
 
 def _inside(shape: Shape) -> Violations:

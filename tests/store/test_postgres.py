@@ -18,7 +18,7 @@ from psycopg_pool import ConnectionPool
 import rekognition_emulator
 from rekognition_emulator.faces.detection import BoundingBox
 from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFound, FaceNotFound
-from rekognition_emulator.faces.gallery import Collection, EnrolledFace, NewFace, Owner
+from rekognition_emulator.faces.gallery import Collection, Deletion, EnrolledFace, NewFace, Owner
 from rekognition_emulator.indexes.pgvector import PgvectorIndex
 from rekognition_emulator.store import postgres
 from rekognition_emulator.store.database import open_pool
@@ -190,10 +190,10 @@ def test_deleted_faces_are_reported_once(store: PostgresStore, album: Collection
     """Deleting says which faces were there; ids that are unknown, repeated or gone are ignored."""
     stored = add(store, album, picture(embeddings(3)))
     ids = [face.face_id for face in stored]
-    assert store.delete_faces(album, [ids[0], ids[0], ids[1], uuid4()]) == set(ids[:2])
+    assert store.delete_faces(album, [ids[0], ids[0], ids[1], uuid4()]) == Deletion(frozenset(ids[:2]), {})
     after = now(store, album)
     assert after.face_count == 1
-    assert store.delete_faces(album, ids[:2]) == set()
+    assert store.delete_faces(album, ids[:2]) == Deletion(frozenset(), {})
     assert now(store, album) == after
     assert store.list_faces(album, after=None, limit=9).items == [stored[2]]
 

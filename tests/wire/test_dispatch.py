@@ -202,7 +202,6 @@ def test_strict_mode_raises_on_answers_that_contradict_the_model(model: ServiceM
 
 def test_strict_mode_raises_on_errors_that_the_operation_does_not_declare(model: ServiceModel) -> None:
     """In tests an error that no client of the operation expects is a failure; in production it is sent."""
-
     error = InvalidImageFormatException("not asked for")
     with pytest.raises(InvalidAnswer, match="ListFaces does not declare InvalidImageFormatException"):
         server(model, strict=True).dispatch(LIST, JSON_1_1, BODY, error)
