@@ -132,7 +132,7 @@ def _server(data: Path) -> PostgresServer:
 
 
 def _start(data: Path, settings: Mapping[str, str]) -> None:
-    _postmaster_file(data).unlink(missing_ok=True)  # left by a server that is gone; its number may be in use again
+    _clear_remains(data)
     server = _server(data)
     sockets = data
     if len(os.fsencode(data)) > SOCKET_PATH_BYTES_MAX:
@@ -152,6 +152,30 @@ def _start(data: Path, settings: Mapping[str, str]) -> None:
             shutil.rmtree(sockets, ignore_errors=True)
         last_lines = "\n".join(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else "(no log)"
         raise DatabaseUnsuitable(f"PostgreSQL does not start; its log {log} ends with:\n{last_lines}") from error
+
+
+def _clear_remains(data: Path) -> None:
+    """Removes what a killed server has left behind, so that it does not keep the next one out.
+
+    First its processes: without their postmaster they end as soon as they notice, but one that is busy would go on
+    writing beside the next server. Only then the files that name its number, which a stranger may have by now.
+    """
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while remains := [process for process in psutil.process_iter() if _works_in(process, data)]:
+        if time.monotonic() > deadline:
+            raise DatabaseUnsuitable(f"Process {remains[0].pid} of an earlier PostgreSQL in {data} does not end.")
+        for process in remains:
+            process.kill()
+        time.sleep(0.02)
+    (data / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
+    _postmaster_file(data).unlink(missing_ok=True)
+
+
+def _works_in(process: psutil.Process, data: Path) -> bool:
+    try:
+        return bool(process.name() == "postgres" and process.cwd() == str(data))
+    except psutil.Error:  # ended meanwhile, or somebody else's
+        return False
 
 
 def _stop(data: Path) -> None:

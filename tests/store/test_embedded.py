@@ -4,7 +4,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -118,6 +120,27 @@ def test_committed_rows_survive_the_death_of_the_server(home: Path) -> None:
         process.kill()
     with embedded_database(home) as url:
         assert "committed" in notes(url)
+
+
+def test_orphans_of_a_killed_server_end_before_the_next_one_starts(home: Path) -> None:
+    """A busy process whose server was killed must not write beside the next server: that would damage the data."""
+    with holder(home) as process:
+        url = first_line(process)
+        with psycopg.connect(url) as busy, ThreadPoolExecutor(1) as elsewhere:
+            (number,) = busy.execute("SELECT pg_backend_pid()").fetchone() or (0,)
+            # A loop that never looks up: it would not notice for a minute that its server is gone.
+            loop = "DO $$ DECLARE i bigint := 0; BEGIN WHILE i < 3e9 LOOP i := i + 1; END LOOP; END $$"
+            working = elsewhere.submit(busy.execute, loop)
+            orphan = psutil.Process(number)
+            while orphan.cpu_times().user < 0.1:
+                time.sleep(0.01)
+            postmaster(home).kill()
+            process.kill()
+            with embedded_database(home) as url:
+                assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
+                write(url, "after the orphans")
+            assert isinstance(working.exception(timeout=10), psycopg.OperationalError)
+    assert stopped(home)
 
 
 def test_foreign_process_is_not_taken_for_the_server(home: Path) -> None:
