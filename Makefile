@@ -5,16 +5,19 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 RUN = .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help run test demo check lint generate format bench lock clean
+.PHONY: help run test conformance demo check lint generate format bench lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/run.stamp  ## set up what is missing and serve on http://127.0.0.1:8080
 	@$(RUN) rekognition_emulator
 
 test: .venv/dev.stamp  ## set up what is missing and run all tests
 	$(RUN) pytest
+
+conformance: .venv/dev.stamp  ## hold a running server against the conformance suite
+	$(RUN) conformance --endpoint-url http://127.0.0.1:8080
 
 demo: .venv/dev.stamp  ## index an album of generated people and find one of them
 	@$(RUN) rekognition_emulator.demo

@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic_core import PydanticUndefined
 
-from rekognition_emulator.operations.coverage import coverage
+from rekognition_emulator.operations.coverage import attribute_coverage, coverage
 from rekognition_emulator.settings import Settings
 
 _README: Final = Path(__file__).parents[1] / "README.md"
@@ -30,6 +30,14 @@ def operations_table() -> Iterator[str]:
         yield f"| {', '.join(operations)} | {reason} |"
 
 
+def attributes_table() -> Iterator[str]:
+    """Yields the rows of the table of a face's members."""
+    yield "| member of `FaceDetail` | here |"
+    yield "|---|---|"
+    for member, source in attribute_coverage():
+        yield f"| {member} | {source} |"
+
+
 def settings_table() -> Iterator[str]:
     """Yields the rows of the table of settings."""
     yield "| variable | default | what it sets |"
@@ -42,6 +50,7 @@ def settings_table() -> Iterator[str]:
 
 TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "operations": operations_table,
+    "attributes": attributes_table,
     "settings": settings_table,
 }
 

@@ -1,4 +1,4 @@
-"""Why an operation of the model has no handler. Changes when one gets a handler, or AWS adds one."""
+"""What is served and what is not, and why. Changes when a handler or an estimator is added, or AWS adds something."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -87,3 +87,31 @@ def coverage() -> Iterator[tuple[str, str | None]]:
     reasons = {operation: reason for reason, operations in _ABSENT.items() for operation in operations}
     for operation in sorted(api.Handlers.__annotations__):
         yield operation, None if operation in HANDLERS else reasons[operation]
+
+
+_MEASURED: Final = "measured on every face"
+_DEEPFACE: Final = "DeepFace's network, if its file is there"
+_UNKNOWN: Final = "absent: no estimator whose licence permits commercial use is known to us"
+
+_FACE_DETAIL: Final[Mapping[str, tuple[str, ...]]] = {
+    _MEASURED: ("BoundingBox", "Confidence", "Landmarks", "Pose", "Quality"),
+    _DEEPFACE: ("AgeRange", "Emotions", "Gender"),
+    _UNKNOWN: (
+        "Beard",
+        "EyeDirection",
+        "Eyeglasses",
+        "EyesOpen",
+        "FaceOccluded",
+        "MouthOpen",
+        "Mustache",
+        "Smile",
+        "Sunglasses",
+    ),
+}
+
+
+def attribute_coverage() -> Iterator[tuple[str, str]]:
+    """Yields every member of a FaceDetail, in the model's order, with where its value comes from."""
+    sources = {member: source for source, members in _FACE_DETAIL.items() for member in members}
+    for member in api.FaceDetail.__annotations__:
+        yield member, sources[member]
