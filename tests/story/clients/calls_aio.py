@@ -37,4 +37,4 @@ async def outcomes(calls: list[tuple[str, dict[str, Any]]]) -> list[dict[str, An
     return seen
 
 
-json.dump(asyncio.run(outcomes(json.loads(sys.argv[1], object_hook=read))), sys.stdout)
+json.dump(asyncio.run(outcomes(json.loads(sys.argv[1], object_hook=read))), sys.stdout, default=str)
