@@ -46,8 +46,8 @@ class PairList:
     folds: NDArray[np.intp]
 
 
-def best_threshold(cosines: NDArray[np.float32], same: NDArray[np.bool_]) -> float:
-    """Returns the cosine from which on most pairs are told apart rightly; of several the highest.
+def best_threshold(cosines: NDArray[np.float32], same: NDArray[np.bool_]) -> np.float64:
+    """Returns a threshold at which most pairs are told apart rightly, half way between the two cosines that it divides.
 
     Args:
         cosines: (n,) float32, at least one.
@@ -60,8 +60,9 @@ def best_threshold(cosines: NDArray[np.float32], same: NDArray[np.bool_]) -> flo
     right[:-1][descending[:-1] == descending[1:]] = -len(cosines) - 1  # equal cosines pass together or not at all
     best = int(right.argmax())
     if right[best] <= 0:
-        return float(np.nextafter(descending[0], np.float32(np.inf)))
-    return float(descending[best])
+        return np.float64(2.0)  # it is best that none passes
+    below = descending[best + 1] if best + 1 < len(descending) else -1.0
+    return (np.float64(descending[best]) + np.float64(below)) / 2
 
 
 def measure_accuracy(cosines: NDArray[np.float32], same: NDArray[np.bool_], folds: NDArray[np.intp]) -> Accuracy | None:
@@ -73,7 +74,7 @@ def measure_accuracy(cosines: NDArray[np.float32], same: NDArray[np.bool_], fold
     for fold in np.unique(folds):
         tested = folds == fold
         threshold = best_threshold(cosines[~tested], same[~tested])
-        shares.append(((cosines[tested] >= np.float32(threshold)) == same[tested]).mean())
+        shares.append(((cosines[tested] >= threshold) == same[tested]).mean())
     return Accuracy(float(np.mean(shares)), float(np.std(shares, ddof=1) / np.sqrt(len(shares))), len(cosines))
 
 

@@ -62,40 +62,49 @@ def compare_album(
     rows_at_once: int | None = None,
     on_rows: Callable[[int], None] = lambda _: None,
 ) -> AlbumComparison:
-    """Compares every picture with every other, in blocks of rows.
+    """Compares every picture with every other, in blocks of rows against those from there on.
 
     Args:
         embeddings: (n, dimension) float32, rows of unit length.
         people: (n,) whom each row shows.
         rows_at_once: of a block; by default as many as keep memory bounded.
-        on_rows: told after each block how many rows it had.
+        on_rows: told after each block how many rows it had; later blocks of as many cosines have more.
     """
     count = len(embeddings)
     scores = Scores()
     best_mates, best_strangers = np.full((2, count), -np.inf, np.float32)
     nearest: list[tuple[float, int, int]] = []
-    step = rows_at_once or max(COSINES_AT_ONCE // max(count, 1), 1)
-    for start in range(0, count, step):
-        rows = np.arange(start, min(start + step, count))
-        cosines = embeddings[rows] @ embeddings.T
-        same = people[rows][:, None] == people
-        cosines[np.arange(len(rows)), rows] = -np.inf  # nobody is their own mate
-        best_mates[rows] = np.where(same, cosines, -np.inf).max(axis=1)
-        best_strangers[rows] = np.where(same, -np.inf, cosines).max(axis=1)
-        once = np.arange(count) > rows[:, None]
-        scores.add(cosines[once], same[once])
-        nearest = heapq.nlargest(NEAREST_STRANGERS, nearest + _nearest(cosines, once & ~same, start))
-        on_rows(len(rows))
+    start = 0
+    while start < count:
+        stop = min(start + (rows_at_once or max(COSINES_AT_ONCE // (count - start), 1)), count)
+        cosines = embeddings[start:stop] @ embeddings[start:].T
+        same = people[start:stop, None] == people[start:]
+        once = np.arange(start, count) > np.arange(start, stop)[:, None]
+        rows, columns = np.nonzero(same & once)
+        mates = cosines[rows, columns]
+        np.maximum.at(best_mates, rows + start, mates)
+        np.maximum.at(best_mates, columns + start, mates)
+        strangers = once & ~same
+        scores.add(mates, cosines[strangers])
+        cosines[~strangers] = -np.inf
+        np.maximum(best_strangers[start:], cosines.max(axis=0), out=best_strangers[start:])
+        best_of_rows = cosines.max(axis=1)
+        np.maximum(best_strangers[start:stop], best_of_rows, out=best_strangers[start:stop])
+        nearest = _nearest(nearest, cosines, best_of_rows, start)
+        on_rows(stop - start)
+        start = stop
     return AlbumComparison(scores, best_mates, best_strangers, nearest)
 
 
-def _nearest(cosines: NDArray[np.float32], wanted: NDArray[np.bool_], first_row: int) -> list[tuple[float, int, int]]:
-    """Returns the nearest of the wanted pairs of one block."""
-    flat = np.where(wanted, cosines, -np.inf).ravel()
+def _nearest(
+    nearest: list[tuple[float, int, int]], cosines: NDArray[np.float32], best_of_rows: NDArray[np.float32], start: int
+) -> list[tuple[float, int, int]]:
+    """Returns the nearest strangers so far, after the block whose first row and column is ``start``."""
+    beaten = nearest[-1][0] if len(nearest) == NEAREST_STRANGERS else -2.0
+    promising = np.flatnonzero(best_of_rows > beaten)
+    flat = cosines[promising].ravel()
     kept = min(NEAREST_STRANGERS, flat.size)
-    places = np.argpartition(flat, -kept)[-kept:]
-    rows, columns = np.unravel_index(places[np.isfinite(flat[places])], cosines.shape)
-    return [
-        (float(cosines[row, column]), first_row + int(row), int(column))
-        for row, column in zip(rows, columns, strict=True)
-    ]
+    places = np.argpartition(flat, flat.size - kept)[flat.size - kept :] if flat.size else np.empty(0, np.intp)
+    rows, columns = np.divmod(places, cosines.shape[1])
+    found = zip(flat[places].tolist(), (promising[rows] + start).tolist(), (columns + start).tolist(), strict=True)
+    return heapq.nlargest(NEAREST_STRANGERS, nearest + [pair for pair in found if pair[0] > beaten])

@@ -71,7 +71,7 @@ def measure_pairs(model: FaceModel, embeddings: NDArray[np.float32], pairs: Pair
     """Measures a model on listed pairs; embeddings are (n, dimension) float32, rows of unit length."""
     cosines = compare_pairs(embeddings, pairs.left, pairs.right)
     scores = Scores()
-    scores.add(cosines, pairs.same)
+    scores.add(cosines[pairs.same], cosines[~pairs.same])
     accuracy = measure_accuracy(cosines, pairs.same, pairs.folds)
     return _measure(scores, accuracy, [_at(model, scores, similarity) for similarity in SIMILARITIES])
 

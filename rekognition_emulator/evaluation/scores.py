@@ -61,10 +61,10 @@ class Scores:
     same: NDArray[np.int64] = field(default_factory=_no_pairs)
     strangers: NDArray[np.int64] = field(default_factory=_no_pairs)
 
-    def add(self, cosines: NDArray[np.float32], same: NDArray[np.bool_]) -> None:
-        """Counts pairs: (n,) float32 cosines, and (n,) bool whether both are of one person."""
-        self.same[:] += _count(cosines[same])
-        self.strangers[:] += _count(cosines[~same])
+    def add(self, same: NDArray[np.float32], strangers: NDArray[np.float32]) -> None:
+        """Counts pairs: (n,) float32 cosines of one person's, (m,) of strangers'."""
+        self.same[:] += _count(same)
+        self.strangers[:] += _count(strangers)
 
     @property
     def same_pairs(self) -> int:
@@ -125,10 +125,13 @@ def pairs_needed(false_match_rate: float) -> int:
     return round(FALSE_MATCHES_MIN / false_match_rate)
 
 
-def _bins(cosines: NDArray[np.float32]) -> NDArray[np.int32]:
+def _bins(cosines: NDArray[np.float32]) -> NDArray[np.intp]:
     # Scaling by a power of two and rounding down are exact; adding 1 to a small cosine first would not be.
-    scaled = np.floor(cosines * np.float32(BINS_PER_UNIT)).astype(np.int32)
-    return np.asarray(np.clip(scaled + BINS_PER_UNIT, 0, _BINS - 1))
+    scaled = cosines * np.float32(BINS_PER_UNIT)
+    bins: NDArray[np.intp] = np.floor(scaled, out=scaled).astype(np.intp)
+    bins += BINS_PER_UNIT
+    np.clip(bins, 0, _BINS - 1, out=bins)
+    return bins
 
 
 def _count(cosines: NDArray[np.float32]) -> NDArray[np.int64]:
