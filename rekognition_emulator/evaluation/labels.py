@@ -1,6 +1,7 @@
 """Changes when labelled pictures come in another form: pairs as LFW's list or CSV, albums as folders or CSV."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ def read_album(source: Path) -> list[LabelledPicture]:
     ones do not matter. Rows without a person are passed over.
 
     Raises:
-        LabelsUnusable: there is no labelled picture.
+        LabelsUnusable: there is no labelled picture, or one is labelled twice.
         OSError: the source cannot be read.
     """
     if source.is_dir():
@@ -82,6 +83,9 @@ def read_album(source: Path) -> list[LabelledPicture]:
             f"{source} labels no picture: expected a folder per person with {', '.join(sorted(SUFFIXES))} files, "
             "or a CSV file with a header and the columns file and person"
         )
+    file, times = Counter(picture.file for picture in pictures).most_common(1)[0]
+    if times > 1:
+        raise LabelsUnusable(f"{source} labels {file} {times} times: a picture shows one person here")
     return pictures
 
 

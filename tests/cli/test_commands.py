@@ -67,6 +67,17 @@ def test_evaluate_pairs(album: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("colours")
+def test_a_single_pair_is_no_reason_to_fail(album: Path, tmp_path: Path) -> None:
+    """Whatever a single pair cannot tell is a dash, and the drawing says so."""
+    listed = tmp_path / "pairs.csv"
+    listed.write_text("file_a,file_b,same\nperson-01/person-01_0001.png,person-01/person-01_0002.png,1")
+    said = run("evaluate", "--pairs", listed, "--images", album, "--plot", tmp_path / "roc.png")
+    assert "needs 100 pairs of strangers" in said
+    assert "needs pairs of both kinds in each fold" in said
+    assert (tmp_path / "roc.png").exists()
+
+
+@pytest.mark.usefixtures("colours")
 def test_calibrate(crowd: Path, tmp_path: Path) -> None:
     """From 100,000 pairs of strangers on there is a curve that a face model can carry, with its origin."""
     said = run("calibrate", "--album", crowd, "--json", tmp_path / "out.json")

@@ -78,6 +78,14 @@ def test_an_album_of_nothing_is_refused_in_words(tmp_path: Path) -> None:
         read_album(tmp_path)
 
 
+def test_a_picture_labelled_twice_is_refused(tmp_path: Path) -> None:
+    """It would be a stranger to itself."""
+    listed = tmp_path / "album.csv"
+    listed.write_text("file,person\na.jpg,ann\na.jpg,bob\n")
+    with pytest.raises(LabelsUnusable, match=r"a\.jpg 2 times"):
+        read_album(listed)
+
+
 def test_people_are_numbered_alike() -> None:
     """Equal names, equal numbers."""
     assert number_people(["b", "a", "b"]).tolist() == [1, 0, 1]
