@@ -53,10 +53,10 @@ def test_without_both_kinds_in_every_fold_there_is_no_accuracy() -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(0, 40), max_size=150))
-def test_drawn_pairs_are_what_they_are_said_to_be(people: list[int]) -> None:
+@given(st.integers(0, 2**32), st.integers(0, 150), st.integers(1, 60))
+def test_drawn_pairs_are_what_they_are_said_to_be(seed: int, pictures: int, people: int) -> None:
     """Kinds are true, nothing is compared with itself or drawn twice, and nobody is in two folds."""
-    person = np.array(people, np.intp)
+    person = np.random.default_rng(seed).integers(0, people, pictures)
     drawn = draw_pairs(person)
     assert ((person[drawn.left] == person[drawn.right]) == drawn.same).all()
     pairs = list(zip(drawn.left.tolist(), drawn.right.tolist(), strict=True))

@@ -22,11 +22,11 @@ def test_lfw_pairs_are_read_with_their_folds(tmp_path: Path) -> None:
 def test_csv_pairs_are_dealt_out_to_ten_folds(tmp_path: Path) -> None:
     """Each fold gets pairs of both kinds, whatever their order in the list; further columns do not matter."""
     listed = tmp_path / "pairs.csv"
-    rows = [f"a{number}.jpg,b/{number}.png,{int(number < 20)},hard" for number in range(40)]
+    rows = [f"a{number}.jpg,b/{number}.png,{number % 2},hard" for number in range(40)]
     listed.write_text("\n".join(["file_a,file_b,same,note", *rows]), "utf-8-sig")
     pairs = read_pairs(listed, tmp_path)
     assert (pairs[0].left, pairs[0].right) == (tmp_path / "a0.jpg", tmp_path / "b/0.png")
-    assert [pair.same for pair in pairs] == [True] * 20 + [False] * 20
+    assert [pair.same for pair in pairs] == [False, True] * 20
     assert np.unique([(pair.same, pair.fold) for pair in pairs], axis=0, return_counts=True)[1].tolist() == [2] * 20
 
 
