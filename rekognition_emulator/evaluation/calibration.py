@@ -26,7 +26,7 @@ class CurvePoint:
         cosine: of two embeddings.
         similarity: what it is called, 0…100.
         false_match_rate: what that means.
-        measured: whether enough pairs were seen. If not, the cosine is higher than it had to be: no stranger seen
+        measured: whether enough pairs were seen. If not, the cosine errs on the side of caution: no stranger seen
             reaches it, and it lies no lower than on the straight line from the point before to cosine 1.
     """
 
