@@ -1,94 +1,19 @@
-"""``python -m rekognition_emulator``: serves until it is told to stop. Changes when starting or stopping does."""
+"""``python -m rekognition_emulator``. Changes when what runs without being named does."""
 
-import logging
-import signal
-import socket
 import sys
-import time
-from typing import Final
-
-import structlog
-import uvicorn
-from pydantic import ValidationError
-
-from rekognition_emulator import __version__
-from rekognition_emulator.app import open_service
-from rekognition_emulator.settings import Settings
-from rekognition_emulator.store.database import DatabaseUnsuitable
-
-_STOP_TIMEOUT_S: Final = 10
-"""For requests in flight when the server is told to stop."""
-
-_READY: Final = """\
-rekognition-emulator {version} is ready on {url} after {seconds:.1f} s (face model {model}, index {index})
-
-  boto3    boto3.client("rekognition", endpoint_url="{url}", region_name="{region}",
-                        aws_access_key_id="any", aws_secret_access_key="any")
-  AWS CLI  aws rekognition list-collections --endpoint-url {url} --region {region}
-"""
 
 
 def main() -> None:
-    """Reads the settings, opens the service and serves. What an operator can mend is said in one sentence."""
-    started = time.monotonic()
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        # Uvicorn drains on either and then raises it again: from here it unwinds what was opened, and is no failure.
-        signal.signal(stop, lambda *_: sys.exit())
-    try:
-        settings = Settings()
-        _configure_logging(settings.log_level)
-        with open_service(settings) as service, _listen(settings) as listener:
-            url = f"http://{settings.host}:{listener.getsockname()[1]}"
-            model = f"{service.engine.model.name} {service.engine.model.version}"
-            sys.stdout.write(
-                _READY.format(
-                    version=__version__,
-                    url=url,
-                    seconds=time.monotonic() - started,
-                    model=model,
-                    index=settings.index,
-                    region=settings.region,
-                )
-            )
-            sys.stdout.flush()
-            config = uvicorn.Config(
-                service.app,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=_STOP_TIMEOUT_S,
-            )
-            uvicorn.Server(config).run(sockets=[listener])
-    except ValidationError as error:
-        problems = "; ".join(f"REKOGNITION_{e['loc'][0]}".upper() + f": {e['msg']}" for e in error.errors())
-        sys.exit(f"The settings are wrong. {problems}")
-    except (DatabaseUnsuitable, OSError) as error:
-        sys.exit(str(error))
+    """Serves, or runs the command that is named."""
+    if sys.argv[1:] in ([], ["serve"]):
+        # Not by way of the other commands: a server starts without the libraries that only they need.
+        from rekognition_emulator.cli.serving import serve  # noqa: PLC0415 - each way loads only what it needs
 
+        serve()
+    else:
+        from rekognition_emulator.cli.commands import app  # noqa: PLC0415 - likewise
 
-def _listen(settings: Settings) -> socket.socket:
-    """Takes the port before the server says that it is ready: whoever connects from now on is answered."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-
-
-def _configure_logging(level: str) -> None:
-    numeric = logging.getLevelNamesMapping()[level.upper()]
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(numeric),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    # Of the libraries only what an operator has to know.
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        app(prog_name="rekognition-emulator")
 
 
 if __name__ == "__main__":

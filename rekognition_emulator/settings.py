@@ -1,6 +1,6 @@
 """Changes when there is something new to configure. The only reader of the environment.
 
-Imported by ``app`` and ``__main__`` alone: everything below receives values, not settings.
+Imported by ``app`` and ``cli`` alone: everything below receives values, not settings.
 """
 
 import os

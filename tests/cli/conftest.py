@@ -1,0 +1,72 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from numpy.typing import NDArray
+
+from rekognition_emulator.cli import calibration, evaluation
+from rekognition_emulator.faces.detection import BoundingBox, Detection
+from rekognition_emulator.faces.embedding import FaceModel
+from rekognition_emulator.faces.engine import FaceEngine
+from rekognition_emulator.faces.image import Image
+
+POINTS = np.array([(0.4, 0.4), (0.6, 0.4), (0.5, 0.5), (0.42, 0.6), (0.58, 0.6)], np.float32)
+
+
+def picture_of(person: int, take: int) -> PIL.Image.Image:
+    """A picture in which ``ColourEngine`` sees that person; different takes differ a little."""
+    return PIL.Image.new("RGB", (80, 80), (person >> 8, person & 255, take))
+
+
+class ColourEngine(FaceEngine):
+    """Knows people by the red and green of their pictures, to the last shade; black is nobody."""
+
+    @property
+    def model(self) -> FaceModel:
+        """A model that is calibrated to its own embeddings."""
+        curve = ((-1, 0), (0.3, 40), (0.4, 60), (0.5, 80), (0.55, 90), (0.6, 99), (1, 100))
+        return FaceModel("colours", "1.2", 64, "ours", curve)
+
+    def detect(self, image: Image) -> list[Detection]:
+        """One face in the middle."""
+        return [Detection(BoundingBox(0.3, 0.3, 0.4, 0.4), POINTS, 99.9)] if image.pixels.any() else []
+
+    def embed(self, image: Image, detections: Sequence[Detection]) -> NDArray[np.float32]:
+        """A direction per person, and a little noise per take."""
+        red, green, blue = (int(shade) for shade in image.pixels[0, 0])
+        direction = np.random.default_rng((red, green)).normal(size=64)
+        direction += 0.4 * np.random.default_rng((red, green, blue)).normal(size=64)
+        unit = direction / np.linalg.norm(direction)
+        return np.tile(unit.astype(np.float32), (len(detections), 1))
+
+
+@pytest.fixture
+def colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands work with ``ColourEngine``."""
+    for module in (calibration, evaluation):
+        monkeypatch.setattr(module, "load_face_engine", lambda _settings: ColourEngine())
+
+
+@pytest.fixture(scope="session")
+def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two takes of each of 25 people, and a picture of nobody."""
+    directory = tmp_path_factory.mktemp("colours")
+    for person in range(1, 26):
+        folder = directory / f"person-{person:02}"
+        folder.mkdir()
+        for take in (1, 2):
+            picture_of(person, take).save(folder / f"{folder.name}_{take:04}.png")
+    picture_of(0, 0).save(directory / "person-01" / "nobody.png")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CSV album of one picture of each of 448 people: just enough for a curve."""
+    directory = tmp_path_factory.mktemp("crowd")
+    for person in range(1, 449):
+        picture_of(person, 0).save(directory / f"{person}.png")
+    (directory / "album.csv").write_text("file,person\n" + "".join(f"{one}.png,{one}\n" for one in range(1, 449)))
+    return directory / "album.csv"

@@ -1,0 +1,153 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import pytest
+from typer.testing import CliRunner
+
+from rekognition_emulator.cli.commands import app
+from tests.server import ROOT
+
+EXPECTED_FALSE_MATCH_RATES = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6]
+
+
+def run(*arguments: object, succeeds: bool = True) -> str:
+    """Runs a command in this process and returns what it says."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "120"})
+    assert (result.exit_code == 0) is succeeds, result.output
+    assert "Traceback" not in result.output
+    return result.output
+
+
+def read(file: Path) -> Any:
+    """Reads a document."""
+    return json.loads(file.read_text())
+
+
+@pytest.mark.usefixtures("colours")
+def test_evaluate_album(album: Path, tmp_path: Path) -> None:
+    """An album's numbers are shown, written and drawn, and the picture without a face is named."""
+    said = run("evaluate", "--album", album, "--json", tmp_path / "out.json", "--plot", tmp_path / "roc.png")
+    numbers = read(tmp_path / "out.json")
+    assert numbers["face_model"] == {"name": "colours", "version": "1.2", "dimension": 64}
+    assert (numbers["people"], numbers["pictures"]) == (25, 50)
+    assert (numbers["same_pairs"], numbers["stranger_pairs"]) == (25, 1200)
+    assert (numbers["rank_one"], numbers["searches"]) == (1, 50)
+    assert numbers["accuracy"]["pairs"] == 50
+    assert [point["false_match_rate"] for point in numbers["operating_points"]] == EXPECTED_FALSE_MATCH_RATES
+    assert [point["cosine"] is None for point in numbers["operating_points"]] == [False, False, True, True, True, True]
+    assert numbers["left_out"] == [{"file": str(album / "person-01" / "nobody.png"), "reason": "no face found"}]
+    for words in ("needs 10,000 pairs of strangers", "nobody.png: no face found", "100.00%", "FPIR", "50 searches"):
+        assert words in said
+    with PIL.Image.open(tmp_path / "roc.png") as plot:
+        assert plot.format == "PNG"
+        assert len(set(plot.convert("RGB").get_flattened_data())) > 3
+
+
+@pytest.mark.usefixtures("colours")
+def test_evaluate_pairs(album: Path, tmp_path: Path) -> None:
+    """Listed pairs of both kinds are judged in ten folds; a pair that lacks a face is counted out loud."""
+    rows = ["file_a,file_b,same", "person-01/nobody.png,person-02/person-02_0001.png,0"]
+    for person in range(1, 25):
+        one, other = f"person-{person:02}/person-{person:02}", f"person-{person + 1:02}/person-{person + 1:02}"
+        rows += [f"{one}_0001.png,{one}_0002.png,1", f"{one}_0001.png,{other}_0001.png,0"]
+    listed = tmp_path / "pairs.csv"
+    listed.write_text("\n".join(rows))
+    said = run("evaluate", "--pairs", listed, "--images", album, "--json", tmp_path / "out.json", "--workers", 1)
+    numbers = read(tmp_path / "out.json")
+    assert (numbers["same_pairs"], numbers["stranger_pairs"], numbers["pairs_left_out"]) == (24, 24, 1)
+    assert numbers["accuracy"]["mean"] == pytest.approx(1)
+    assert numbers["rank_one"] is None
+    assert "1 of 49 pairs lack a face" in said
+    assert "FPIR" not in said
+
+
+@pytest.mark.usefixtures("colours")
+def test_a_single_pair_is_no_reason_to_fail(album: Path, tmp_path: Path) -> None:
+    """Whatever a single pair cannot tell is a dash, and the drawing says so."""
+    listed = tmp_path / "pairs.csv"
+    listed.write_text("file_a,file_b,same\nperson-01/person-01_0001.png,person-01/person-01_0002.png,1")
+    said = run("evaluate", "--pairs", listed, "--images", album, "--plot", tmp_path / "roc.png")
+    assert "needs 100 pairs of strangers" in said
+    assert "needs pairs of both kinds in each fold" in said
+    assert (tmp_path / "roc.png").exists()
+
+
+@pytest.mark.usefixtures("colours")
+def test_calibrate(crowd: Path, tmp_path: Path) -> None:
+    """From 100,000 pairs of strangers on there is a curve that a face model can carry, with its origin."""
+    said = run("calibrate", "--album", crowd, "--json", tmp_path / "out.json")
+    curve = read(tmp_path / "out.json")
+    assert (curve["people"], curve["stranger_pairs"], curve["same_pairs"]) == (448, 448 * 447 // 2, 0)
+    assert [similarity for _, similarity in curve["calibration"]] == [0, 40, 60, 80, 90, 99, 100]
+    cosines = [cosine for cosine, _ in curve["calibration"]]
+    assert cosines == sorted(set(cosines))
+    assert [point["measured"] for point in curve["curve"]] == [True, True, True, False, False]
+    assert curve["pictures_from"] == str(crowd)
+    assert len(curve["measured_on"]) == len("2000-01-01")
+    assert "too few pairs to measure" in said
+
+
+@pytest.mark.usefixtures("colours")
+def test_calibrate_refuses_what_too_few_pairs_cannot_support(album: Path, tmp_path: Path) -> None:
+    """What could be measured is shown, what it would take is said, and no curve is written."""
+    said = run("calibrate", "--album", album, "--json", tmp_path / "out.json", succeeds=False)
+    assert "1 in 100 " in said
+    assert "takes 100,000 pairs of strangers" in said
+    assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.usefixtures("colours")
+def test_what_an_operator_can_mend_is_said_in_words(album: Path, tmp_path: Path) -> None:
+    """Contradicting options, lists that are none and files that cannot be written end in a sentence."""
+    listed = tmp_path / "pairs.csv"
+    listed.write_text("file_a,file_b,same\nx.jpg,y.jpg,1")
+    assert "either --pairs" in run("evaluate", succeeds=False)
+    assert "either --pairs" in run("evaluate", "--album", album, "--images", album, succeeds=False)
+    assert "None of the 2 pictures can be compared" in run("evaluate", "--pairs", listed, succeeds=False)
+    assert "labels no picture" in run("calibrate", "--album", tmp_path, succeeds=False)
+    nowhere = tmp_path / "missing" / "out.json"
+    assert "No such file" in run("evaluate", "--album", album, "--json", nowhere, succeeds=False)
+
+
+@pytest.mark.parametrize("arguments", [[], ["serve"]])
+def test_without_a_command_it_serves(arguments: list[str]) -> None:
+    """Serving is what the program does when nothing else is asked: here it says what is wrong with its settings."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "rekognition_emulator", *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "REKOGNITION_PORT": "eighty"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "REKOGNITION_PORT" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("program", "absent"),
+    [
+        ("import rekognition_emulator.__main__ as program; program.main()", {"typer", "rekognition_emulator.cli.commands"}),
+        ("import rekognition_emulator.cli.commands", {"fastapi", "uvicorn"}),
+    ],
+)
+def test_each_way_loads_only_what_it_needs(program: str, absent: set[str]) -> None:
+    """A server starts without what only the other commands need, and those without what only it needs."""
+    ended = subprocess.run(
+        [sys.executable, "-c", f"import atexit, sys; atexit.register(lambda: print(*sys.modules)); {program}"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "REKOGNITION_PORT": "eighty"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    loaded = set(ended.stdout.split())
+    assert "rekognition_emulator.cli.start" in loaded
+    assert not loaded & absent

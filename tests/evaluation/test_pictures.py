@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from rekognition_emulator.evaluation.comparison import compare_album
+from rekognition_emulator.evaluation.labels import number_people, read_album
+from rekognition_emulator.evaluation.measurement import measure_album
+from rekognition_emulator.evaluation.pictures import embed_pictures
+from rekognition_emulator.faces.engine import FaceEngine
+
+
+def test_people_who_do_not_exist_are_told_apart(engine: FaceEngine, album_dir: Path) -> None:
+    """From files to numbers with real networks: every view finds another of its person first."""
+    album = read_album(album_dir)
+    files = [picture.file for picture in album]
+    done: list[None] = []
+    embedded = embed_pictures(engine, [*files, files[0]], workers=2, on_picture=lambda: done.append(None))
+    assert embedded.left_out == []
+    assert list(embedded.rows) == files
+    assert len(done) == len(files)
+    np.testing.assert_allclose(np.linalg.norm(embedded.embeddings, axis=1), 1, atol=1e-5)
+    people = number_people(picture.person for picture in album)
+    measured = measure_album(engine.model, embedded.embeddings, people, compare_album(embedded.embeddings, people))
+    assert (measured.same_pairs, measured.stranger_pairs) == (18, 135)
+    assert measured.rank_one == measured.area_under_curve == 1
+    assert measured.searches == 18
+    assert measured.accuracy is None  # six people make no ten folds
+    at_80 = measured.at_similarities[0]
+    assert (at_80.false_matches, at_80.true_matches) == (0, 18)
+    assert (at_80.false_positive_identification_rate, at_80.false_negative_identification_rate) == (0, 0)
+
+
+def test_one_worker_and_several_give_the_same(engine: FaceEngine, album_dir: Path) -> None:
+    """How many pictures are worked on at once changes nothing."""
+    files = [picture.file for picture in read_album(album_dir)][:6]
+    one, several = (embed_pictures(engine, files, workers) for workers in (1, 4))
+    assert one.rows == several.rows
+    assert (one.embeddings == several.embeddings).all()
+
+
+def test_pictures_without_a_face_are_listed_with_the_reason(
+    engine: FaceEngine, album_dir: Path, tmp_path: Path
+) -> None:
+    """None of them ends the measurement."""
+    pictures = {"empty.png": PIL.Image.new("RGB", (200, 200)), "small.png": PIL.Image.new("RGB", (40, 40))}
+    for name, picture in pictures.items():
+        picture.save(tmp_path / name)
+    PIL.Image.new("RGB", (200, 200)).save(tmp_path / "called.jpg", "WEBP")
+    face = read_album(album_dir)[0].file
+    files = [tmp_path / name for name in (*pictures, "called.jpg", "missing.jpg")]
+    embedded = embed_pictures(engine, [*files, face], workers=2)
+    assert embedded.rows == {face: 0}
+    assert [picture.file for picture in embedded.left_out] == files
+    reasons = ("no face found", "too small", "unreadable", "cannot be read: No such file")
+    for left_out, reason in zip(embedded.left_out, reasons, strict=True):
+        assert left_out.reason.startswith(reason)
+
+
+def test_an_album_without_any_face_has_no_rows(engine: FaceEngine, tmp_path: Path) -> None:
+    """The embeddings keep their width."""
+    assert embed_pictures(engine, [tmp_path / "missing.jpg"], 1).embeddings.shape == (0, engine.model.dimension)
+
+
+def test_a_failing_engine_is_not_taken_for_a_picture_without_a_face(
+    engine: FaceEngine, album_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that no picture explains ends the measurement."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(engine, "embed", fail)
+    with pytest.raises(RuntimeError, match="out of order"):
+        embed_pictures(engine, [picture.file for picture in read_album(album_dir)], workers=2)
