@@ -12,8 +12,8 @@ from fastapi import FastAPI, Response
 
 import botocore_models
 from rekognition_emulator import __version__
-from rekognition_emulator.engines import load_engine
 from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
+from rekognition_emulator.engines.selection import ModelFiles, load_engine
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.indexes import INDEXES
@@ -48,11 +48,11 @@ def open_service(settings: Settings) -> Iterator[Service]:
     """Opens database, engine and index, and closes them at the end.
 
     Raises:
-        DatabaseUnsuitable: the database cannot serve us; the text says what to do.
+        DatabaseUnsuitable, ModelUnusable: the database or a face model cannot serve; the text says what to do.
     """
     with ThreadPoolExecutor(max_workers=1) as beside:
         # Loading the networks and starting PostgreSQL take about as long, and neither needs the other.
-        loading = beside.submit(load_engine, settings.engine, settings.data_dir / "networks", _THREADS_PER_CALL)
+        loading = beside.submit(load_engine, settings.face_model, settings.detector, _model_files(settings))
         with _database_url(settings) as url, open_pool(url, connections_max=settings.workers + 1) as pool:
             store = PostgresStore(pool)
             engine = loading.result()
@@ -78,6 +78,16 @@ def _database_url(settings: Settings) -> Iterator[str]:
     else:
         with embedded_database(settings.data_dir) as url:
             yield url
+
+
+def _model_files(settings: Settings) -> ModelFiles:
+    return ModelFiles(
+        cache_dir=settings.data_dir / "networks",
+        models_dir=settings.models_dir,
+        deepface_dir=settings.attributes_dir,
+        accepted=settings.accept_licences,
+        threads=_THREADS_PER_CALL,
+    )
 
 
 def _s3(settings: Settings) -> S3:
@@ -111,7 +121,13 @@ def _create_app(
         except psycopg.Error:
             response.status_code = 503
             return {"status": "the database does not answer"}
-        return {"status": "ready", "face_model": engine.model.name}
+        model = engine.model
+        return {
+            "status": "ready",
+            "face_model": model.name,
+            "face_model_version": model.version,
+            "detector": settings.detector,
+        }
 
     app.include_router(
         create_router(

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from rekognition_emulator.engines import ENGINES
+from rekognition_emulator.engines.models import DETECTORS
 from rekognition_emulator.indexes import INDEXES
 
 
@@ -42,10 +42,24 @@ class Settings(BaseSettings):
     region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")] = Field(
         "us-east-1", description="The region of requests whose credential scope names none."
     )
-    engine: str = Field("embedded", description="Which face engine finds and embeds faces.")
+    face_model: str = Field(
+        "auto",
+        description="Which model embeds faces of new collections: one of the face models above or of a manifest. "
+        "`auto`: `arcface` where it is at hand, calibrated and accepted, else `dlib`.",
+    )
+    detector: str = Field("mtcnn", description="Which model finds faces: `mtcnn` or `yunet`.")
+    models_dir: Path = Field(
+        Path("~/.local/share/rekognition-emulator/models"),
+        description="Where weights and manifests of face models are looked for.",
+    )
+    accept_licences: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="Face models of the research profile whose licences you accept, by name, separated by commas.",
+    )
     attributes_dir: Path = Field(
         Path("~/.deepface/weights"),
-        description="Where DeepFace's networks for age, gender and emotions are looked for; missing ones are not used.",
+        description="DeepFace's folder of weights: its networks for age, gender and emotions are used if they are "
+        "there, and its face models found.",
     )
     index: str = Field("pgvector", description="Which index searches: `pgvector`, or `memory` for tests.")
     s3_endpoint_url: (
@@ -79,22 +93,22 @@ class Settings(BaseSettings):
             raise ValueError("is not a loopback address, and whoever reaches this server may use it")
         return host
 
-    @field_validator("engine")
+    @field_validator("detector")
     @classmethod
-    def _is_an_engine(cls, engine: str) -> str:
-        return _one_of(ENGINES, engine)
+    def _is_a_detector(cls, detector: str) -> str:
+        return _one_of(DETECTORS, detector)
 
     @field_validator("index")
     @classmethod
     def _is_an_index(cls, index: str) -> str:
         return _one_of(INDEXES, index)
 
-    @field_validator("s3_buckets", mode="before")
+    @field_validator("s3_buckets", "accept_licences", mode="before")
     @classmethod
-    def _is_a_list(cls, s3_buckets: str | None) -> list[str] | None:
-        return None if s3_buckets is None else [bucket.strip() for bucket in s3_buckets.split(",")]
+    def _is_a_list(cls, names: str | frozenset[str] | None) -> Iterable[str] | None:
+        return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
 
-    @field_validator("data_dir", "attributes_dir")
+    @field_validator("data_dir", "models_dir", "attributes_dir")
     @classmethod
     def _is_absolute(cls, directory: Path) -> Path:
         return directory.expanduser().absolute()

@@ -7,12 +7,16 @@ from typing import Final
 
 import cv2
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
+from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.faces.detection import Detection
 from rekognition_emulator.faces.embedding import FaceModel
 from rekognition_emulator.faces.engine import FaceDetector, FaceEmbedder, FaceEngine
 from rekognition_emulator.faces.image import Image
+
+log = structlog.get_logger(__name__)
 
 OTHERS_OPEN_MAX: Final = 2
 """Embedders of older collections that stay open beside the one for new collections; the longest unused one goes.
@@ -39,7 +43,7 @@ class ComposedEngine(FaceEngine):
         cv2.setNumThreads(threads)  # for the whole process: its own pool would take the other workers' cores
         self._detector = detector
         self._embedder = embedder
-        self._others = others or {}
+        self._others = dict(others or {})
         self._open: OrderedDict[str, FaceEmbedder] = OrderedDict()
         self._opening = threading.Lock()
 
@@ -56,12 +60,20 @@ class ComposedEngine(FaceEngine):
     def embedder(self, face_model_version: str) -> FaceEmbedder | None:
         if face_model_version == self.model.version:
             return self._embedder
-        if face_model_version not in self._others:
-            return None
         with self._opening:
-            if face_model_version not in self._open:
-                self._open[face_model_version] = self._others[face_model_version]()
-            self._open.move_to_end(face_model_version)
-            while len(self._open) > OTHERS_OPEN_MAX:
-                self._open.popitem(last=False)
-            return self._open[face_model_version]
+            return self._opened(face_model_version)
+
+    def _opened(self, version: str) -> FaceEmbedder | None:
+        if version not in self._open:
+            if version not in self._others:
+                return None
+            try:
+                self._open[version] = self._others[version]()
+            except ModelUnusable as error:
+                del self._others[version]  # not to read a damaged file again for every request
+                log.error("face model unusable", version=version, cause=str(error))  # noqa: TRY400 - a sentence says it
+                return None
+        self._open.move_to_end(version)
+        while len(self._open) > OTHERS_OPEN_MAX:
+            self._open.popitem(last=False)
+        return self._open[version]

@@ -68,13 +68,13 @@ class MtcnnDetector(FaceDetector):
         ]
 
 
-def dlib_embedder(cache_dir: Path, threads: int) -> AlignedEmbedder:
-    """Opens dlib's ResNet; arguments and errors as ``MtcnnDetector``'s."""
+def dlib_embedder(cache_dir: Path, threads: int, dlib: models.Embedder = models.DLIB) -> AlignedEmbedder:
+    """Opens dlib's ResNet, maybe calibrated anew; arguments and errors as ``MtcnnDetector``'s."""
     return AlignedEmbedder(
-        models.DLIB.face_model(),
-        models.DLIB.template.points(models.DLIB.side_px),
-        models.DLIB.side_px,
-        mirrored=models.DLIB.mirrored,
+        dlib.face_model(),
+        dlib.template.points(dlib.side_px),
+        dlib.side_px,
+        mirrored=dlib.mirrored,
         network=_DlibNetwork(open_session(EMBEDDER, cache_dir, threads)),
     )
 

@@ -61,5 +61,6 @@ class AlignedEmbedder(FaceEmbedder):
 
 
 def of_unit_length(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Returns (n, d) float32, each row scaled to length one."""
-    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+    """Returns (n, d) float32, each row scaled to length one; a row of zeros, which has no direction, stays."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)

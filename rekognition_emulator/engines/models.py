@@ -28,6 +28,8 @@ class Profile(StrEnum):
     PERMISSIVE = "permissive"
     RESEARCH = "research"
     """Commercial use is forbidden or not clearly allowed: the operator accepts it by the model's name."""
+    OPERATOR = "operator"
+    """The operator brought the model and answers for it."""
 
 
 class Template(StrEnum):

@@ -27,6 +27,11 @@ SCORE_MIN: Final = 0.7
 OVERLAP_MAX: Final = 0.3
 """Of two faces, intersection over union. Source of both: opencv_zoo's README and ``FaceDetectorYN``'s default."""
 
+CONFIDENCES: Final = ((0.7, 70), (0.85, 95), (0.9, 99), (0.95, 99.9), (1, 100))
+"""Score → confidence, so that what is asked of a confidence elsewhere means the same here. Source: ours: over 147
+photographs, of 266 faces that MTCNN finds too 99 % score above 0.85, 95 % above 0.9, and one in a hundred above 0.957;
+what is no face, up to 0.847."""
+
 OUTPUTS: Final = tuple(f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES)
 
 
@@ -43,12 +48,13 @@ class YuNet(FaceDetector):
         found = [_faces(stride, *outputs[grid :: len(STRIDES)]) for grid, stride in enumerate(STRIDES)]
         scores, corners, landmarks = (np.concatenate(parts) for parts in zip(*found, strict=True))
         height, width = image.pixels.shape[:2]
+        confidences = np.interp(scores, *np.array(CONFIDENCES).T)
         ratio = 1 / (np.array([width, height], np.float32) * scale)
         return [
             Detection(
                 BoundingBox.between(*(corners[each] * np.tile(ratio, 2)).tolist()),
                 landmarks[each] * ratio,
-                float(scores[each]) * 100,
+                float(confidences[each]),
             )
             for each in suppress(corners, scores, OVERLAP_MAX)
         ]
