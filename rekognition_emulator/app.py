@@ -60,7 +60,7 @@ def open_service(settings: Settings) -> Iterator[Service]:
             context_for_owner = partial(
                 Context,
                 engine=engine,
-                attributes=DeepFaceAttributes(settings.attributes_dir, _THREADS_PER_CALL),
+                attributes=DeepFaceAttributes(settings.attributes_dir, _THREADS_PER_CALL, settings.accept_licences),
                 store=store,
                 users=PostgresUserStore(pool),
                 tags=PostgresTagStore(pool),
@@ -83,7 +83,7 @@ def _database_url(settings: Settings) -> Iterator[str]:
 def _model_files(settings: Settings) -> ModelFiles:
     return ModelFiles(
         cache_dir=settings.data_dir / "networks",
-        models_dir=settings.models_dir,
+        models_dir=settings.models_dir or settings.data_dir / "models",
         deepface_dir=settings.attributes_dir,
         accepted=settings.accept_licences,
         threads=_THREADS_PER_CALL,

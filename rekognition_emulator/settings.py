@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from rekognition_emulator.engines.models import DETECTORS
+from rekognition_emulator.engines.models import DETECTORS, RESEARCH
 from rekognition_emulator.indexes import INDEXES
 
 
@@ -48,18 +48,18 @@ class Settings(BaseSettings):
         "`auto`: `arcface` where it is at hand, calibrated and accepted, else `dlib`.",
     )
     detector: str = Field("mtcnn", description="Which model finds faces: `mtcnn` or `yunet`.")
-    models_dir: Path = Field(
-        Path("~/.local/share/rekognition-emulator/models"),
-        description="Where weights and manifests of face models are looked for.",
+    models_dir: Path | None = Field(
+        None,
+        description="Where weights and manifests of face models lie. Default: `models` in the data directory.",
     )
     accept_licences: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(),
-        description="Face models of the research profile whose licences you accept, by name, separated by commas.",
+        description="Models of the research profile whose licences you accept, by name, separated by commas.",
     )
     attributes_dir: Path = Field(
         Path("~/.deepface/weights"),
-        description="DeepFace's folder of weights: its networks for age, gender and emotions are used if they are "
-        "there, and its face models found.",
+        description="DeepFace's folder of weights, where its face models and its networks for age, gender and emotions "
+        "are looked for.",
     )
     index: str = Field("pgvector", description="Which index searches: `pgvector`, or `memory` for tests.")
     s3_endpoint_url: (
@@ -98,6 +98,11 @@ class Settings(BaseSettings):
     def _is_a_detector(cls, detector: str) -> str:
         return _one_of(DETECTORS, detector)
 
+    @field_validator("accept_licences")
+    @classmethod
+    def _are_research_models(cls, names: frozenset[str]) -> frozenset[str]:
+        return frozenset(_one_of(RESEARCH, name) for name in names)
+
     @field_validator("index")
     @classmethod
     def _is_an_index(cls, index: str) -> str:
@@ -110,8 +115,8 @@ class Settings(BaseSettings):
 
     @field_validator("data_dir", "models_dir", "attributes_dir")
     @classmethod
-    def _is_absolute(cls, directory: Path) -> Path:
-        return directory.expanduser().absolute()
+    def _is_absolute(cls, directory: Path | None) -> Path | None:
+        return directory and directory.expanduser().absolute()
 
 
 def _one_of(names: Iterable[str], name: str) -> str:

@@ -73,7 +73,7 @@ CELLS = 14
 """Cells across a chip that the small embedders look at."""
 
 
-def write_embedder(folder: Path, embedder: Embedder, *, batch: int | str = "n") -> Path:
+def write_embedder(folder: Path, embedder: Embedder, *, batch: int | str = "n", seed: int = 0) -> Path:
     """Writes a network of the embedder's input and output: coarse brightness, centred and projected at random."""
     (file,) = embedder.files
     size = embedder.side_px // CELLS
@@ -86,7 +86,7 @@ def write_embedder(folder: Path, embedder: Embedder, *, batch: int | str = "n") 
         helper.make_node("Sub", ["row", "mean"], ["centred"]),
         helper.make_node("MatMul", ["centred", "projection"], ["scores"]),
     ]
-    projection = np.random.default_rng(0).normal(size=(3 * CELLS**2, embedder.dimension)).astype(np.float32)
+    projection = np.random.default_rng(seed).normal(size=(3 * CELLS**2, embedder.dimension)).astype(np.float32)
     sides = [3, embedder.side_px, embedder.side_px] if nchw else [embedder.side_px, embedder.side_px, 3]
     _save(folder / file, nodes, {"projection": projection}, [batch, *sides], embedder.dimension)
     return folder / file

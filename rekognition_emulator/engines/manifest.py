@@ -95,8 +95,9 @@ def _read(path: Path) -> Embedder:
         contents = tomllib.loads(path.read_text())
         measured = _measured(path.parent / contents["calibration"]) if _names_a_file(contents) else {}
         contents |= {name: measured[name] for name in ("calibration", "calibration_source") if measured}
-        if contents.get("name") in EMBEDDERS:
-            embedder = _completed(EMBEDDERS[contents["name"]], _Measured.model_validate(contents), path)
+        known = EMBEDDERS.get(str(contents.get("name")))
+        if known:
+            embedder = _completed(known, _Measured.model_validate(contents), path)
         else:
             embedder = _described(_Own.model_validate(contents))
     except ValidationError as error:

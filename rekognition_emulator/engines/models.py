@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.engines.alignment import ARCFACE_TEMPLATE, DLIB_TEMPLATE, spread
 from rekognition_emulator.engines.dlib_resnet import CHIP_SIDE_PX
+from rekognition_emulator.faces.attributes import Attribute
 from rekognition_emulator.faces.embedding import FaceModel
 
 Calibration = Sequence[tuple[float, float]]
@@ -77,6 +78,8 @@ class Detector(Model):
 class Estimator(Model):
     """A model that estimates an attribute."""
 
+    attribute: Attribute
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embedder(Model):
@@ -125,7 +128,7 @@ MTCNN: Final = Detector(
         "assets/weights/rnet.lz4": "cb00e6460f3c98b0bfafaba3c0a0ded4bdf6e62cee7174d969e8670d7e757fee",
         "assets/weights/onet.lz4": "94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3",
     },
-    accuracy="WIDER FACE 84.8/82.5/59.8 % (Zhang et al. 2016)",
+    accuracy="not stated for these weights",
 )
 YUNET: Final = Detector(
     name="yunet",
@@ -198,7 +201,7 @@ ARCFACE: Final = Embedder(
     profile=Profile.RESEARCH,
     source="DeepFace, release v1.0 of its models",
     files={"arcface_weights.onnx": None},
-    accuracy="LFW 99.41 % (publisher)",
+    accuracy="LFW 99.4 % (publisher)",
     version="103.1",
     dimension=512,
     side_px=112,
@@ -247,17 +250,23 @@ ESTIMATORS: Final = {
     model.name: model
     for model in (
         Estimator(
-            name=f"deepface-{attribute}",
+            name=f"deepface-{name}",
             licence="not stated",
             profile=Profile.RESEARCH,
             source="DeepFace, release v1.0 of its models",
             files={file: None},
             accuracy=accuracy,
+            attribute=attribute,
         )
-        for attribute, file, accuracy in (
-            ("age", "age_model_weights.onnx", "mean error 4.65 years (DeepFace)"),
-            ("gender", "gender_model_weights.onnx", "97.44 % (DeepFace)"),
-            ("emotion", "facial_expression_model_weights.onnx", "not stated"),
+        for name, attribute, file, accuracy in (
+            ("age", Attribute.AGE_RANGE, "age_model_weights.onnx", "mean error 4.65 years (DeepFace)"),
+            ("gender", Attribute.GENDER, "gender_model_weights.onnx", "97.44 % (DeepFace)"),
+            ("emotion", Attribute.EMOTIONS, "facial_expression_model_weights.onnx", "not stated"),
         )
     )
 }
+
+RESEARCH: Final = [
+    model.name for model in (*EMBEDDERS.values(), *ESTIMATORS.values()) if model.profile is Profile.RESEARCH
+]
+"""Names of the models whose licences have to be accepted."""

@@ -33,6 +33,7 @@ def run(data_dir: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         ({"REKOGNITION_INDEX": "nothing"}, "REKOGNITION_INDEX"),
         ({"REKOGNITION_DETECTOR": "nothing"}, "REKOGNITION_DETECTOR"),
         ({"REKOGNITION_FACE_MODEL": "nothing"}, "face model nothing is none of auto, dlib"),
+        ({"REKOGNITION_ACCEPT_LICENCES": "archface"}, "REKOGNITION_ACCEPT_LICENCES: Value error, is none of arcface"),
         ({"REKOGNITION_FACE_MODEL": "arcface"}, "REKOGNITION_ACCEPT_LICENCES=arcface"),
         ({"REKOGNITION_FACE_MODEL": "sface"}, "face_recognition_sface_2021dec.onnx is neither in"),
         ({"REKOGNITION_DETECTOR": "yunet"}, "face_detection_yunet_2023mar.onnx is neither in"),
