@@ -33,7 +33,7 @@ def open_embedder(embedder: Embedder, folder: Path, threads: int) -> AlignedEmbe
     except Exception as error:  # the runtime's exceptions have no class of their own in common
         raise ModelUnusable(
             f"The weights {path} are no network that takes chips of {embedder.side_px} px as {embedder.layout}: "
-            f"{str(error).splitlines()[0]}"
+            + str(error).partition("\n")[0]
         ) from error
     if answer.shape != (2, embedder.dimension):
         raise ModelUnusable(

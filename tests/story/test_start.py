@@ -17,7 +17,12 @@ def run(data_dir: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "rekognition_emulator"],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "REKOGNITION_DATA_DIR": str(data_dir), **environment},
+        env={
+            "PATH": os.environ["PATH"],
+            "REKOGNITION_DATA_DIR": str(data_dir),
+            "REKOGNITION_ATTRIBUTES_DIR": str(data_dir),  # not what happens to lie in somebody's home
+            **environment,
+        },
         capture_output=True,
         text=True,
         timeout=60,
