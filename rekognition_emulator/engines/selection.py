@@ -68,21 +68,22 @@ def load_engine(face_model: str, detector: str, files: ModelFiles) -> FaceEngine
         ModelUnusable: one of the two cannot be served; the text says what to do.
     """
     manifests = read_manifests(files.models_dir)
-    servable = [each for each in {DLIB.name: DLIB, **manifests}.values() if _is_servable(each, files)]
-    if face_model == AUTO:
-        face_model = ARCFACE.name if ARCFACE.name in {each.name for each in servable} else DLIB.name
     chosen = _find(face_model, manifests, files)
     if not chosen.calibration:
         raise ModelUnusable(
-            f"The face model {face_model} is not calibrated, so a similarity would have no meaning: measure it, and "
-            f"put {face_model}.toml with name, sha256 and calibration into {files.models_dir}."
+            f"The face model {chosen.name} is not calibrated, so a similarity would have no meaning: measure it, and "
+            f"put {chosen.name}.toml with name, sha256 and calibration into {files.models_dir}."
         )
-    others = {each.version: partial(_open, each, files) for each in servable if each.version != chosen.version}
+    others = {
+        each.version: partial(_open, each, files)
+        for each in {DLIB.name: DLIB, **manifests}.values()
+        if each.version != chosen.version and _is_servable(each, files)
+    }
     return ComposedEngine(load_detector(detector, files), _open(chosen, files), files.threads, others)
 
 
 def load_engine_to_measure(face_model: str, detector: str, files: ModelFiles) -> FaceEngine:
-    """Loads an engine whose similarities mean nothing yet; otherwise as ``load_engine``, and ``AUTO`` is no name.
+    """Loads an engine whose similarities mean nothing, to find out what they should; otherwise as ``load_engine``.
 
     The weights are taken for what they are where nobody has said their SHA-256.
     """
@@ -121,6 +122,9 @@ def _is_servable(embedder: Embedder, files: ModelFiles) -> bool:
 
 def _find(name: str, manifests: Mapping[str, Embedder], files: ModelFiles) -> Embedder:
     """Returns the embedder of this name, accepted and with its weights at hand."""
+    if name == AUTO:
+        arcface = manifests.get(ARCFACE.name)
+        return arcface if arcface and _is_servable(arcface, files) else manifests.get(DLIB.name, DLIB)
     embedder = manifests.get(name) or EMBEDDERS.get(name)
     if embedder is None:
         names = ", ".join({AUTO: None, **EMBEDDERS, **manifests})
