@@ -5,15 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
 
 import psycopg
 from fastapi import FastAPI, Response
 
 import botocore_models
 from rekognition_emulator import __version__
-from rekognition_emulator.engines import load_engine
 from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
+from rekognition_emulator.engines.selection import load_engine
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.indexes import INDEXES
@@ -21,7 +20,7 @@ from rekognition_emulator.operations import HANDLERS, fault
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.coverage import PAGE
 from rekognition_emulator.s3 import S3
-from rekognition_emulator.settings import Settings
+from rekognition_emulator.settings import THREADS_PER_CALL, Settings
 from rekognition_emulator.store.answers import PostgresAnswerStore
 from rekognition_emulator.store.database import open_pool
 from rekognition_emulator.store.embedded import embedded_database
@@ -30,9 +29,6 @@ from rekognition_emulator.store.tags import PostgresTagStore
 from rekognition_emulator.store.users import PostgresUserStore
 from rekognition_emulator.wire.dispatch import Dispatcher
 from rekognition_emulator.wire.endpoint import Caller, create_router
-
-_THREADS_PER_CALL: Final = 1
-"""Of one inference. As many requests as cores run side by side, which beats one request on all cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +44,11 @@ def open_service(settings: Settings) -> Iterator[Service]:
     """Opens database, engine and index, and closes them at the end.
 
     Raises:
-        DatabaseUnsuitable: the database cannot serve us; the text says what to do.
+        DatabaseUnsuitable, ModelUnusable: the database or a face model cannot serve; the text says what to do.
     """
     with ThreadPoolExecutor(max_workers=1) as beside:
         # Loading the networks and starting PostgreSQL take about as long, and neither needs the other.
-        loading = beside.submit(load_engine, settings.engine, settings.data_dir / "networks", _THREADS_PER_CALL)
+        loading = beside.submit(load_engine, settings.face_model, settings.detector, settings.model_files)
         with _database_url(settings) as url, open_pool(url, connections_max=settings.workers + 1) as pool:
             store = PostgresStore(pool)
             engine = loading.result()
@@ -60,7 +56,7 @@ def open_service(settings: Settings) -> Iterator[Service]:
             context_for_owner = partial(
                 Context,
                 engine=engine,
-                attributes=DeepFaceAttributes(settings.attributes_dir, _THREADS_PER_CALL),
+                attributes=DeepFaceAttributes(settings.attributes_dir, THREADS_PER_CALL, settings.accept_licences),
                 store=store,
                 users=PostgresUserStore(pool),
                 tags=PostgresTagStore(pool),
@@ -111,7 +107,13 @@ def _create_app(
         except psycopg.Error:
             response.status_code = 503
             return {"status": "the database does not answer"}
-        return {"status": "ready", "face_model": engine.model.name}
+        model = engine.model
+        return {
+            "status": "ready",
+            "face_model": model.name,
+            "face_model_version": model.version,
+            "detector": settings.detector,
+        }
 
     app.include_router(
         create_router(

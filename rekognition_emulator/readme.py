@@ -4,12 +4,13 @@
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from pydantic_core import PydanticUndefined
 
+from rekognition_emulator.engines.models import DETECTORS, EMBEDDERS, ESTIMATORS, Embedder, Model
 from rekognition_emulator.operations.coverage import attribute_coverage, coverage
 from rekognition_emulator.settings import Settings
 
@@ -44,13 +45,33 @@ def settings_table() -> Iterator[str]:
     yield "|---|---|---|"
     prefix = Settings.model_config["env_prefix"]
     for name, field in Settings.model_fields.items():
-        default = "–" if field.default in {None, PydanticUndefined} else f"`{field.default}`"
+        default = "–" if field.default in (None, PydanticUndefined, frozenset()) else f"`{field.default}`"
         yield f"| `{prefix}{name.upper()}` | {default} | {field.description} |"
+
+
+def models_table() -> Iterator[str]:
+    """Yields the rows of the table of models: what finds faces, what embeds them, what estimates attributes."""
+    yield "| model | role | licence | profile | weights | published accuracy | version | numbers | calibrated |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for role, table in (("detector", DETECTORS), ("embedder", EMBEDDERS), ("attributes", ESTIMATORS)):
+        for model in table.values():
+            weights = f"{model.source}: " + ", ".join(f"`{file.rpartition('/')[2]}`" for file in model.files)
+            row = (model.name, role, model.licence, model.profile, weights, model.accuracy)
+            yield f"| {' | '.join(map(str, (*row, *_of_embedder(model))))} |"
+
+
+def _of_embedder(model: Model) -> Sequence[object]:
+    if not isinstance(model, Embedder):
+        return "–", "–", "–"
+    (sha256,) = model.files.values()
+    version = model.version if sha256 else f"{model.version}.*"  # the rest tells the weights apart
+    return version, model.dimension, model.calibration_source or "not yet: by you"
 
 
 TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "operations": operations_table,
     "attributes": attributes_table,
+    "models": models_table,
     "settings": settings_table,
 }
 

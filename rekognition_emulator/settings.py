@@ -7,13 +7,18 @@ import os
 from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from rekognition_emulator.engines import ENGINES
+from rekognition_emulator.engines.models import DETECTORS, RESEARCH
+from rekognition_emulator.engines.selection import ModelFiles
 from rekognition_emulator.indexes import INDEXES
+
+THREADS_PER_CALL: Final = 1
+"""Of one inference. As many requests as cores run side by side, which beats one request on all cores: measured, 30
+pictures a second with two workers of one thread, 21 with one of two."""
 
 
 class Settings(BaseSettings):
@@ -42,10 +47,24 @@ class Settings(BaseSettings):
     region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")] = Field(
         "us-east-1", description="The region of requests whose credential scope names none."
     )
-    engine: str = Field("embedded", description="Which face engine finds and embeds faces.")
+    face_model: str = Field(
+        "auto",
+        description="Which model embeds faces of new collections: one of the face models above or of a manifest. "
+        "`auto`: `arcface` where it is at hand, calibrated and accepted, else `dlib`.",
+    )
+    detector: str = Field("mtcnn", description="Which model finds faces: `mtcnn` or `yunet`.")
+    models_dir: Path | None = Field(
+        None,
+        description="Where weights and manifests of face models lie. Default: `models` in the data directory.",
+    )
+    accept_licences: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="Models of the research profile whose licences you accept, by name, separated by commas.",
+    )
     attributes_dir: Path = Field(
         Path("~/.deepface/weights"),
-        description="Where DeepFace's networks for age, gender and emotions are looked for; missing ones are not used.",
+        description="DeepFace's folder of weights, where its face models and its networks for age, gender and emotions "
+        "are looked for.",
     )
     index: str = Field("pgvector", description="Which index searches: `pgvector`, or `memory` for tests.")
     s3_endpoint_url: (
@@ -72,6 +91,17 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
 
+    @property
+    def model_files(self) -> ModelFiles:
+        """Where models are found, and which may be used."""
+        return ModelFiles(
+            cache_dir=self.data_dir / "networks",
+            models_dir=self.models_dir or self.data_dir / "models",
+            deepface_dir=self.attributes_dir,
+            accepted=self.accept_licences,
+            threads=THREADS_PER_CALL,
+        )
+
     @field_validator("host")
     @classmethod
     def _is_loopback(cls, host: str) -> str:
@@ -79,25 +109,30 @@ class Settings(BaseSettings):
             raise ValueError("is not a loopback address, and whoever reaches this server may use it")
         return host
 
-    @field_validator("engine")
+    @field_validator("detector")
     @classmethod
-    def _is_an_engine(cls, engine: str) -> str:
-        return _one_of(ENGINES, engine)
+    def _is_a_detector(cls, detector: str) -> str:
+        return _one_of(DETECTORS, detector)
+
+    @field_validator("accept_licences")
+    @classmethod
+    def _are_research_models(cls, names: frozenset[str]) -> frozenset[str]:
+        return frozenset(_one_of(RESEARCH, name) for name in names)
 
     @field_validator("index")
     @classmethod
     def _is_an_index(cls, index: str) -> str:
         return _one_of(INDEXES, index)
 
-    @field_validator("s3_buckets", mode="before")
+    @field_validator("s3_buckets", "accept_licences", mode="before")
     @classmethod
-    def _is_a_list(cls, s3_buckets: str | None) -> list[str] | None:
-        return None if s3_buckets is None else [bucket.strip() for bucket in s3_buckets.split(",")]
+    def _is_a_list(cls, names: str | frozenset[str] | None) -> Iterable[str] | None:
+        return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
 
-    @field_validator("data_dir", "attributes_dir")
+    @field_validator("data_dir", "models_dir", "attributes_dir")
     @classmethod
-    def _is_absolute(cls, directory: Path) -> Path:
-        return directory.expanduser().absolute()
+    def _is_absolute(cls, directory: Path | None) -> Path | None:
+        return directory and directory.expanduser().absolute()
 
 
 def _one_of(names: Iterable[str], name: str) -> str:

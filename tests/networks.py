@@ -1,5 +1,6 @@
-"""Small networks under the names of DeepFace's, so that the real loading code runs where the real ones are not."""
+"""Small networks under the names of the real ones, so that the real loading code runs where those are not."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,39 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from rekognition_emulator.engines.deepface_attributes import FILES
+from rekognition_emulator.engines.models import Embedder
 from rekognition_emulator.faces.attributes import Attribute
+
+COARSE = ((0.5, 40.0), (0.75, 80.0))
+"""A calibration of the small embedders that keeps a face apart from its surroundings."""
+
+
+MOBILEFACE: dict[str, Any] = {
+    "file": "mobileface_v2.onnx",
+    "sha256": "6d7d1144a81fce314e7913c99310cd8e16784b72b133c61909a219d79086b77d",
+    "version": "1000.1",
+    "dimension": 256,
+    "side_px": 112,
+    "template": "arcface",
+    "colours": "RGB",
+    "layout": "NCHW",
+    "mean": 0.0,
+    "scale": 1.0,
+    "licence": "MIT",
+}
+"""What an operator would say of becauseofAI's MobileFace; its graph normalises."""
+
+
+def write_manifest(folder: Path, *, name: str, **values: object) -> Path:
+    """Writes what an operator says about a model; tuples become arrays."""
+    path = folder / f"{name}.toml"
+    lines = {"name": name, "calibration_source": "a test", **values}.items()
+    path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in lines if value is not None))
+    return path
 
 
 def write_networks(folder: Path) -> None:
-    """Writes all three networks: to them white faces are 30, female and happy, black ones 60, male and sad."""
+    """Writes the three for attributes: to them white faces are 30, female and happy, black ones 60, male and sad."""
 
     def one_of(count: int, place: int, rest: float = 0.0) -> list[float]:
         return [1.0 if each == place else rest for each in range(count)]
@@ -37,11 +66,40 @@ def _write(path: Path, side_px: int, channels: int, bright: Sequence[float], dar
         "dark": np.array([dark], np.float32),
         "one": np.array([1], np.int64),
     }
+    _save(path, nodes, weights, ["n", side_px, side_px, channels], len(spread))
+
+
+CELLS = 14
+"""Cells across a chip that the small embedders look at."""
+
+
+def write_embedder(folder: Path, embedder: Embedder, *, batch: int | str = "n", seed: int = 0) -> Path:
+    """Writes a network of the embedder's input and output: coarse brightness, centred and projected at random."""
+    (file,) = embedder.files
+    size = embedder.side_px // CELLS
+    nchw = embedder.layout == "NCHW"
+    nodes = [
+        helper.make_node("Transpose", ["faces"], ["planes"], perm=[0, 1, 2, 3] if nchw else [0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["planes"], ["cells"], kernel_shape=[size, size], strides=[size, size]),
+        helper.make_node("Flatten", ["cells"], ["row"]),
+        helper.make_node("ReduceMean", ["row"], ["mean"], axes=[1]),
+        helper.make_node("Sub", ["row", "mean"], ["centred"]),
+        helper.make_node("MatMul", ["centred", "projection"], ["scores"]),
+    ]
+    projection = np.random.default_rng(seed).normal(size=(3 * CELLS**2, embedder.dimension)).astype(np.float32)
+    sides = [3, embedder.side_px, embedder.side_px] if nchw else [embedder.side_px, embedder.side_px, 3]
+    _save(folder / file, nodes, {"projection": projection}, [batch, *sides], embedder.dimension)
+    return folder / file
+
+
+def _save(
+    path: Path, nodes: Sequence[Any], weights: dict[str, NDArray[Any]], shape: Sequence[int | str], outputs: int
+) -> None:
     graph = helper.make_graph(
         nodes,
         path.stem,
-        [helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["n", side_px, side_px, channels])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", len(spread)])],
+        [helper.make_tensor_value_info("faces", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [shape[0], outputs])],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

@@ -15,7 +15,7 @@ from rekognition_emulator.cli.measuring import (
     print_nearest_strangers,
     write_json,
 )
-from rekognition_emulator.cli.start import load_face_engine, read_settings
+from rekognition_emulator.cli.start import load_face_engine_to_measure, read_settings
 from rekognition_emulator.evaluation.calibration import CurvePoint, calibrate
 from rekognition_emulator.evaluation.labels import read_album
 from rekognition_emulator.evaluation.scores import FALSE_MATCH_RATES, OperatingPoint
@@ -30,7 +30,7 @@ def calibrate_on_album(album: Path, json_file: Path | None, workers: int) -> Non
         OSError: a file cannot be read or written.
     """
     pictures = read_album(album)
-    engine = load_face_engine(read_settings())
+    engine = load_face_engine_to_measure(read_settings())
     embedded = embed(engine, [picture.file for picture in pictures], workers)
     people, compared = compare(embedded, pictures)
     points = [compared.scores.operating_point(rate) for rate in FALSE_MATCH_RATES]

@@ -11,6 +11,7 @@ import typer
 
 from rekognition_emulator.cli.calibration import calibrate_on_album
 from rekognition_emulator.cli.evaluation import evaluate_album, evaluate_pairs
+from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.evaluation.calibration import TooFewPairs
 from rekognition_emulator.evaluation.labels import LabelsUnusable
 
@@ -74,5 +75,5 @@ def _said_in_words() -> Iterator[None]:
     """Ends the program with a sentence where the operator can mend what is wrong."""
     try:
         yield
-    except (LabelsUnusable, TooFewPairs, OSError) as error:
+    except (LabelsUnusable, ModelUnusable, TooFewPairs, OSError) as error:
         sys.exit(str(error))

@@ -13,6 +13,7 @@ import uvicorn
 from rekognition_emulator import __version__
 from rekognition_emulator.app import open_service
 from rekognition_emulator.cli.start import read_settings
+from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.database import DatabaseUnsuitable
 
@@ -20,7 +21,7 @@ _STOP_TIMEOUT_S: Final = 10
 """For requests in flight when the server is told to stop."""
 
 _READY: Final = """\
-rekognition-emulator {version} is ready on {url} after {seconds:.1f} s (face model {model}, index {index})
+rekognition-emulator {version} is ready on {url} after {seconds:.1f} s ({models}, index {index})
 
   boto3    boto3.client("rekognition", endpoint_url="{url}", region_name="{region}",
                         aws_access_key_id="any", aws_secret_access_key="any")
@@ -39,13 +40,15 @@ def serve() -> None:
         _configure_logging(settings.log_level)
         with open_service(settings) as service, _listen(settings) as listener:
             url = f"http://{settings.host}:{listener.getsockname()[1]}"
-            model = f"{service.engine.model.name} {service.engine.model.version}"
+            models = (
+                f"face model {service.engine.model.name} {service.engine.model.version}, detector {settings.detector}"
+            )
             sys.stdout.write(
                 _READY.format(
                     version=__version__,
                     url=url,
                     seconds=time.monotonic() - started,
-                    model=model,
+                    models=models,
                     index=settings.index,
                     region=settings.region,
                 )
@@ -60,7 +63,7 @@ def serve() -> None:
                 timeout_graceful_shutdown=_STOP_TIMEOUT_S,
             )
             uvicorn.Server(config).run(sockets=[listener])
-    except (DatabaseUnsuitable, OSError) as error:
+    except (DatabaseUnsuitable, ModelUnusable, OSError) as error:
         sys.exit(str(error))
 
 

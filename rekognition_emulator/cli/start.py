@@ -1,16 +1,12 @@
 """What every command begins with: settings and the face engine. Changes when either is come by in another way."""
 
 import sys
-from typing import Final
 
 from pydantic import ValidationError
 
-from rekognition_emulator.engines import load_engine
+from rekognition_emulator.engines.selection import AUTO, load_engine, load_engine_to_measure
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.settings import Settings
-
-_THREADS_PER_CALL: Final = 1
-"""Of one inference: as many pictures as cores go side by side, which beats one picture on all cores."""
 
 
 def read_settings() -> Settings:
@@ -23,5 +19,12 @@ def read_settings() -> Settings:
 
 
 def load_face_engine(settings: Settings) -> FaceEngine:
-    """Loads the engine that a server with these settings would use."""
-    return load_engine(settings.engine, settings.data_dir / "networks", _THREADS_PER_CALL)
+    """Loads the engine that a server with these settings would use; errors as ``load_engine``'s."""
+    return load_engine(settings.face_model, settings.detector, settings.model_files)
+
+
+def load_face_engine_to_measure(settings: Settings) -> FaceEngine:
+    """Loads the same, but a model that is named may still lack its calibration."""
+    if settings.face_model == AUTO:
+        return load_face_engine(settings)
+    return load_engine_to_measure(settings.face_model, settings.detector, settings.model_files)

@@ -18,6 +18,14 @@ DLIB_TEMPLATE: Final = np.array(
 Source: ours, medians of the landmarks found in dlib's own chips of real faces.
 """
 
+ARCFACE_TEMPLATE: Final = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
+)
+"""Where ArcFace and its many descendants expect the five landmarks, in pixels of a 112 × 112 chip.
+
+Source: insightface, python-package/insightface/utils/face_align.py.
+"""
+
 Pixels = NDArray[np.uint8]
 
 

@@ -1,12 +1,13 @@
 """Age, gender and emotions by DeepFace's networks. Changes when DeepFace changes them.
 
-They are used where their files lie and asked for nowhere else: they are large, and their publisher does not say
-whether they may be used commercially. The networks are called directly, in batches; cropping follows DeepFace 0.0.103,
-which they were published with: the detector's box, turned until the eyes are level, its longer side filling the square.
+They are used where their files lie and the operator accepts their licences, by name: they are large, and their
+publisher does not say whether they may be used commercially. The networks are called directly, in batches; cropping
+follows DeepFace 0.0.103, which they were published with: the detector's box, turned until the eyes are level, its
+longer side filling the square.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,16 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekognition_emulator.engines.alignment import warp
+from rekognition_emulator.engines.models import ESTIMATORS
 from rekognition_emulator.engines.networks import open_model
 from rekognition_emulator.faces.attributes import Attribute, AttributeEstimator, Attributes, Emotion, Gender
 from rekognition_emulator.faces.detection import Detection
 from rekognition_emulator.faces.image import Image
 
-FILES: Final = {
-    Attribute.AGE_RANGE: "age_model_weights.onnx",
-    Attribute.GENDER: "gender_model_weights.onnx",
-    Attribute.EMOTIONS: "facial_expression_model_weights.onnx",
-}
+FILES: Final = {model.attribute: file for model in ESTIMATORS.values() for file in model.files}
 """As DeepFace names them in its folder of weights."""
 
 SIDE_PX: Final = 224
@@ -52,10 +50,13 @@ class DeepFaceAttributes(AttributeEstimator):
     Args:
         folder: DeepFace's folder of weights; may lack any of them, or not exist.
         threads: that one call may use.
+        accepted: names of the models in ``models.ESTIMATORS`` whose licences the operator accepts; no other is used.
     """
 
-    def __init__(self, folder: Path, threads: int) -> None:
-        self._files = {attribute: folder / name for attribute, name in FILES.items() if (folder / name).is_file()}
+    def __init__(self, folder: Path, threads: int, accepted: Collection[str]) -> None:
+        allowed = [model.attribute for model in ESTIMATORS.values() if model.name in accepted]
+        self._files = {attribute: folder / FILES[attribute] for attribute in allowed}
+        self._files = {attribute: file for attribute, file in self._files.items() if file.is_file()}
         self._threads = threads
         self._networks: dict[Attribute, Any] = {}
         self._opening = threading.Lock()

@@ -17,8 +17,12 @@ from typing import Any
 import onnxruntime
 
 
-class WeightsMismatch(Exception):
-    """The weights inside an installed package are not those that the network was written for."""
+class ModelUnusable(Exception):
+    """A model cannot be served; the text is a sentence for the operator."""
+
+
+class WeightsMismatch(ModelUnusable):
+    """Weights are not those that were examined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,28 @@ def open_model(model: bytes, threads: int) -> Any:  # noqa: ANN401 - untyped lib
     # Threads that spin while they wait take the core from another worker's picture.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_mem_pattern = False  # it would keep a plan for every size of picture that ever came
+    options.log_severity_level = 3  # warnings are about how a file was exported, which no operator can mend
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def read_verified(path: Path, sha256: str) -> bytes:
+    """Returns a file of weights.
+
+    Raises:
+        ModelUnusable: it is not there or cannot be read.
+        WeightsMismatch: its contents are others.
+    """
+    try:
+        contents = path.read_bytes()
+    except OSError as error:
+        raise ModelUnusable(f"The weights {path} cannot be read: {error.strerror}.") from error
+    found = hashlib.sha256(contents).hexdigest()
+    if found != sha256:
+        raise WeightsMismatch(
+            f"The weights {path} ({len(contents)} bytes) have the SHA-256 {found} instead of {sha256}: "
+            "the file is damaged, cut short or another one."
+        )
+    return contents
 
 
 def _prepared(network: Network, cache_dir: Path) -> bytes:

@@ -25,6 +25,11 @@ class BoundingBox:
     width: float
     height: float
 
+    @classmethod
+    def between(cls, left: float, top: float, right: float, bottom: float) -> "BoundingBox":
+        """Returns the box between two corners, given in ratios."""
+        return cls(left, top, right - left, bottom - top)
+
     @property
     def area(self) -> float:
         """Fraction of the picture that the box covers."""

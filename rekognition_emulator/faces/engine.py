@@ -1,4 +1,8 @@
-"""The seam to neural networks: changes when an engine has to offer more than finding faces and embedding them."""
+"""The seam to neural networks: changes when more is asked of them than finding faces and embedding them.
+
+Detector and embedder are two seams, because either can be replaced without the other: what joins them are five
+landmarks.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -11,17 +15,8 @@ from rekognition_emulator.faces.embedding import FaceModel
 from rekognition_emulator.faces.image import Image
 
 
-class FaceEngine(ABC):
-    """Finds faces in a picture and turns them into embeddings.
-
-    One engine serves all worker threads at once: implementations are thread-safe and deterministic, the same picture
-    gives the same numbers.
-    """
-
-    @property
-    @abstractmethod
-    def model(self) -> FaceModel:
-        """The embedding model: its version, dimension, calibration and licence."""
+class FaceDetector(ABC):
+    """Finds faces in a picture. Thread-safe and deterministic: the same picture gives the same numbers."""
 
     @abstractmethod
     def detect(self, image: Image) -> list[Detection]:
@@ -32,6 +27,15 @@ class FaceEngine(ABC):
             particular order; empty when there is none.
         """
 
+
+class FaceEmbedder(ABC):
+    """Turns faces into embeddings. Thread-safe and deterministic: the same face gives the same numbers."""
+
+    @property
+    @abstractmethod
+    def model(self) -> FaceModel:
+        """The embedding model: its version, dimension, calibration and licence."""
+
     @abstractmethod
     def embed(self, image: Image, detections: Sequence[Detection]) -> NDArray[np.float32]:
         """Embeds faces found in the same picture.
@@ -39,3 +43,11 @@ class FaceEngine(ABC):
         Returns:
             (len(detections), model.dimension) float32, each row of unit length.
         """
+
+
+class FaceEngine(FaceDetector, FaceEmbedder):
+    """A detector and the embedder of new collections; one engine serves all worker threads at once."""
+
+    def embedder(self, face_model_version: str) -> FaceEmbedder | None:
+        """Returns the embedder of collections that were made with this version; None if it is not at hand."""
+        return self if face_model_version == self.model.version else None

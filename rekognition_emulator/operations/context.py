@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rekognition_emulator.faces.attributes import AttributeEstimator
-from rekognition_emulator.faces.engine import FaceEngine
+from rekognition_emulator.faces.engine import FaceEmbedder, FaceEngine
 from rekognition_emulator.faces.errors import FaceModelMismatch
 from rekognition_emulator.faces.gallery import Collection, Owner
 from rekognition_emulator.faces.index import FaceIndex
@@ -32,13 +32,23 @@ class Context:
     owner: Owner
 
     def collection(self, name: str) -> Collection:
-        """Returns a collection of the caller that this server's engine can work with.
+        """Returns a collection of the caller whose face model this server runs.
 
         Raises:
             CollectionNotFound: the caller has none of this name.
             FaceModelMismatch: its faces come from another face model.
         """
         collection = self.store.get_collection(self.owner, name)
-        if collection.face_model_version != self.engine.model.version:
-            raise FaceModelMismatch(name, collection.face_model_version)
+        self.embedder(collection)
         return collection
+
+    def embedder(self, collection: Collection) -> FaceEmbedder:
+        """Returns the embedder that the collection's faces come from.
+
+        Raises:
+            FaceModelMismatch: this server does not run it.
+        """
+        embedder = self.engine.embedder(collection.face_model_version)
+        if embedder is None:
+            raise FaceModelMismatch(collection.name, collection.face_model_version)
+        return embedder

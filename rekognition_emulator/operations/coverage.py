@@ -90,7 +90,7 @@ def coverage() -> Iterator[tuple[str, str | None]]:
 
 
 _MEASURED: Final = "measured on every face"
-_DEEPFACE: Final = "DeepFace's network, if its file is there"
+_DEEPFACE: Final = "DeepFace's network, if its file is there and its licence accepted"
 _UNKNOWN: Final = "absent: no estimator whose licence permits commercial use is known to us"
 
 _FACE_DETAIL: Final[Mapping[str, tuple[str, ...]]] = {

@@ -35,7 +35,7 @@ def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFa
     external_image_id = request.get("ExternalImageId")
     image_id = _image_id(picture, external_image_id)
     detections = [portrait.detection for portrait in kept]
-    embeddings = context.engine.embed(decoded, detections)
+    embeddings = context.embedder(collection).embed(decoded, detections)
     faces = [
         NewFace(_new_face(image_id, external_image_id, detection), embedding)
         for detection, embedding in zip(detections, embeddings, strict=True)

@@ -39,7 +39,7 @@ def search_faces_by_image(context: Context, request: api.SearchFacesByImageReque
     decoded = image.decode(picture_bytes(context, request["Image"]))
     portrait, _ = largest(context.engine, decoded, QualityBar(request.get("QualityFilter", "NONE")))
     face = portrait.detection
-    (probe,) = context.engine.embed(decoded, [face])
+    (probe,) = context.embedder(collection).embed(decoded, [face])
     return {
         "SearchedFaceBoundingBox": bounding_box(face.box),
         "SearchedFaceConfidence": face.confidence,
@@ -55,7 +55,7 @@ def _search(
     request: api.SearchFacesRequest | api.SearchFacesByImageRequest,
     without: UUID | None = None,
 ) -> list[api.FaceMatch]:
-    model = context.engine.model
+    model = context.embedder(collection).model
     threshold = request.get("FaceMatchThreshold", _THRESHOLD_DEFAULT)
     matches = context.index.search(
         collection,

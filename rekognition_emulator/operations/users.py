@@ -64,10 +64,11 @@ def list_users(context: Context, request: api.ListUsersRequest) -> api.ListUsers
 @idempotent("AssociateFaces")
 def associate_faces(context: Context, request: api.AssociateFacesRequest) -> api.AssociateFacesResponse:
     """Gives faces to a user: those that are nobody's and, once the user has faces, look like the user."""
-    model = context.engine.model
+    collection = context.collection(request["CollectionId"])
+    model = context.embedder(collection).model
     threshold = float(np.float32(request.get("UserMatchThreshold", _ASSOCIATION_THRESHOLD_DEFAULT)))
     association = context.users.associate_faces(
-        context.collection(request["CollectionId"]),
+        collection,
         request["UserId"],
         [UUID(face_id) for face_id in request["FaceIds"]],
         near_enough=lambda cosine: shown_similarity(model, cosine) >= threshold,
@@ -154,7 +155,7 @@ def search_users_by_image(context: Context, request: api.SearchUsersByImageReque
     probe = None
     if kept:
         detection = kept[0].detection
-        (probe,) = context.engine.embed(decoded, [detection])
+        (probe,) = context.embedder(collection).embed(decoded, [detection])
         response["SearchedFace"] = {"FaceDetail": {"BoundingBox": bounding_box(detection.box)}}
     response["UserMatches"] = _search(context, collection, probe, request)
     response["UnsearchedFaces"] = [
@@ -177,7 +178,7 @@ def _search(
 ) -> list[api.UserMatch]:
     if probe is None:
         return []
-    model = context.engine.model
+    model = context.embedder(collection).model
     threshold = request.get("UserMatchThreshold", _SEARCH_THRESHOLD_DEFAULT)
     matches = context.index.search_users(
         collection,

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -25,7 +26,9 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.engines.alignment import chips
 from rekognition_emulator.engines.dlib_resnet import CHIP_SIDE_PX
-from rekognition_emulator.engines.embedded import EMBEDDER, TEMPLATE, EmbeddedEngine
+from rekognition_emulator.engines.embedded import EMBEDDER, EmbeddedEngine
+from rekognition_emulator.engines.models import DLIB
+from rekognition_emulator.engines.networks import open_session
 from rekognition_emulator.faces.detection import BoundingBox
 from rekognition_emulator.faces.errors import FaceError
 from rekognition_emulator.faces.gallery import EnrolledFace, NewFace, Owner
@@ -62,7 +65,7 @@ class Times:
         return f"{name:46}{np.median(values):9.1f}{np.percentile(values, 95):9.1f}{values.mean():9.1f}{len(values):7}"
 
 
-def ours(engine: EmbeddedEngine, keep: Callable[[Embeddings], None], times: Times, picture: bytes) -> int:
+def ours(engine: EmbeddedEngine, network: Any, keep: Callable[[Embeddings], None], times: Times, picture: bytes) -> int:
     """Decodes, finds, embeds and stores, stage by stage."""
     with times.measured("whole picture: ours"):
         with times.measured("ours: decode, a picture"):
@@ -76,10 +79,10 @@ def ours(engine: EmbeddedEngine, keep: Callable[[Embeddings], None], times: Time
             keep(embeddings)
         landmarks = np.stack([face.landmarks for face in found]) * np.array(image.pixels.shape[1::-1], np.float32)
         with times.measured("ours: align, a face", len(found)):
-            faces = chips(image.pixels, landmarks, TEMPLATE, CHIP_SIDE_PX)
+            faces = chips(image.pixels, landmarks, DLIB.template.points(CHIP_SIDE_PX), CHIP_SIDE_PX)
         with_mirrors = np.concatenate([faces, faces[:, :, ::-1]])
         with times.measured("one chip through the network: ours", len(with_mirrors)):  # as many at once as in use
-            engine._embedder.run(("embedding",), {"input": with_mirrors})
+            network.run(("embedding",), {"input": with_mirrors})
     return len(found)
 
 
@@ -164,14 +167,18 @@ def photographs(folder: Path, every: int) -> list[bytes]:
 
 
 def compare(
-    engine: EmbeddedEngine, keep: Callable[[Embeddings], None], peers: dict[str, Peer], pictures: Sequence[bytes]
+    engine: EmbeddedEngine,
+    network: Any,
+    keep: Callable[[Embeddings], None],
+    peers: dict[str, Peer],
+    pictures: Sequence[bytes],
 ) -> None:
     """Prints the table of stages, and how many times longer the peers take."""
     times, faces = Times(), defaultdict[str, int](int)
     for place, picture in enumerate([pictures[0], *pictures]):
         if place == 1:  # the first picture only warms up
             times, faces = Times(), defaultdict[str, int](int)
-        faces["ours"] += ours(engine, keep, times, picture)
+        faces["ours"] += ours(engine, network, keep, times, picture)
         for name, peer in peers.items():
             faces[name] += peer(times, decode(picture).pixels)
     print(f"{'milliseconds':46}{'median':>9}{'p95':>9}{'mean':>9}{'n':>7}")
@@ -226,7 +233,7 @@ def main() -> None:
             ready["DeepFace"] = deepface_with_mtcnn(Path(scratch, "deepface"))
         throughput(Path(scratch), pictures)
         with storing(Path(scratch, "database")) as keep:
-            compare(engine, keep, ready, pictures)
+            compare(engine, open_session(EMBEDDER, Path(scratch), 1), keep, ready, pictures)
 
 
 if __name__ == "__main__":

@@ -45,8 +45,8 @@ class ColourEngine(FaceEngine):
 @pytest.fixture
 def colours(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands work with ``ColourEngine``."""
-    for module in (calibration, evaluation):
-        monkeypatch.setattr(module, "load_face_engine", lambda _settings: ColourEngine())
+    monkeypatch.setattr(evaluation, "load_face_engine", lambda _settings: ColourEngine())
+    monkeypatch.setattr(calibration, "load_face_engine_to_measure", lambda _settings: ColourEngine())
 
 
 @pytest.fixture(scope="session")

@@ -133,7 +133,10 @@ def test_without_a_command_it_serves(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("program", "absent"),
     [
-        ("import rekognition_emulator.__main__ as program; program.main()", {"typer", "rekognition_emulator.cli.commands"}),
+        (
+            "import rekognition_emulator.__main__ as program; program.main()",
+            {"typer", "rekognition_emulator.cli.commands"},
+        ),
         ("import rekognition_emulator.cli.commands", {"fastapi", "uvicorn"}),
     ],
 )

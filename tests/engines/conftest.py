@@ -1,4 +1,7 @@
-from collections.abc import Callable
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +10,10 @@ import PIL.ImageOps
 import pytest
 
 from rekognition_emulator.engines.embedded import EmbeddedEngine
+from rekognition_emulator.engines.models import DLIB, EMBEDDERS, SFACE
+from rekognition_emulator.engines.selection import ModelFiles
 from rekognition_emulator.faces.image import Image
+from tests.networks import COARSE, write_embedder, write_manifest
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +26,47 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def embedded(cache_dir: Path) -> EmbeddedEngine:
     """The embedded engine."""
     return EmbeddedEngine(cache_dir, threads=1)
+
+
+@pytest.fixture(scope="session")
+def weights_dir() -> Path:
+    """Weights that may be used freely. They are not part of the project."""
+    beside = Path(__file__).parents[3] / "shared" / "weights"
+    return Path(os.environ.get("REKOGNITION_TEST_WEIGHTS", beside))
+
+
+@pytest.fixture(scope="session")
+def weights(weights_dir: Path) -> Callable[[str], Path]:
+    """Returns where a file of weights lies, or skips the test."""
+
+    def find(file: str) -> Path:
+        if not (weights_dir / file).is_file():
+            pytest.skip(f"no {file} in {weights_dir}; REKOGNITION_TEST_WEIGHTS names the folder")
+        return weights_dir / file
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An operator's folder: a small network under the name of each embedder's, described and calibrated."""
+    folder = tmp_path_factory.mktemp("models")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, embedder in list(EMBEDDERS.items()):
+            if name != DLIB.name:
+                # SFace's graph takes a single face; so does its stand-in.
+                path = write_embedder(folder, embedder, batch=1 if embedder is SFACE else "n")
+                sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+                if embedder.files[path.name]:
+                    patch.setitem(EMBEDDERS, name, replace(embedder, files={path.name: sha256}))
+                write_manifest(folder, name=name, sha256=sha256, calibration=COARSE)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def model_files(cache_dir: Path, models_dir: Path) -> ModelFiles:
+    """Everything at hand and everything accepted."""
+    return ModelFiles(cache_dir, models_dir, models_dir / "none", frozenset(EMBEDDERS))
 
 
 @pytest.fixture(scope="session")

@@ -1,22 +1,38 @@
-"""What every engine must do, whatever its networks. An engine joins by its line in ``ENGINES``."""
+"""What every engine must do, whatever its networks. A model joins by its line in the table."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines import ENGINES, load_engine
+from rekognition_emulator.engines.models import DETECTORS, EMBEDDERS, YUNET
+from rekognition_emulator.engines.selection import ModelFiles, load_engine
 from rekognition_emulator.faces.detection import LANDMARKS, Detection
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.image import Image
+from tests.networks import MOBILEFACE, write_manifest
 
 
-@pytest.fixture(scope="session", params=sorted(ENGINES))
-def engine(request: pytest.FixtureRequest, cache_dir: Path) -> FaceEngine:
-    """Each engine in turn."""
-    return load_engine(request.param, cache_dir, threads=1)
+@pytest.fixture(
+    scope="session", params=[(detector, embedder) for detector in DETECTORS for embedder in [*EMBEDDERS, "mobileface"]]
+)
+def engine(
+    request: pytest.FixtureRequest, model_files: ModelFiles, weights: Callable[[str], Path], models_dir: Path
+) -> FaceEngine:
+    """Each detector with each embedder, and with an operator's own; small networks stand in for large ones."""
+    detector, embedder = request.param
+    files = [*DETECTORS[detector].files] if detector == YUNET.name else []
+    files += [MOBILEFACE["file"]] if embedder == "mobileface" else []
+    for file in files:
+        (models_dir / file).unlink(missing_ok=True)
+        (models_dir / file).symlink_to(weights(file))
+    if embedder == "mobileface":
+        write_manifest(models_dir, name=embedder, **MOBILEFACE, calibration=[[0.35, 40], [0.5, 80]])
+    return load_engine(embedder, detector, model_files)
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +55,16 @@ def test_portrait_has_one_face_where_it_is(face: Detection) -> None:
     assert 0.3 < face.box.left + face.box.width / 2 < 0.55
     assert 0.1 < face.box.top + face.box.height / 2 < 0.35
     assert face.box.height > face.box.width
+
+
+def test_small_face_in_a_large_picture_is_found(engine: FaceEngine, portrait: Image, face: Detection) -> None:
+    """A face of 40 px in a picture of 1920 x 1080 is found, which is what AWS promises."""
+    side_px = round(portrait.width_px * 40 / (min(face.box.width, face.box.height) * portrait.width_px))
+    pixels = np.full((1080, 1920, 3), 127, np.uint8)
+    pixels[400 : 400 + side_px, 1200 : 1200 + side_px] = cv2.resize(
+        portrait.pixels, (side_px, side_px), interpolation=cv2.INTER_AREA
+    )
+    assert len(engine.detect(Image(pixels, 1920, 1080))) == 1
 
 
 def test_landmarks_lie_in_the_box_as_a_face_has_them(face: Detection) -> None:

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rekognition_emulator.engines.deepface_attributes import FILES, SIDE_PX, DeepFaceAttributes, _crops
+from rekognition_emulator.engines.models import ESTIMATORS
 from rekognition_emulator.faces.attributes import Attribute, Attributes, Emotion, Gender
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.image import Image
@@ -40,7 +41,7 @@ def image() -> Image:
 
 def test_each_face_gets_its_own_estimates(folder: Path, image: Image) -> None:
     """Age becomes a range as wide as the network errs, emotions are ranked, confidences are of what is stated."""
-    white, black = DeepFaceAttributes(folder, 1).estimate(image, [face(0.1), face(0.7)], EVERYTHING)
+    white, black = DeepFaceAttributes(folder, 1, ESTIMATORS).estimate(image, [face(0.1), face(0.7)], EVERYTHING)
     assert (white.age, black.age) == ((25, 35), (55, 65))
     assert white.gender
     assert black.gender
@@ -56,7 +57,7 @@ def test_each_face_gets_its_own_estimates(folder: Path, image: Image) -> None:
 
 def test_nothing_is_estimated_that_nobody_wants(folder: Path, image: Image) -> None:
     """Only the wanted attributes are there."""
-    (found,) = DeepFaceAttributes(folder, 1).estimate(image, [face(0.1)], {Attribute.GENDER})
+    (found,) = DeepFaceAttributes(folder, 1, ESTIMATORS).estimate(image, [face(0.1)], {Attribute.GENDER})
     assert (found.age, found.emotions) == (None, None)
     assert found.gender is not None
 
@@ -64,16 +65,25 @@ def test_nothing_is_estimated_that_nobody_wants(folder: Path, image: Image) -> N
 def test_nothing_is_invented_where_a_network_is_missing(folder: Path, image: Image, tmp_path: Path) -> None:
     """Without files there are no attributes; with one there is one."""
     faces = [face(0.1), face(0.7)]
-    assert DeepFaceAttributes(tmp_path / "nowhere", 1).estimate(image, faces, EVERYTHING) == [Attributes()] * 2
+    assert (
+        DeepFaceAttributes(tmp_path / "nowhere", 1, ESTIMATORS).estimate(image, faces, EVERYTHING) == [Attributes()] * 2
+    )
     name = FILES[Attribute.AGE_RANGE]
     (tmp_path / name).write_bytes((folder / name).read_bytes())
-    (found,) = DeepFaceAttributes(tmp_path, 1).estimate(image, faces[:1], EVERYTHING)
+    (found,) = DeepFaceAttributes(tmp_path, 1, ESTIMATORS).estimate(image, faces[:1], EVERYTHING)
     assert found == Attributes(age=(25, 35))
+
+
+def test_a_network_is_used_only_if_its_licence_is_accepted(folder: Path, image: Image) -> None:
+    """A file that happens to lie there is not enough."""
+    (found,) = DeepFaceAttributes(folder, 1, {"deepface-gender"}).estimate(image, [face(0.1)], EVERYTHING)
+    assert found.gender is not None
+    assert (found.age, found.emotions) == (None, None)
 
 
 def test_a_picture_without_faces_needs_no_network(folder: Path, image: Image) -> None:
     """No faces, no estimates."""
-    assert DeepFaceAttributes(folder, 1).estimate(image, [], EVERYTHING) == []
+    assert DeepFaceAttributes(folder, 1, ESTIMATORS).estimate(image, [], EVERYTHING) == []
 
 
 def marked(turn: int) -> tuple[NDArray[np.uint8], Detection]:

@@ -6,6 +6,7 @@ import pytest
 
 from rekognition_emulator.engines import dlib_resnet
 from rekognition_emulator.engines.embedded import EMBEDDER, EmbeddedEngine
+from rekognition_emulator.engines.networks import open_session
 from rekognition_emulator.faces.image import Image
 
 
@@ -18,13 +19,13 @@ def weights_path() -> Path:
     return Path(spec.submodule_search_locations[0], EMBEDDER.weights_path)
 
 
-def test_embeddings_equal_dlibs(embedded: EmbeddedEngine, portrait: Image, weights_path: Path) -> None:
+def test_embeddings_equal_dlibs(cache_dir: Path, portrait: Image, weights_path: Path) -> None:
     """The oracle: dlib's own runtime gives the same descriptor for a face, for noise, and for black and white."""
     dlib = pytest.importorskip("dlib")
     noise = np.random.default_rng(0).integers(0, 256, (150, 150, 3), np.uint8)
     flat = [np.full((150, 150, 3), value, np.uint8) for value in (0, 255)]
     chips = np.stack([portrait.pixels[:150, 150:300], noise, *flat])
-    (ours,) = embedded._embedder.run(("embedding",), {"input": chips})
+    (ours,) = open_session(EMBEDDER, cache_dir, threads=1).run(("embedding",), {"input": chips})
     oracle = dlib.face_recognition_model_v1(str(weights_path))
     for chip, embedding in zip(chips, ours, strict=True):
         descriptor = np.array(oracle.compute_face_descriptor(chip))

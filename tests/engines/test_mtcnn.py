@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rekognition_emulator.engines import mtcnn
-from rekognition_emulator.engines.embedded import EmbeddedEngine
+from rekognition_emulator.engines.embedded import MtcnnDetector
 from rekognition_emulator.engines.mtcnn import Mtcnn, suppress, suppress_nested
 from rekognition_emulator.faces.detection import BoundingBox
 from rekognition_emulator.faces.image import Image
@@ -25,9 +25,9 @@ boxes = st.lists(
 
 
 @pytest.fixture(scope="module")
-def detector(embedded: EmbeddedEngine) -> Mtcnn:
+def detector(cache_dir: Path) -> Mtcnn:
     """The detector alone, which searches from any size."""
-    return embedded._detector
+    return MtcnnDetector(cache_dir, threads=1)._mtcnn
 
 
 def test_finds_what_the_package_finds(detector: Mtcnn, photograph: Callable[[str], Image]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from rekognition_emulator.demo.people import PEOPLE, album, selfie
+from rekognition_emulator.engines.models import ESTIMATORS
 from tests.networks import write_networks
 from tests.server import Server
 
@@ -18,7 +19,9 @@ def estimating(start_server: Callable[..., Server], tmp_path_factory: pytest.Tem
     """A client of a server that finds networks where DeepFace keeps its own."""
     folder = tmp_path_factory.mktemp("weights")
     write_networks(folder)
-    return start_server(REKOGNITION_ATTRIBUTES_DIR=str(folder)).client()
+    return start_server(
+        REKOGNITION_ATTRIBUTES_DIR=str(folder), REKOGNITION_ACCEPT_LICENCES=", ".join(ESTIMATORS)
+    ).client()
 
 
 @pytest.mark.parametrize(

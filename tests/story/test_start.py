@@ -17,7 +17,12 @@ def run(data_dir: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "rekognition_emulator"],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "REKOGNITION_DATA_DIR": str(data_dir), **environment},
+        env={
+            "PATH": os.environ["PATH"],
+            "REKOGNITION_DATA_DIR": str(data_dir),
+            "REKOGNITION_ATTRIBUTES_DIR": str(data_dir),  # not what happens to lie in somebody's home
+            **environment,
+        },
         capture_output=True,
         text=True,
         timeout=60,
@@ -31,7 +36,12 @@ def run(data_dir: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         ({"REKOGNITION_HOST": "0.0.0.0"}, "loopback"),
         ({"REKOGNITION_PORT": "eighty"}, "REKOGNITION_PORT"),
         ({"REKOGNITION_INDEX": "nothing"}, "REKOGNITION_INDEX"),
-        ({"REKOGNITION_ENGINE": "nothing"}, "REKOGNITION_ENGINE"),
+        ({"REKOGNITION_DETECTOR": "nothing"}, "REKOGNITION_DETECTOR"),
+        ({"REKOGNITION_FACE_MODEL": "nothing"}, "face model nothing is none of auto, dlib"),
+        ({"REKOGNITION_ACCEPT_LICENCES": "archface"}, "REKOGNITION_ACCEPT_LICENCES: Value error, is none of arcface"),
+        ({"REKOGNITION_FACE_MODEL": "arcface"}, "REKOGNITION_ACCEPT_LICENCES=arcface"),
+        ({"REKOGNITION_FACE_MODEL": "sface"}, "face_recognition_sface_2021dec.onnx is neither in"),
+        ({"REKOGNITION_DETECTOR": "yunet"}, "face_detection_yunet_2023mar.onnx is neither in"),
         ({"REKOGNITION_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}, "database cannot be used"),
     ],
 )
@@ -52,9 +62,14 @@ def test_a_port_in_use_is_said_in_words(server: Server, tmp_path: Path) -> None:
 
 
 def test_health_pages(server: Server) -> None:
-    """Alive and ready are two questions, and ready names the face model."""
+    """Alive and ready are two questions, and ready names the models."""
     assert httpx.get(f"{server.url}/healthz").json() == {"status": "alive"}
-    assert httpx.get(f"{server.url}/readyz").json() == {"status": "ready", "face_model": "dlib"}
+    assert httpx.get(f"{server.url}/readyz").json() == {
+        "status": "ready",
+        "face_model": "dlib",
+        "face_model_version": "100.1",
+        "detector": "mtcnn",
+    }
 
 
 def test_a_second_start_keeps_everything_and_a_stop_is_clean(

@@ -1,0 +1,145 @@
+"""What operators say about models, in TOML files beside the weights. Changes when they can say something else.
+
+A file describes a model of the operator's own, or brings to a model of the table what the table lacks: the SHA-256 of
+the weights and the calibration that was measured on them. The calibration is written out, or is the name of a file
+that ``calibrate --json`` has written; that one says which weights it was measured on, and serves no others.
+"""
+
+import json
+import tomllib
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from rekognition_emulator.engines.models import EMBEDDERS, Embedder, Profile, Template
+from rekognition_emulator.engines.networks import ModelUnusable
+
+Points = tuple[tuple[float, float], ...]
+
+
+def _rising(points: Points) -> Points:
+    """Completes a calibration with its two ends and refuses one that does not rise."""
+    ends = ((-1.0, 0.0), (1.0, 100.0))
+    inner = [point for point in points if point not in ends]
+    complete = (ends[0], *inner, ends[1])
+    # Not negated comparisons: not-a-number is neither above nor below.
+    if not inner or not all(a < c and b < d for (a, b), (c, d) in pairwise(complete)):
+        raise ValueError("must be pairs of cosine and similarity that rise together, between (-1, 0) and (1, 100)")
+    return complete
+
+
+class _Measured(BaseModel):
+    """What only somebody who has the weights can know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    calibration: Annotated[Points, AfterValidator(_rising)] | None = None
+    calibration_source: Annotated[str, Field(min_length=1)] | None = None
+
+
+class _Own(_Measured):
+    """All that there is to know of a model."""
+
+    file: Annotated[str, Field(pattern=r"^[^/\\]+\.onnx$")]
+    version: Annotated[str, Field(pattern=r"^[1-9][0-9]{3,8}\.[0-9]{1,9}$")]  # the table's stay below 1000
+    dimension: Annotated[int, Field(ge=8, le=4096)]
+    side_px: Annotated[int, Field(ge=16, le=1024)]
+    template: Template
+    colours: Literal["RGB", "BGR"]
+    layout: Literal["NHWC", "NCHW"]
+    mean: Annotated[float, Field(allow_inf_nan=False)]
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    mirrored: bool = True
+    licence: Annotated[str, Field(min_length=1)]
+    accuracy: str = "not stated"
+    source: str = "the operator"
+
+
+def read_manifests(folder: Path) -> dict[str, Embedder]:
+    """Reads every ``*.toml`` of a folder; there are none if it does not exist.
+
+    Returns:
+        Name → embedder with a SHA-256, calibrated if its file is.
+
+    Raises:
+        ModelUnusable: a file is not what it should be, or says another SHA-256 than the table, or two files describe
+            models of the same name or version, or a calibration was measured on other weights.
+    """
+    found: dict[str, Embedder] = {}
+    for path in sorted(folder.glob("*.toml")):
+        embedder = _read(path)
+        if embedder.name in found or embedder.version in {other.version for other in found.values()}:
+            raise ModelUnusable(f"{path}: another file beside it describes a model of this name or version.")
+        found[embedder.name] = embedder
+    return found
+
+
+def known_by(embedder: Embedder, sha256: str) -> Embedder:
+    """Returns a model of the table with the SHA-256 of its weights.
+
+    Weights that no publisher vouches for are told apart by their contents: two servers that hold different ones under
+    the same name must not share a collection.
+    """
+    ((file, published),) = embedder.files.items()
+    version = embedder.version if published else f"{embedder.version}.{int(sha256[:8], 16)}"
+    return replace(embedder, files={file: sha256}, version=version)
+
+
+def _read(path: Path) -> Embedder:
+    try:
+        contents = tomllib.loads(path.read_text())
+        measured = _measured(path.parent / contents["calibration"]) if _names_a_file(contents) else {}
+        contents |= {name: measured[name] for name in ("calibration", "calibration_source") if measured}
+        known = EMBEDDERS.get(str(contents.get("name")))
+        if known:
+            embedder = _completed(known, _Measured.model_validate(contents), path)
+        else:
+            embedder = _described(_Own.model_validate(contents))
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ModelUnusable(f"{path} does not describe a model. {problems}") from error
+    except (OSError, ValueError) as error:  # TOML, JSON and UTF-8 go wrong as kinds of the latter
+        raise ModelUnusable(f"{path} cannot be read: {error}") from error
+    if measured and measured["version"] != embedder.version:
+        raise ModelUnusable(
+            f"{path}: its calibration was measured on version {measured['version']}, and this is {embedder.version}."
+        )
+    return embedder
+
+
+def _names_a_file(contents: dict[str, Any]) -> bool:
+    return isinstance(contents.get("calibration"), str)
+
+
+def _measured(path: Path) -> dict[str, Any]:
+    """Reads what ``calibrate --json`` has written."""
+    document = json.loads(path.read_text())
+    try:
+        return {
+            "version": document["face_model"]["version"],
+            "calibration": document["calibration"],
+            "calibration_source": f"{document['stranger_pairs']} pairs of strangers, {document['measured_on']}",
+        }
+    except (KeyError, TypeError) as error:
+        raise ModelUnusable(f"{path} is not a file that calibrate has written.") from error
+
+
+def _described(own: _Own) -> Embedder:
+    values = own.model_dump(exclude={"file", "sha256"})
+    return Embedder(profile=Profile.OPERATOR, files={own.file: own.sha256}, **values)
+
+
+def _completed(known: Embedder, measured: _Measured, path: Path) -> Embedder:
+    ((file, published),) = known.files.items()
+    if published not in {None, measured.sha256}:
+        raise ModelUnusable(f"{path} gives another SHA-256 for {file} than its publisher: {published}.")
+    return replace(
+        known_by(known, measured.sha256),
+        calibration=measured.calibration or known.calibration,
+        calibration_source=measured.calibration_source or known.calibration_source,
+    )

@@ -1,0 +1,152 @@
+"""Which models serve: changes when they are chosen differently.
+
+No embedder serves that is not calibrated, and none of the research profile whose licence was not accepted.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from rekognition_emulator.engines.composed import ComposedEngine
+from rekognition_emulator.engines.embedded import MtcnnDetector, dlib_embedder
+from rekognition_emulator.engines.manifest import known_by, read_manifests
+from rekognition_emulator.engines.models import ARCFACE, DLIB, EMBEDDERS, MTCNN, YUNET, Embedder, Profile
+from rekognition_emulator.engines.networks import ModelUnusable, open_model, read_verified
+from rekognition_emulator.engines.onnx_embedder import open_embedder
+from rekognition_emulator.engines.yunet import YuNet
+from rekognition_emulator.faces.engine import FaceDetector, FaceEmbedder, FaceEngine
+
+AUTO: Final = "auto"
+"""ArcFace where its weights are at hand, calibrated and its licence accepted; else what needs no download."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """Where models are found, and which may be used.
+
+    Attributes:
+        cache_dir: where networks are kept that are written once.
+        models_dir: the operator's weights and manifests.
+        deepface_dir: DeepFace's folder of weights, which is looked into second.
+        accepted: names of models of the research profile whose licences the operator accepts.
+        threads: that one call of a model may use; several worker threads call it at the same time.
+    """
+
+    cache_dir: Path
+    models_dir: Path
+    deepface_dir: Path
+    accepted: AbstractSet[str] = frozenset()
+    threads: int = 1
+
+    def folder(self, file: str, source: str) -> Path:
+        """Returns the folder that holds a file.
+
+        Raises:
+            ModelUnusable: none does.
+        """
+        for folder in (self.models_dir, self.deepface_dir):
+            if (folder / file).is_file():
+                return folder
+        raise ModelUnusable(
+            f"{file} is neither in {self.models_dir} nor in {self.deepface_dir}; it comes from: {source}."
+        )
+
+
+def load_engine(face_model: str, detector: str, files: ModelFiles) -> FaceEngine:
+    """Loads an engine that serves.
+
+    Args:
+        face_model: ``AUTO``, or the name of an embedder of the table or of a manifest, for new collections.
+        detector: the name of a detector of the table.
+        files: where models are found.
+
+    Raises:
+        ModelUnusable: one of the two cannot be served; the text says what to do.
+    """
+    manifests = read_manifests(files.models_dir)
+    chosen = _find(face_model, manifests, files)
+    if not chosen.calibration:
+        raise ModelUnusable(
+            f"The face model {chosen.name} is not calibrated, so a similarity would have no meaning: measure it, and "
+            f"put {chosen.name}.toml with name, sha256 and calibration into {files.models_dir}."
+        )
+    others = {
+        each.version: partial(_open, each, files)
+        for each in {DLIB.name: DLIB, **manifests}.values()
+        if each.version != chosen.version and _is_servable(each, files)
+    }
+    return ComposedEngine(load_detector(detector, files), _open(chosen, files), files.threads, others)
+
+
+def load_engine_to_measure(face_model: str, detector: str, files: ModelFiles) -> FaceEngine:
+    """Loads an engine whose similarities mean nothing, to find out what they should; otherwise as ``load_engine``.
+
+    The weights are taken for what they are where nobody has said their SHA-256.
+    """
+    chosen = _find(face_model, read_manifests(files.models_dir), files)
+    ((file, sha256),) = chosen.files.items()
+    if sha256 is None:
+        contents = (files.folder(file, chosen.source) / file).read_bytes()
+        chosen = known_by(chosen, hashlib.sha256(contents).hexdigest())
+    chosen = replace(chosen, calibration=((-1, 0), (1, 100)))
+    return ComposedEngine(load_detector(detector, files), _open(chosen, files), files.threads)
+
+
+def load_detector(name: str, files: ModelFiles) -> FaceDetector:
+    """Loads a detector of the table; errors as ``load_engine``'s."""
+    if name == MTCNN.name:
+        return MtcnnDetector(files.cache_dir, files.threads)
+    ((file, sha256),) = YUNET.files.items()
+    assert sha256
+    return YuNet(open_model(read_verified(files.folder(file, YUNET.source) / file, sha256), files.threads))
+
+
+def _is_accepted(embedder: Embedder, files: ModelFiles) -> bool:
+    return embedder.profile is not Profile.RESEARCH or embedder.name in files.accepted
+
+
+def _is_servable(embedder: Embedder, files: ModelFiles) -> bool:
+    """Returns whether collections of this model can be served, if its weights are sound: they are not read yet."""
+    if not embedder.calibration or not _is_accepted(embedder, files):
+        return False
+    try:
+        _find_weights(embedder, files)
+    except ModelUnusable:
+        return False
+    return True
+
+
+def _find(name: str, manifests: Mapping[str, Embedder], files: ModelFiles) -> Embedder:
+    """Returns the embedder of this name, accepted and with its weights at hand."""
+    if name == AUTO:
+        arcface = manifests.get(ARCFACE.name)
+        return arcface if arcface and _is_servable(arcface, files) else manifests.get(DLIB.name, DLIB)
+    embedder = manifests.get(name) or EMBEDDERS.get(name)
+    if embedder is None:
+        names = ", ".join({AUTO: None, **EMBEDDERS, **manifests})
+        raise ModelUnusable(f"The face model {name} is none of {names}, nor in a manifest in {files.models_dir}.")
+    if not _is_accepted(embedder, files):
+        raise ModelUnusable(
+            f"The face model {name} may not be free for commercial use (licence: {embedder.licence}); "
+            f"REKOGNITION_ACCEPT_LICENCES={name} accepts that."
+        )
+    _find_weights(embedder, files)
+    return embedder
+
+
+def _find_weights(embedder: Embedder, files: ModelFiles) -> Path:
+    """Returns the folder of an embedder's weights, which for dlib is inside its package."""
+    if embedder.name == DLIB.name:
+        return files.cache_dir
+    (file,) = embedder.files
+    return files.folder(file, embedder.source)
+
+
+def _open(embedder: Embedder, files: ModelFiles) -> FaceEmbedder:
+    if embedder.name == DLIB.name:
+        return dlib_embedder(files.cache_dir, files.threads, embedder)
+    return open_embedder(embedder, _find_weights(embedder, files), files.threads)

@@ -1,0 +1,216 @@
+"""Choosing models by small networks under the names of the real ones."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rekognition_emulator.engines.manifest import read_manifests
+from rekognition_emulator.engines.models import ARCFACE, EMBEDDERS, SFACE, Profile
+from rekognition_emulator.engines.networks import ModelUnusable, WeightsMismatch
+from rekognition_emulator.engines.selection import AUTO, ModelFiles, load_engine, load_engine_to_measure
+from rekognition_emulator.faces.image import Image
+from tests.networks import COARSE, MOBILEFACE, write_embedder, write_manifest
+
+
+@pytest.fixture
+def files(cache_dir: Path, tmp_path: Path) -> ModelFiles:
+    """Two empty folders, ArcFace accepted."""
+    for folder in ("models", "deepface"):
+        (tmp_path / folder).mkdir()
+    return ModelFiles(cache_dir, tmp_path / "models", tmp_path / "deepface", frozenset({"arcface"}))
+
+
+def sha256(path: Path) -> str:
+    """Returns a file's checksum."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def arcface(files: ModelFiles) -> Path:
+    """ArcFace's weights in DeepFace's folder, and the operator's manifest."""
+    path = write_embedder(files.deepface_dir, ARCFACE)
+    write_manifest(files.models_dir, name="arcface", sha256=sha256(path), calibration=COARSE)
+    return path
+
+
+def test_auto_takes_what_needs_nothing(files: ModelFiles) -> None:
+    """Without weights of ArcFace the embedded engine serves."""
+    assert load_engine(AUTO, "mtcnn", files).model.name == "dlib"
+
+
+def test_auto_takes_arcface_where_all_is_given(files: ModelFiles, arcface: Path) -> None:
+    """Weights, checksum, calibration and acceptance make it the default."""
+    assert load_engine(AUTO, "mtcnn", files).model.name == "arcface"
+
+
+def test_auto_takes_no_model_that_was_not_accepted(files: ModelFiles, arcface: Path) -> None:
+    """Weights that happen to lie there are not used against their licence."""
+    assert load_engine(AUTO, "mtcnn", replace(files, accepted=frozenset())).model.name == "dlib"
+
+
+def test_auto_takes_no_model_without_calibration(files: ModelFiles, arcface: Path) -> None:
+    """Weights that happen to lie there are not used as long as nobody knows what their cosines mean."""
+    (files.models_dir / "arcface.toml").unlink()
+    assert load_engine(AUTO, "mtcnn", files).model.name == "dlib"
+
+
+@pytest.mark.parametrize("name", [name for name, row in EMBEDDERS.items() if row.profile is Profile.RESEARCH])
+def test_research_models_are_accepted_by_name(files: ModelFiles, name: str) -> None:
+    """The sentence names the licence and the setting."""
+    with pytest.raises(ModelUnusable, match=f"REKOGNITION_ACCEPT_LICENCES={name}"):
+        load_engine(name, "mtcnn", replace(files, accepted=frozenset()))
+
+
+def test_uncalibrated_models_do_not_serve(files: ModelFiles) -> None:
+    """Named, accepted and at hand is not enough."""
+    write_embedder(files.models_dir, ARCFACE)
+    with pytest.raises(ModelUnusable, match=r"not calibrated.*arcface\.toml"):
+        load_engine("arcface", "mtcnn", files)
+
+
+def test_missing_weights_are_named(files: ModelFiles) -> None:
+    """The sentence says which file, which folders, and where it comes from."""
+    with pytest.raises(ModelUnusable, match=r"sface_2021dec\.onnx.*models.*deepface.*opencv_zoo"):
+        load_engine("sface", "mtcnn", files)
+
+
+@pytest.mark.parametrize("damage", [lambda weights: weights[:-100], lambda weights: weights + b"\0", lambda _: b""])
+def test_damaged_weights_are_refused(files: ModelFiles, arcface: Path, damage: Callable[[bytes], bytes]) -> None:
+    """Cut short, appended to, emptied: the runtime never sees them."""
+    arcface.write_bytes(damage(arcface.read_bytes()))
+    with pytest.raises(WeightsMismatch, match="damaged, cut short or another one"):
+        load_engine("arcface", "mtcnn", files)
+
+
+def test_a_published_checksum_cannot_be_overruled(files: ModelFiles) -> None:
+    """A manifest vouches only where the publisher does not."""
+    path = write_embedder(files.models_dir, SFACE)
+    write_manifest(files.models_dir, name="sface", sha256=sha256(path), calibration=COARSE)
+    with pytest.raises(ModelUnusable, match=r"another SHA-256 .* than its publisher"):
+        load_engine("sface", "mtcnn", files)
+
+
+def test_networks_of_another_kind_are_refused(files: ModelFiles) -> None:
+    """Another dimension or layout than described, and what is no network at all, each get their sentence."""
+    kinds = {
+        "gives 64 numbers a face instead of the 512": replace(ARCFACE, dimension=64),
+        "no network that takes chips of 112 px as NHWC": replace(ARCFACE, layout="NCHW"),
+    }
+    for sentence, kind in kinds.items():
+        path = write_embedder(files.models_dir, kind)
+        write_manifest(files.models_dir, name="arcface", sha256=sha256(path), calibration=COARSE)
+        with pytest.raises(ModelUnusable, match=sentence):
+            load_engine("arcface", "mtcnn", files)
+    path.write_bytes(b"not a network")
+    write_manifest(files.models_dir, name="arcface", sha256=sha256(path), calibration=COARSE)
+    with pytest.raises(ModelUnusable, match="no network"):
+        load_engine("arcface", "mtcnn", files)
+
+
+def test_weights_that_nobody_vouches_for_have_their_own_version(files: ModelFiles, arcface: Path) -> None:
+    """Other contents under the same name never share a collection."""
+    one = load_engine("arcface", "mtcnn", files).model.version
+    write_embedder(files.deepface_dir, ARCFACE, seed=1)
+    write_manifest(files.models_dir, name="arcface", sha256=sha256(arcface), calibration=COARSE)
+    other = load_engine("arcface", "mtcnn", files).model.version
+    assert one.startswith("103.1.")
+    assert other.startswith("103.1.")
+    assert one != other
+
+
+def test_older_collections_keep_their_model(files: ModelFiles, arcface: Path, portrait: Image) -> None:
+    """The engine for new collections opens the others' embedders on demand, and knows what it does not have."""
+    engine = load_engine("dlib", "mtcnn", files)
+    version = load_engine("arcface", "mtcnn", files).model.version
+    older = engine.embedder(version)
+    assert older
+    assert older is engine.embedder(version)
+    assert older.embed(portrait, engine.detect(portrait)).shape == (1, 512)
+    current = engine.embedder("100.1")
+    assert current
+    assert current.model == engine.model
+    assert engine.embedder("7.0") is None
+
+
+def test_a_damaged_older_model_is_not_at_hand(files: ModelFiles, arcface: Path) -> None:
+    """It stops no start and raises at no request."""
+    version = load_engine("arcface", "mtcnn", files).model.version
+    arcface.write_bytes(b"")
+    engine = load_engine("dlib", "mtcnn", files)
+    assert engine.embedder(version) is None
+    assert engine.embedder(version) is None
+
+
+def test_a_model_is_measured_before_it_serves(files: ModelFiles, portrait: Image) -> None:
+    """Uncalibrated weights can be measured, and what was measured on them lets them serve, and no others."""
+    path = write_embedder(files.models_dir, ARCFACE)
+    engine = load_engine_to_measure("arcface", "mtcnn", files)
+    assert engine.embed(portrait, engine.detect(portrait)).shape == (1, 512)
+    curve = {
+        "face_model": {"name": "arcface", "version": engine.model.version, "dimension": 512},
+        "measured_on": "2030-01-01",
+        "stranger_pairs": 7,
+        "calibration": [[-1, 0], *COARSE, [1, 100]],
+    }
+    (files.models_dir / "curve.json").write_text(json.dumps(curve))
+    write_manifest(files.models_dir, name="arcface", sha256=sha256(path), calibration="curve.json")
+    model = load_engine("arcface", "mtcnn", files).model
+    assert model.version == engine.model.version
+    assert model.similarity(0.75) == pytest.approx(80)
+    write_manifest(files.models_dir, name="arcface", sha256="0" * 64, calibration="curve.json")
+    with pytest.raises(ModelUnusable, match="measured on version"):
+        load_engine("arcface", "mtcnn", files)
+
+
+OWN = {"name": "own", **MOBILEFACE, "calibration": [[0.3, 40], [0.5, 80]], "calibration_source": "a test"}
+
+
+@given(
+    key=st.sampled_from([*OWN, "surprise"]),
+    value=st.one_of(
+        st.none(),
+        st.integers(-5, 5000),
+        st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), max_size=8),
+        st.lists(st.tuples(st.floats(-1.5, 1.5), st.floats(-10, 110)), max_size=3),
+        st.sampled_from(["../x.onnx", "a/b.onnx", "arcface", "dlib", "100.1", "BGR", True, 1e308]),
+    ),
+)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_wrong_manifest_is_a_sentence(tmp_path: Path, key: str, value: object) -> None:
+    """Whatever stands in it, a manifest is read or refused in words, and what is read can be relied on."""
+    said = {**OWN, key: value}
+    lines = [f"{name} = {json.dumps(each)}" for name, each in said.items() if each is not None]
+    (tmp_path / "own.toml").write_text("\n".join(lines))
+    try:
+        (embedder,) = read_manifests(tmp_path).values()
+    except ModelUnusable as refused:
+        assert str(tmp_path) in str(refused)  # noqa: PT017 - reading it is as well an outcome
+        return
+    assert embedder.name not in EMBEDDERS or key == "name"
+    assert all("/" not in file for file in embedder.files)
+    if embedder.calibration:
+        cosines, similarities = np.array(embedder.calibration).T
+        assert (np.diff(cosines) > 0).all()
+        assert (np.diff(similarities) > 0).all()
+
+
+def test_no_two_models_share_a_name_or_version(tmp_path: Path) -> None:
+    """Two manifests of one version would mix embeddings."""
+    for name in ("one", "two"):
+        write_manifest(tmp_path, name=name, **MOBILEFACE)
+    with pytest.raises(ModelUnusable, match=r"two\.toml.*name or version"):
+        read_manifests(tmp_path)
+
+
+def test_no_two_models_of_the_table_share_a_version() -> None:
+    """A collection's version leads to one embedder; operators' own begin at 1000."""
+    versions = [embedder.version for embedder in EMBEDDERS.values()]
+    assert len(set(versions)) == len(versions)
+    assert all(100 <= float(version) < 1000 for version in versions)

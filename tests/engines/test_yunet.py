@@ -1,0 +1,58 @@
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rekognition_emulator.engines.models import YUNET
+from rekognition_emulator.engines.networks import open_model
+from rekognition_emulator.engines.yunet import SCORE_MIN, SIDE_PX, YuNet
+from rekognition_emulator.faces.image import Image
+
+(FILE,) = YUNET.files
+
+
+@pytest.fixture(scope="module")
+def yunet(weights: Callable[[str], Path]) -> YuNet:
+    """The published graph."""
+    return YuNet(open_model(weights(FILE).read_bytes(), threads=1))
+
+
+def test_finds_what_opencv_finds(yunet: YuNet, portrait: Image, weights: Callable[[str], Path]) -> None:
+    """The oracle: OpenCV's own reading of the same graph puts box and landmarks where we do."""
+    pixels = np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8)
+    pixels[:512, :512] = portrait.pixels
+    oracle = cv2.FaceDetectorYN.create(str(weights(FILE)), "", (SIDE_PX, SIDE_PX), SCORE_MIN)
+    _, (face,) = oracle.detect(np.ascontiguousarray(pixels[..., ::-1]))
+    (found,) = yunet.detect(Image(pixels, SIDE_PX, SIDE_PX))
+    box = np.array([found.box.left, found.box.top, found.box.width, found.box.height]) * SIDE_PX
+    assert np.abs(box - face[:4]).max() < 1
+    assert np.abs(found.landmarks * SIDE_PX - face[4:14].reshape(5, 2)).max() < 1
+
+
+def test_a_face_may_fill_the_picture(yunet: YuNet, portrait: Image) -> None:
+    """A close-up of any size, larger than the graph's own input, is one face."""
+    close = portrait.pixels[40:200, 150:300]
+    for factor in (1, 4, 12):
+        pixels = cv2.resize(close, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+        (face,) = yunet.detect(Image(pixels, pixels.shape[1], pixels.shape[0]))
+        assert face.box.area > 0.2
+
+
+def test_faces_are_found_where_they_are_and_nowhere_else(
+    yunet: YuNet, faces_dir: Path, photograph: Callable[[str], Image]
+) -> None:
+    """No photograph has fewer faces than a sound detector must find; together they have few too many."""
+    missed, extra = [], 0
+    with (faces_dir / "manifest.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        if row["faces"]:  # those without are broken files
+            count = len(yunet.detect(photograph(row["file"])))
+            extra += max(count - int(row["faces_max"]), 0)
+            if count < int(row["faces_min"]):
+                missed.append(row["file"])
+    assert not missed
+    assert extra <= 4
