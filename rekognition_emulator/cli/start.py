@@ -4,7 +4,7 @@ import sys
 
 from pydantic import ValidationError
 
-from rekognition_emulator.engines.selection import AUTO, load_engine, load_engine_to_measure
+from rekognition_emulator.engines.selection import load_engine, load_engine_to_measure
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.settings import Settings
 
@@ -24,7 +24,5 @@ def load_face_engine(settings: Settings) -> FaceEngine:
 
 
 def load_face_engine_to_measure(settings: Settings) -> FaceEngine:
-    """Loads the same, but a model that is named may still lack its calibration."""
-    if settings.face_model == AUTO:
-        return load_face_engine(settings)
+    """Loads the same, but the model may still lack its calibration; errors likewise."""
     return load_engine_to_measure(settings.face_model, settings.detector, settings.model_files)
