@@ -49,22 +49,23 @@ def open_service(settings: Settings) -> Iterator[Service]:
     with ThreadPoolExecutor(max_workers=1) as beside:
         # Loading the networks and starting PostgreSQL take about as long, and neither needs the other.
         loading = beside.submit(load_engine, settings.face_model, settings.detector, settings.model_files)
-        with _database_url(settings) as url, open_pool(url, connections_max=settings.workers + 1) as pool:
-            store = PostgresStore(pool)
-            engine = loading.result()
-            beside.submit(store.sweep)
-            context_for_owner = partial(
-                Context,
-                engine=engine,
-                attributes=DeepFaceAttributes(settings.attributes_dir, THREADS_PER_CALL, settings.accept_licences),
-                store=store,
-                users=PostgresUserStore(pool),
-                tags=PostgresTagStore(pool),
-                answers=PostgresAnswerStore(pool),
-                index=INDEXES[settings.index](store, pool),
-                fetch_object=_s3(settings).fetch_object,
-            )
-            yield Service(_create_app(settings, context_for_owner, engine, store), engine)
+        with _database_url(settings) as url:
+            engine = loading.result()  # where it fails, nothing has connected to a database that is about to stop
+            with open_pool(url, connections_max=settings.workers + 1) as pool:
+                store = PostgresStore(pool)
+                beside.submit(store.sweep)
+                context_for_owner = partial(
+                    Context,
+                    engine=engine,
+                    attributes=DeepFaceAttributes(settings.attributes_dir, THREADS_PER_CALL, settings.accept_licences),
+                    store=store,
+                    users=PostgresUserStore(pool),
+                    tags=PostgresTagStore(pool),
+                    answers=PostgresAnswerStore(pool),
+                    index=INDEXES[settings.index](store, pool),
+                    fetch_object=_s3(settings).fetch_object,
+                )
+                yield Service(_create_app(settings, context_for_owner, engine, store), engine)
 
 
 @contextmanager
