@@ -53,11 +53,11 @@ class Times:
 
     @contextmanager
     def measured(self, name: str, parts: int = 1) -> Iterator[None]:
-        """Times a block; ``parts`` divides it, for what is counted by the face."""
+        """Times a block; ``parts`` divides it, for what is counted by the face: each face counts as much as any."""
         start = perf_counter()
         yield
         if parts:
-            self.samples[name].append((perf_counter() - start) * 1000 / parts)
+            self.samples[name] += [(perf_counter() - start) * 1000 / parts] * parts
 
     def row(self, name: str) -> str:
         """Returns median, p95 and mean as a line of the table."""
