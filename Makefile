@@ -5,7 +5,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 RUN = .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help run test conformance demo check lint generate format bench lock clean
+.PHONY: help run test conformance demo check lint generate format bench sbom audit lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,7 @@ lint: .venv/dev.stamp  ## style, types and floors
 	$(RUN) ruff format --check
 	$(RUN) mypy
 	.venv/bin/lint-imports
+	.venv/bin/hadolint Dockerfile
 
 generate: .venv/dev.stamp  ## write the types and tables that follow from the service model and the code
 	$(RUN) botocore_models.generate
@@ -43,10 +44,17 @@ format: .venv/dev.stamp  ## rewrite the sources in the house's style
 bench: .venv-bench/bench.stamp  ## time the engine beside its peers
 	.venv-bench/bin/python -m tests.bench.engine
 
+sbom: .venv/dev.stamp  ## write what the server is made of to sbom.json (CycloneDX)
+	.venv/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible --output-file sbom.json
+
+audit: .venv/dev.stamp  ## ask the vulnerability database about every locked package (needs the internet)
+	.venv/bin/pip-audit --requirement requirements-extras.lock --require-hashes --disable-pip
+
 lock: .venv/dev.stamp  ## resolve the dependencies anew
 	$(RUN) uv pip compile $(LOCK) --upgrade --all-extras --output-file requirements-bench.lock pyproject.toml
 	$(RUN) uv pip compile $(LOCK) --constraint requirements-bench.lock --extra test --extra check --output-file requirements-dev.lock pyproject.toml
 	$(RUN) uv pip compile $(LOCK) --constraint requirements-bench.lock --output-file requirements.lock pyproject.toml
+	$(RUN) uv pip compile $(LOCK) --constraint requirements-bench.lock --extra deepface --extra milvus --extra tracing --output-file requirements-extras.lock pyproject.toml
 
 LOCK = --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
