@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import psycopg
 from fastapi import FastAPI, Response
+from psycopg_pool import ConnectionPool
 
 import botocore_models
 from rekognition_emulator import __version__
@@ -15,7 +16,8 @@ from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
 from rekognition_emulator.engines.selection import load_engine
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.gallery import Owner
-from rekognition_emulator.indexes import INDEXES
+from rekognition_emulator.indexes import Surroundings
+from rekognition_emulator.indexes.chosen import ChosenIndex
 from rekognition_emulator.operations import HANDLERS, fault
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.coverage import PAGE
@@ -51,7 +53,10 @@ def open_service(settings: Settings) -> Iterator[Service]:
         loading = beside.submit(load_engine, settings.face_model, settings.detector, settings.model_files)
         with _database_url(settings) as url:
             engine = loading.result()  # where it fails, nothing has connected to a database that is about to stop
-            with open_pool(url, connections_max=settings.workers + 1) as pool:
+            with (
+                open_pool(url, connections_max=settings.workers + 1) as pool,
+                closing(_index(settings, pool)) as index,
+            ):
                 store = PostgresStore(pool)
                 beside.submit(store.sweep)
                 context_for_owner = partial(
@@ -62,7 +67,7 @@ def open_service(settings: Settings) -> Iterator[Service]:
                     users=PostgresUserStore(pool),
                     tags=PostgresTagStore(pool),
                     answers=PostgresAnswerStore(pool),
-                    index=INDEXES[settings.index](store, pool),
+                    index=index,
                     fetch_object=_s3(settings).fetch_object,
                 )
                 yield Service(_create_app(settings, context_for_owner, engine, store), engine)
@@ -75,6 +80,18 @@ def _database_url(settings: Settings) -> Iterator[str]:
     else:
         with embedded_database(settings.data_dir) as url:
             yield url
+
+
+def _index(settings: Settings, pool: ConnectionPool) -> ChosenIndex:
+    return ChosenIndex(
+        settings.index,
+        Surroundings(
+            PostgresStore(pool),
+            pool,
+            folder=settings.data_dir / "indexes",
+            memory_bytes_max=settings.index_memory_mb * 1_000_000,
+        ),
+    )
 
 
 def _s3(settings: Settings) -> S3:

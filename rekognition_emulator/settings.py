@@ -67,6 +67,9 @@ class Settings(BaseSettings):
         "are looked for.",
     )
     index: str = Field("pgvector", description="Which index searches: `pgvector`, or `memory` for tests.")
+    index_memory_mb: int = Field(
+        2_048, ge=1, description="What `faiss` and `memory` may hold in memory, each; what was searched last stays."
+    )
     s3_endpoint_url: (
         Annotated[str, StringConstraints(pattern=r"^https?://(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9.-]+)(:\d+)?(/[^?#\s]*)?$")]
         | None

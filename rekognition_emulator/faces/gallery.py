@@ -35,6 +35,7 @@ class Collection:
         revision: grows with every change of the collection's faces, and of its users' ones.
         face_count: faces stored at the moment of asking.
         user_count: users there are at the moment of asking.
+        index: the name of the index that it is searched by; None for whichever the server is set to.
     """
 
     key: int
@@ -45,6 +46,7 @@ class Collection:
     revision: int
     face_count: int
     user_count: int
+    index: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +127,16 @@ class Delta(Generic[T]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Changes(Delta[UUID]):
-    """What happened to a collection's faces between two revisions; for indexes that live outside the store.
+    """What happened to a collection's faces since some revision; for indexes that live outside the store.
 
     Attributes:
-        revision: the revision that is reached by applying the changes.
+        revision: up to which every addition is told. Where it is below the collection's own, there is more to ask for.
+        removals_revision: up to which every removal is told; not below ``revision``.
+        anew: whether what was held before has to be dropped, because the changes begin at nothing.
         users: what happened to the users, as far as they have faces.
     """
 
     revision: int
+    removals_revision: int
+    anew: bool
     users: Delta[str]

@@ -6,9 +6,31 @@ search sees every face whose addition has been acknowledged, on every replica, w
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from uuid import UUID
 
 from rekognition_emulator.faces.gallery import Collection, Embedding, Match, UserMatch
+
+Progress = Callable[[int, int], None]
+"""(faces that are ready, faces that there are) → None; called now and then, from the thread that does the work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What an index has at hand of a collection; a search brings the rest by itself.
+
+    Attributes:
+        revision: the collection's, up to which it is ready; 0 for an index that holds nothing of it.
+        faces: how many it holds.
+        size_bytes: what they take, in memory or of the index's own tables; 0 where the store's rows are searched.
+        kind: how it searches, as operators call it: ``exact``, ``hnsw``.
+    """
+
+    revision: int
+    faces: int
+    size_bytes: int
+    kind: str
 
 
 class FaceIndex(ABC):
@@ -53,3 +75,23 @@ class FaceIndex(ABC):
         Raises:
             CollectionNotFound: it was deleted meanwhile (an index may also answer with no match then).
         """
+
+    @abstractmethod
+    def prepare(self, collection: Collection, progress: Progress) -> None:
+        """Makes all ready that the next search needs, and keeps it; may go on beside searches.
+
+        Raises:
+            CollectionNotFound: it was deleted meanwhile.
+        """
+
+    @abstractmethod
+    def holding(self, collection: Collection) -> Holding:
+        """Returns what is at hand of the collection, without fetching anything."""
+
+    @abstractmethod
+    def forget(self, collection: Collection) -> None:
+        """Drops whatever is held of the collection; the next search or ``prepare`` makes it anew."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends what goes on in the background. Nothing is asked of the index afterwards."""

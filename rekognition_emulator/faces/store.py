@@ -6,6 +6,7 @@ cache) can be rebuilt from it. No SQL and no AWS name crosses this line.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Final
 from uuid import UUID
 
 from rekognition_emulator.faces.gallery import (
@@ -18,6 +19,9 @@ from rekognition_emulator.faces.gallery import (
     Owner,
     Page,
 )
+
+CHANGES_MAX: Final = 50_000
+"""Added faces, and users, that are told at once: 100 MB of 512 dimensions, read in a second."""
 
 
 class FaceStore(ABC):
@@ -111,9 +115,47 @@ class FaceStore(ABC):
         """
 
     @abstractmethod
-    def changes(self, collection: Collection, since: int) -> Changes:
-        """Returns what an index that holds revision ``since`` misses; ``since`` 0 means everything.
+    def changes(self, collection: Collection, since: int, *, removals_since: int | None = None) -> Changes:
+        """Returns what an index misses, or the beginning of it: ``CHANGES_MAX`` additions or few more.
+
+        To be repeated, from what the answer has reached, until that is the collection's revision.
+
+        Args:
+            collection: whose changes.
+            since: the revision up to which additions are known; 0 for an index that holds nothing.
+            removals_since: the revision up to which removals are known, where that is another one: in an answer of
+                many parts they run ahead.
+
+        Returns:
+            ``anew`` where ``since`` is 0, or where removals are forgotten that the index has not heard of.
 
         Raises:
             CollectionNotFound: it was deleted meanwhile.
         """
+
+    @abstractmethod
+    def choose_index(self, collection: Collection, index: str | None) -> None:
+        """Has the collection searched by this index from its next search on, by every server.
+
+        Args:
+            collection: whose index is chosen.
+            index: its name; None for whichever a server is set to.
+
+        Raises:
+            CollectionNotFound: it was deleted meanwhile.
+        """
+
+    @abstractmethod
+    def set_milestone(self, collection: Collection, milestone: UUID) -> None:
+        """Remembers that the collection's history has passed this moment; of many milestones, the latest.
+
+        Who writes down what a collection holds writes the milestone with it. As long as the store knows the milestone,
+        the collection's present has come from there. A store that was restored to an earlier moment knows it no more.
+
+        Raises:
+            CollectionNotFound: it was deleted meanwhile.
+        """
+
+    @abstractmethod
+    def milestones(self, keys: Sequence[int]) -> Mapping[int, frozenset[UUID]]:
+        """Returns the milestones that are remembered of collections, by key; those that are gone have none."""

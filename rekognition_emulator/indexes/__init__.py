@@ -1,10 +1,8 @@
-"""Changes when another index is offered: one file beside this one, and one line in the table.
-
-Every index is made from the store, which the ones outside the database follow, and from the pool of connections, which
-the ones inside it use.
-"""
+"""Changes when another index is offered: one file beside this one, and one line in the table."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from psycopg_pool import ConnectionPool
@@ -14,8 +12,26 @@ from rekognition_emulator.faces.store import FaceStore
 from rekognition_emulator.indexes.memory import MemoryIndex
 from rekognition_emulator.indexes.pgvector import PgvectorIndex
 
-INDEXES: Final[Mapping[str, Callable[[FaceStore, ConnectionPool], FaceIndex]]] = {
-    "pgvector": lambda _store, pool: PgvectorIndex(pool),
-    "memory": lambda store, _pool: MemoryIndex(store),
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an index may be made of.
+
+    Attributes:
+        store: which the indexes outside the database follow.
+        pool: connections to the database, for the indexes inside it.
+        folder: an index keeps its files in the folder of its own name in here; it may not exist yet.
+        memory_bytes_max: what an index may hold in this process's memory.
+    """
+
+    store: FaceStore
+    pool: ConnectionPool
+    folder: Path
+    memory_bytes_max: int
+
+
+INDEXES: Final[Mapping[str, Callable[[Surroundings], FaceIndex]]] = {
+    "pgvector": lambda around: PgvectorIndex(around.pool),
+    "memory": lambda around: MemoryIndex(around.store, around.memory_bytes_max),
 }
-"""Name in the settings → how it is made."""
+"""Name in the settings, and in a collection, → how it is made."""

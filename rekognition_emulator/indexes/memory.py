@@ -1,78 +1,49 @@
 """Changes when the search in process memory is done in another way: exact, in NumPy; also the oracle of the others."""
 
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Self, TypeVar
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rekognition_emulator.faces.errors import CollectionNotFound
-from rekognition_emulator.faces.gallery import Collection, Delta, Embedding, Match, UserMatch
-from rekognition_emulator.faces.index import FaceIndex
+from rekognition_emulator.faces.gallery import Changes, Collection, Delta, Embedding, Match, UserMatch
+from rekognition_emulator.faces.index import FaceIndex, Holding, Progress
 from rekognition_emulator.faces.store import FaceStore
+from rekognition_emulator.indexes.following import Following, Gallery, Held
 
 K = TypeVar("K", UUID, str)
 
-GALLERIES_MAX: Final = 1_000
-"""Collections held at once; the one searched longest ago makes room. So deleted ones fade away without a message."""
-
 
 class MemoryIndex(FaceIndex):
-    """Holds the embeddings of the collections that are searched, and follows the store by their revisions."""
+    """Holds the embeddings of the collections that are searched."""
 
-    def __init__(self, store: FaceStore, galleries_max: int = GALLERIES_MAX) -> None:
-        self._store = store
-        self._galleries_max = galleries_max
-        self._galleries: OrderedDict[int, _Gallery] = OrderedDict()
-        self._lock = threading.Lock()
+    def __init__(self, store: FaceStore, bytes_max: int) -> None:
+        self._following = Following(store, lambda _: Held(0, _NOTHING), bytes_max)
 
     def search(
         self, collection: Collection, probe: Embedding, *, cosine_min: float, limit: int, without: UUID | None = None
     ) -> list[Match]:
-        faces, _ = self._follow(collection)
+        faces = self._following.follow(collection).gallery.faces
         return [Match(*near) for near in faces.nearest(probe, cosine_min, limit, without)]
 
     def search_users(
         self, collection: Collection, probe: Embedding, *, cosine_min: float, limit: int, without: str | None = None
     ) -> list[UserMatch]:
-        _, users = self._follow(collection)
+        users = self._following.follow(collection).gallery.users
         return [UserMatch(*near) for near in users.nearest(probe, cosine_min, limit, without)]
 
-    def _follow(self, collection: Collection) -> "tuple[_Vectors[UUID], _Vectors[str]]":
-        with self._lock:
-            gallery = self._galleries.setdefault(collection.key, _Gallery())
-            self._galleries.move_to_end(collection.key)
-            if len(self._galleries) > self._galleries_max:
-                self._galleries.popitem(last=False)
-        try:
-            return gallery.follow(self._store, collection)
-        except CollectionNotFound:
-            with self._lock:
-                self._galleries.pop(collection.key, None)
-            raise
+    def prepare(self, collection: Collection, progress: Progress) -> None:
+        self._following.follow(collection, progress)
 
+    def holding(self, collection: Collection) -> Holding:
+        return self._following.holding(collection)
 
-class _Gallery:
-    """One collection's faces and users as of one revision. What ``follow`` returned is never changed afterwards."""
+    def forget(self, collection: Collection) -> None:
+        self._following.forget(collection)
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._revision = 0
-        self._faces: _Vectors[UUID] = _Vectors([], np.empty((0, 0), np.float32))
-        self._users: _Vectors[str] = _Vectors([], np.empty((0, 0), np.float32))
-
-    def follow(self, store: FaceStore, collection: Collection) -> "tuple[_Vectors[UUID], _Vectors[str]]":
-        """Returns the faces and the users at the collection's revision or a later one."""
-        with self._lock:
-            if self._revision < collection.revision:
-                changes = store.changes(collection, self._revision)
-                self._faces = self._faces.after(changes)
-                self._users = self._users.after(changes.users)
-                self._revision = changes.revision
-            return self._faces, self._users
+    def close(self) -> None:
+        """Nothing goes on in the background."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,3 +73,25 @@ class _Vectors(Generic[K]):
         ranked = near[np.argsort(-cosines[near], kind="stable")]  # stable: equal ones stay in the order of their ids
         found = ((self.ids[row], float(cosines[row])) for row in ranked[: limit + 1])
         return [(name, cosine) for name, cosine in found if name != without][:limit]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Gallery(Gallery):
+    """One collection's faces and users."""
+
+    faces: _Vectors[UUID]
+    users: _Vectors[str]
+
+    def after(self, changes: Changes) -> Self:
+        before = _NOTHING if changes.anew else self
+        return type(self)(before.faces.after(changes), before.users.after(changes.users))
+
+    @property
+    def holding(self) -> tuple[int, int, str]:
+        return len(self.faces.ids), self.faces.embeddings.nbytes + self.users.embeddings.nbytes, "exact"
+
+
+_NOTHING: Final = _Gallery(
+    _Vectors([], np.empty((0, 0), np.float32)),
+    _Vectors([], np.empty((0, 0), np.float32)),
+)

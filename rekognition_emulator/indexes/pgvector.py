@@ -9,7 +9,7 @@ from uuid import UUID
 from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.faces.gallery import Collection, Embedding, Match, UserMatch
-from rekognition_emulator.faces.index import FaceIndex
+from rekognition_emulator.faces.index import FaceIndex, Holding, Progress
 
 
 class PgvectorIndex(FaceIndex):
@@ -67,3 +67,15 @@ class PgvectorIndex(FaceIndex):
                 binary=True,
             ).fetchall()
         return [UserMatch(user_id, cosine) for user_id, cosine in rows]
+
+    def prepare(self, collection: Collection, progress: Progress) -> None:
+        progress(collection.face_count, collection.face_count)
+
+    def holding(self, collection: Collection) -> Holding:
+        return Holding(collection.revision, collection.face_count, 0, "exact")
+
+    def forget(self, collection: Collection) -> None:
+        """Nothing is held besides the store's own rows."""
+
+    def close(self) -> None:
+        """Nothing goes on in the background."""

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import numpy as np
 from pgvector import Vector
+from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
@@ -34,15 +35,19 @@ from rekognition_emulator.faces.gallery import (
     Page,
     T,
 )
-from rekognition_emulator.faces.store import FaceStore
+from rekognition_emulator.faces.store import CHANGES_MAX, FaceStore
 from rekognition_emulator.faces.tags import TAGS_MAX
 from rekognition_emulator.store.guard import LOCK, found, read
+from rekognition_emulator.store.pruning import prune
 
 SAME_FACE_OVERLAP: Final = 0.5
 """Two boxes of one picture that overlap by more are the same face. Ours: detectors suppress at 0.4 to 0.7."""
 
 SWEEP_FACES: Final = 10_000
 """Faces of a deleted collection that are removed in one go: two albums, about 50 ms."""
+
+MILESTONES_KEPT: Final = 16
+"""Of a collection: one for each server that writes down what it holds, and as many more for those that came before."""
 
 NIL: Final = UUID(int=0)
 """Smaller than every face id there is."""
@@ -83,7 +88,7 @@ class PostgresStore(FaceStore):
                 """
                 INSERT INTO collections (account, region, name, face_model_version, tags) VALUES (%s, %s, %s, %s, %s)
                 ON CONFLICT DO NOTHING
-                RETURNING id, name, face_model_version, created_at, revision, face_count, user_count
+                RETURNING id, name, face_model_version, created_at, revision, face_count, user_count, index_name
                 """,
                 [owner.account, owner.region, name, face_model_version, Jsonb(dict(tags or {}))],
             ).fetchone()
@@ -95,8 +100,8 @@ class PostgresStore(FaceStore):
         with self._pool.connection() as connection:
             row = connection.execute(
                 """
-                SELECT id, name, face_model_version, created_at, revision, face_count, user_count FROM collections
-                WHERE account = %s AND region = %s AND name = %s
+                SELECT id, name, face_model_version, created_at, revision, face_count, user_count, index_name
+                FROM collections WHERE account = %s AND region = %s AND name = %s
                 """,
                 [owner.account, owner.region, name],
             ).fetchone()
@@ -151,6 +156,7 @@ class PostgresStore(FaceStore):
             connection.execute("DELETE FROM removed_faces WHERE collection_id = %s", [key])
             connection.execute("DELETE FROM users WHERE collection_id = %s", [key])
             connection.execute("DELETE FROM removed_users WHERE collection_id = %s", [key])
+            connection.execute("DELETE FROM milestones WHERE collection_id = %s", [key])
             connection.execute("DELETE FROM deleted_collections WHERE collection_id = %s", [key])
             return False
 
@@ -158,8 +164,8 @@ class PostgresStore(FaceStore):
         with self._pool.connection() as connection:
             rows = connection.execute(
                 """
-                SELECT id, name, face_model_version, created_at, revision, face_count, user_count FROM collections
-                WHERE account = %s AND region = %s AND name > %s ORDER BY name LIMIT %s
+                SELECT id, name, face_model_version, created_at, revision, face_count, user_count, index_name
+                FROM collections WHERE account = %s AND region = %s AND name > %s ORDER BY name LIMIT %s
                 """,
                 [owner.account, owner.region, after or "", limit + 1],
             ).fetchall()
@@ -285,17 +291,24 @@ class PostgresStore(FaceStore):
                     """,
                     changed,
                 )
+                prune(connection, key, revision)
             return Deletion(frozenset(gone), dict(left.fetchall()))
 
-    def changes(self, collection: Collection, since: int) -> Changes:
-        key = {"key": collection.key, "since": since}
-        with self._pool.connection() as connection, connection.pipeline():
-            # What is committed up to this revision stays as it is; what comes later is left for the next call.
-            until = found(
-                connection.execute("SELECT revision FROM collections WHERE id = %(key)s", key),
-                collection,
-            )
-            span = {**key, "until": until}
+    def changes(self, collection: Collection, since: int, *, removals_since: int | None = None) -> Changes:
+        key = {"key": collection.key}
+        with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
+            # All statements see one moment, so that nothing is pruned, or moved to a later revision, in between.
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            state = connection.execute("SELECT revision, pruned_revision FROM collections WHERE id = %(key)s", key)
+            row = state.fetchone()
+            if row is None:
+                raise CollectionNotFound(collection.name)
+            present, pruned = row
+            known = since if removals_since is None else removals_since
+            anew = since == 0 or known < pruned
+            since, known = (0, present) if anew else (since, known)
+            until = _until(connection, collection, since, present)
+            span = {**key, "since": since, "until": until, "known": known}
             added = connection.execute(
                 """
                 SELECT face_id, embedding FROM faces
@@ -305,33 +318,86 @@ class PostgresStore(FaceStore):
                 binary=True,
             )
             removed = connection.execute(
+                "SELECT face_id FROM removed_faces WHERE collection_id = %(key)s AND revision > %(known)s",
+                span,
+                binary=True,
+            )
+            users_added = connection.execute(
                 """
-                SELECT face_id FROM removed_faces
+                SELECT user_id, embedding FROM users
                 WHERE collection_id = %(key)s AND revision > %(since)s AND revision <= %(until)s
                 """,
                 span,
                 binary=True,
             )
-            # Users change in place: one that has just got its next revision would be missed below this one. What is
-            # told too early is told again by the next call.
-            users_added = connection.execute(
-                "SELECT user_id, embedding FROM users WHERE collection_id = %(key)s AND revision > %(since)s",
-                key,
-                binary=True,
-            )
             users_removed = connection.execute(
-                "SELECT user_id FROM removed_users WHERE collection_id = %(key)s AND revision > %(since)s",
-                key,
+                "SELECT user_id FROM removed_users WHERE collection_id = %(key)s AND revision > %(known)s",
+                span,
                 binary=True,
             )
             faces: Delta[UUID] = _delta(added.fetchall(), removed.fetchall())
             users: Delta[str] = _delta(users_added.fetchall(), users_removed.fetchall())
-        return Changes(faces.added, faces.embeddings, faces.removed, revision=until, users=users)
+        return Changes(faces.added, faces.embeddings, faces.removed, until, present, anew, users)
+
+    def choose_index(self, collection: Collection, index: str | None) -> None:
+        with self._pool.connection() as connection:
+            query = "UPDATE collections SET index_name = %(index)s WHERE id = %(key)s RETURNING id"
+            found(connection.execute(query, {"key": collection.key, "index": index}), collection)
+
+    def set_milestone(self, collection: Collection, milestone: UUID) -> None:
+        key = {"key": collection.key}
+        with self._pool.connection() as connection, connection.transaction():
+            found(connection.execute("SELECT id FROM collections WHERE id = %(key)s FOR UPDATE", key), collection)
+            connection.execute(
+                "INSERT INTO milestones (collection_id, milestone) VALUES (%(key)s, %(milestone)s)",
+                {**key, "milestone": milestone},
+            )
+            connection.execute(
+                """
+                DELETE FROM milestones WHERE collection_id = %(key)s AND milestone NOT IN (
+                    SELECT milestone FROM milestones WHERE collection_id = %(key)s
+                    ORDER BY passed_at DESC LIMIT %(kept)s
+                )
+                """,
+                {**key, "kept": MILESTONES_KEPT},
+            )
+
+    def milestones(self, keys: Sequence[int]) -> Mapping[int, frozenset[UUID]]:
+        with self._pool.connection() as connection:
+            rows = connection.execute(
+                "SELECT collection_id, milestone FROM milestones WHERE collection_id = ANY(%(keys)s)",
+                {"keys": list(keys)},
+            ).fetchall()
+        passed: dict[int, set[UUID]] = {key: set() for key in keys}
+        for key, milestone in rows:
+            passed[key].add(milestone)
+        return {key: frozenset(milestones) for key, milestones in passed.items()}
+
+
+def _until(connection: Connection[TupleRow], collection: Collection, since: int, present: int) -> int:
+    """Returns the revision up to which changes fit into one answer: whole revisions, one at least."""
+    span = {"key": collection.key, "since": since, "limit": CHANGES_MAX}
+    faces = connection.execute(
+        """
+        SELECT revision FROM faces WHERE collection_id = %(key)s AND revision > %(since)s
+        ORDER BY revision OFFSET %(limit)s LIMIT 1
+        """,
+        span,
+    )
+    users = connection.execute(
+        """
+        SELECT revision FROM users WHERE collection_id = %(key)s AND revision > %(since)s
+        ORDER BY revision OFFSET %(limit)s LIMIT 1
+        """,
+        span,
+    )
+    beyond = [row[0] - 1 for row in (faces.fetchone(), users.fetchone()) if row]
+    return min(present, max(since + 1, min(beyond, default=present)))
 
 
 def _collection(owner: Owner, row: TupleRow) -> Collection:
-    key, name, face_model_version, created_at, revision, face_count, user_count = row
-    return Collection(key, owner, name, face_model_version, created_at, revision, face_count, user_count)
+    key, *columns = row
+    return Collection(key, owner, *columns)
 
 
 def _enrolled(row: TupleRow) -> EnrolledFace:

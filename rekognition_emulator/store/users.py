@@ -25,6 +25,7 @@ from rekognition_emulator.faces.users import (
     judge_disassociation,
 )
 from rekognition_emulator.store.guard import LOCK, found, read
+from rekognition_emulator.store.pruning import prune
 
 USER: Final = "SELECT face_count FROM users WHERE collection_id = %(key)s AND user_id = %(user_id)s"
 
@@ -74,6 +75,7 @@ class PostgresUserStore(UserStore):
                 "UPDATE collections SET revision = %(revision)s, user_count = user_count - 1 WHERE id = %(key)s",
                 changed,
             )
+            prune(connection, key, revision)
 
     def list_users(self, collection: Collection, *, after: str | None, limit: int) -> Page[User]:
         rows = read(

@@ -1,13 +1,36 @@
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
 import pytest
 from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.indexes import INDEXES
+from rekognition_emulator.indexes import INDEXES, Surroundings
 from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.store.users import PostgresUserStore
+
+
+@pytest.fixture
+def surroundings(store: PostgresStore, pool: ConnectionPool, tmp_path: Path) -> Surroundings:
+    """The test's own store and folder, and room for all that a test makes."""
+    return Surroundings(store, pool, folder=tmp_path / "indexes", memory_bytes_max=100_000_000)
+
+
+@pytest.fixture
+def open_index(surroundings: Surroundings) -> Iterator[Callable[[str], FaceIndex]]:
+    """Opens indexes by name, over the test's own store; they are closed with the test."""
+    with ExitStack() as stack:
+        yield lambda name: stack.enter_context(closing(INDEXES[name](surroundings)))
 
 
 @pytest.fixture(params=INDEXES)
-def index(request: pytest.FixtureRequest, store: PostgresStore, pool: ConnectionPool) -> FaceIndex:
-    """Each index that is offered, over the test's own store."""
-    name: str = request.param
-    return INDEXES[name](store, pool)
+def index(request: pytest.FixtureRequest, open_index: Callable[[str], FaceIndex]) -> FaceIndex:
+    """Each index that is offered."""
+    return open_index(request.param)
+
+
+@pytest.fixture
+def users(pool: ConnectionPool) -> PostgresUserStore:
+    """The users of the same database."""
+    return PostgresUserStore(pool)

@@ -1,5 +1,6 @@
 """The indexes against each other: what one finds after any history, all find."""
 
+from collections.abc import Callable
 from itertools import count
 from uuid import UUID
 
@@ -7,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.faces.gallery import Match
+from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.indexes import INDEXES
 from rekognition_emulator.store.postgres import PostgresStore
 from tests.gallery import OWNER, embeddings, picture
@@ -41,10 +42,10 @@ def agree(ours: list[Match], others: list[Match], cosine_min: float, limit: int)
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=st.lists(ADD | DELETE | SEARCH, min_size=2, max_size=25))
 def test_indexes_agree_after_any_history(
-    store: PostgresStore, pool: ConnectionPool, history: list[tuple[str, object]]
+    store: PostgresStore, open_index: Callable[[str], FaceIndex], history: list[tuple[str, object]]
 ) -> None:
     """Additions, deletions and searches in any order: every index gives the same faces with the same cosines."""
-    indexes = [make(store, pool) for make in INDEXES.values()]
+    indexes = [open_index(name) for name in INDEXES]
     name = f"album-{next(NAMES)}"
     collection = store.create_collection(OWNER, name, "128.1")
     ids: list[UUID] = []
@@ -72,7 +73,7 @@ def test_indexes_agree_after_any_history(
     assert {match.face_id for match in first} == stored
 
 
-def test_cosines_agree_at_full_length(store: PostgresStore, pool: ConnectionPool) -> None:
+def test_cosines_agree_at_full_length(store: PostgresStore, open_index: Callable[[str], FaceIndex]) -> None:
     """At 512 dimensions the indexes differ by rounding only, and rank a whole album alike."""
     collection = store.create_collection(OWNER, "album", "512.1")
     vectors = embeddings(600, dimension=512)
@@ -80,8 +81,9 @@ def test_cosines_agree_at_full_length(store: PostgresStore, pool: ConnectionPool
         faces = picture(vectors[start : start + 100])
         store.add_faces(collection, faces[0].face.image_id, faces)
     collection = store.get_collection(OWNER, "album")
+    indexes = [open_index(name) for name in INDEXES]
     for probe in embeddings(5, dimension=512, seed=1):
-        answers = [make(store, pool).search(collection, probe, cosine_min=0.05, limit=50) for make in INDEXES.values()]
+        answers = [index.search(collection, probe, cosine_min=0.05, limit=50) for index in indexes]
         exact = np.sort(vectors.astype(np.float64) @ probe)[::-1]
         expected = exact[exact >= 0.05][:50]
         for answer in answers:

@@ -11,6 +11,7 @@ import pytest
 from rekognition_emulator.faces.errors import CollectionNotFound
 from rekognition_emulator.faces.gallery import Collection
 from rekognition_emulator.faces.index import FaceIndex
+from rekognition_emulator.store import postgres, pruning
 from rekognition_emulator.store.postgres import PostgresStore
 from tests.gallery import OWNER, embeddings, picture
 
@@ -165,3 +166,62 @@ def test_searches_during_writes_see_whole_pictures(store: PostgresStore, index: 
         for searcher in searchers:
             searcher.result()
     assert len(found(index, store.get_collection(OWNER, "album"), limit=1_000)) == 120
+
+
+def test_changes_in_many_parts_are_all_found(
+    store: PostgresStore, index: FaceIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However little is told at once, from nothing or later: a search knows all faces that came and none that went."""
+    monkeypatch.setattr(postgres, "CHANGES_MAX", 4)
+    collection = store.create_collection(OWNER, "album", "128.1")
+    present: set[UUID] = set()
+    for size in (3, 1, 7, 2, 5):
+        for number in range(3):
+            faces = picture(embeddings(size, dimension=3, seed=number))
+            stored = [face.face_id for face in store.add_faces(collection, faces[0].face.image_id, faces)]
+            store.delete_faces(collection, stored[:1])
+            present |= {*stored[1:]}
+        if size in {1, 2}:
+            assert set(found(index, store.get_collection(OWNER, "album"))) == present
+    assert set(found(index, store.get_collection(OWNER, "album"))) == present
+
+
+def test_index_that_missed_forgotten_removals_begins_anew(
+    store: PostgresStore, index: FaceIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Removals are not remembered for ever; who has not heard of some in time still finds nothing that is gone."""
+    monkeypatch.setattr(pruning, "REMOVALS_KEPT", 2)
+    monkeypatch.setattr(pruning, "PRUNE_EVERY", 1)
+    monkeypatch.setattr(postgres, "CHANGES_MAX", 3)
+    collection = store.create_collection(OWNER, "album", "128.1")
+    ids: list[UUID] = []
+    for _ in range(5):
+        faces = picture(embeddings(2, dimension=3))
+        ids += [face.face_id for face in store.add_faces(collection, faces[0].face.image_id, faces)]
+    assert set(found(index, store.get_collection(OWNER, "album"))) == set(ids)
+    for face_id in ids[:6]:
+        store.delete_faces(collection, [face_id])
+    assert set(found(index, store.get_collection(OWNER, "album"))) == set(ids[6:])
+
+
+def test_prepared_collection_is_held_until_it_is_forgotten(store: PostgresStore, index: FaceIndex) -> None:
+    """Preparing says how far it is and ends at the collection's revision; forgetting loses nothing but time."""
+    collection = fill(store, "album", embeddings(20, dimension=3))
+    steps: list[tuple[int, int]] = []
+    index.prepare(collection, lambda done, total: steps.append((done, total)))
+    assert steps[-1] == (20, 20)
+    holding = index.holding(collection)
+    assert (holding.revision, holding.faces) == (collection.revision, 20)
+    before = found(index, collection)
+    index.forget(collection)
+    assert found(index, collection) == before
+    assert index.holding(collection) == holding
+
+
+def test_preparing_a_deleted_collection_comes_to_an_end(store: PostgresStore, index: FaceIndex) -> None:
+    """As a search in it does."""
+    deleted = fill(store, "album", EAST[None])
+    store.delete_collection(OWNER, "album")
+    with suppress(CollectionNotFound):
+        index.prepare(deleted, lambda *_: None)
+    index.forget(deleted)

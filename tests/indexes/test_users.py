@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.faces.gallery import Collection
 from rekognition_emulator.faces.index import FaceIndex
@@ -21,12 +20,6 @@ from tests.gallery import OWNER, embeddings, picture
 
 NAMES = count()
 EAST = np.array([1, 0, 0], np.float32)
-
-
-@pytest.fixture
-def users(pool: ConnectionPool) -> PostgresUserStore:
-    """The users of the same database."""
-    return PostgresUserStore(pool)
 
 
 def anything(_: float) -> bool:
@@ -183,10 +176,13 @@ def step(store: PostgresStore, users: PostgresUserStore, album: Collection, ids:
 @settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=st.lists(STEPS, min_size=5, max_size=30))
 def test_indexes_agree_on_users_after_any_history(
-    store: PostgresStore, users: PostgresUserStore, pool: ConnectionPool, history: list[tuple[str, object]]
+    store: PostgresStore,
+    users: PostgresUserStore,
+    open_index: Callable[[str], FaceIndex],
+    history: list[tuple[str, object]],
 ) -> None:
     """Whatever became of faces and users: every index finds exactly the users with faces, at the same cosines."""
-    indexes = [make(store, pool) for make in INDEXES.values()]
+    indexes = [open_index(name) for name in INDEXES]
     name = f"album-{next(NAMES)}"
     album = store.create_collection(OWNER, name, "128.1")
     ids: list[UUID] = []

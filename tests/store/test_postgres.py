@@ -20,7 +20,7 @@ from rekognition_emulator.faces.detection import BoundingBox
 from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFound, FaceNotFound
 from rekognition_emulator.faces.gallery import Collection, Deletion, EnrolledFace, NewFace, Owner
 from rekognition_emulator.indexes.pgvector import PgvectorIndex
-from rekognition_emulator.store import postgres
+from rekognition_emulator.store import postgres, pruning
 from rekognition_emulator.store.database import open_pool
 from rekognition_emulator.store.postgres import PostgresStore
 from tests.gallery import OWNER, embeddings, picture
@@ -246,6 +246,55 @@ def test_changes_lead_from_any_revision_to_the_present(store: PostgresStore, alb
 
     nothing = store.changes(album, present)
     assert (nothing.revision, list(nothing.added), list(nothing.removed)) == (present, [], [])
+    assert (everything.anew, since_middle.anew, nothing.anew) == (True, False, False)
+
+
+def test_changes_are_told_in_parts_of_whole_revisions(
+    store: PostgresStore, album: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part ends before it becomes too large, but a single large picture is told at once; removals run ahead."""
+    monkeypatch.setattr(postgres, "CHANGES_MAX", 4)
+    for size in (2, 2, 1, 9, 3):
+        last = add(store, album, picture(embeddings(size)))
+    store.delete_faces(album, [last[0].face_id])
+    sizes, revision, removals = [], 1, 1
+    while revision < now(store, album).revision:
+        part = store.changes(album, revision, removals_since=removals)
+        sizes.append((len(part.added), len(part.removed), part.anew))
+        revision, removals = part.revision, part.removals_revision
+    assert sizes == [(3, 1, False), (9, 0, False), (2, 0, False)]
+
+
+def test_old_removals_are_forgotten(
+    store: PostgresStore, album: Collection, pool: ConnectionPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They stay bounded however long a collection lives; who has not heard of them is told to begin anew."""
+    monkeypatch.setattr(pruning, "REMOVALS_KEPT", 5)
+    monkeypatch.setattr(pruning, "PRUNE_EVERY", 4)
+    for number in range(20):
+        [face] = add(store, album, picture(embeddings(1, seed=number)))
+        store.delete_faces(album, [face.face_id])
+    stayed = add(store, album, picture(embeddings(2)))
+    assert rows(pool) - 2 <= 5 + 4
+    present = now(store, album).revision
+    assert not store.changes(album, present - 5).anew
+    anew = store.changes(album, 3)
+    assert (anew.anew, set(anew.added)) == (True, {face.face_id for face in stayed})
+    assert not store.changes(album, 3, removals_since=present).anew
+
+
+def test_milestones_are_known_as_long_as_their_collection(store: PostgresStore, album: Collection) -> None:
+    """The latest of each collection are remembered; a deleted collection, whatever its name, has passed none."""
+    passed = [uuid4() for _ in range(postgres.MILESTONES_KEPT + 2)]
+    for milestone in passed:
+        store.set_milestone(album, milestone)
+    other = store.create_collection(OWNER, "other", "128.1")
+    assert store.milestones([album.key, other.key]) == {album.key: {*passed[2:]}, other.key: set()}
+    store.delete_collection(OWNER, "album")
+    store.create_collection(OWNER, "album", "128.1")
+    assert store.milestones([album.key]) == {album.key: set()}
+    with pytest.raises(CollectionNotFound):
+        store.set_milestone(album, uuid4())
 
 
 def test_same_picture_sent_at_once_is_stored_once(store: PostgresStore, album: Collection) -> None:
@@ -403,7 +452,11 @@ def test_every_statement_on_faces_names_its_collection() -> None:
     package = Path(rekognition_emulator.__file__).parent
     statements = [
         node.value
-        for path in (package / "store" / "postgres.py", package / "indexes" / "pgvector.py")
+        for path in (
+            package / "store" / "postgres.py",
+            package / "store" / "pruning.py",
+            package / "indexes" / "pgvector.py",
+        )
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]

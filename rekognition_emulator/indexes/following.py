@@ -1,0 +1,136 @@
+"""Changes when the indexes outside the database follow it, or make room in memory, in another way.
+
+What an index holds of a collection is a value that is never changed: a change makes the next one. So a search works on
+one moment of the collection, whatever comes in meanwhile, and holds no lock.
+"""
+
+import threading
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Generic, Self, TypeVar
+
+from rekognition_emulator.faces.errors import CollectionNotFound
+from rekognition_emulator.faces.gallery import Changes, Collection
+from rekognition_emulator.faces.index import Holding, Progress
+from rekognition_emulator.faces.store import FaceStore
+
+GALLERY_BYTES: Final = 2_000
+"""What a gallery takes besides its vectors, so that empty ones have their bound, too."""
+
+
+class Gallery(ABC):
+    """The faces and users of one collection at one moment."""
+
+    @abstractmethod
+    def after(self, changes: Changes) -> Self:
+        """Returns what it becomes; this one stays as it is."""
+
+    @property
+    @abstractmethod
+    def holding(self) -> tuple[int, int, str]:
+        """How many faces, how many bytes of memory, and how they are searched."""
+
+
+G = TypeVar("G", bound=Gallery)
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Generic[G]):
+    """A gallery and the revision of the collection that it is of."""
+
+    revision: int
+    gallery: G
+
+
+@dataclass(eq=False)
+class _Place(Generic[G]):
+    """Where one collection's gallery is held. Whoever brings it up to date has the lock."""
+
+    held: Held[G] | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Following(Generic[G]):
+    """The galleries of the collections that are searched, each at the collection's revision whenever it is asked for.
+
+    Those searched longest ago make room. So deleted collections fade away without a message.
+    """
+
+    def __init__(self, store: FaceStore, begin: Callable[[Collection], Held[G]], bytes_max: int) -> None:
+        """Makes an empty one.
+
+        Args:
+            store: what is followed.
+            begin: makes the gallery of a collection that is held no longer or not yet: an empty one at revision 0, or
+                one that was written down.
+            bytes_max: what all galleries may take together; the one searched last is held even if it alone takes more.
+        """
+        self._store = store
+        self._begin = begin
+        self._bytes_max = bytes_max
+        self._places: OrderedDict[int, _Place[G]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def follow(self, collection: Collection, progress: Progress | None = None) -> Held[G]:
+        """Returns the gallery at the collection's revision or a later one.
+
+        Raises:
+            CollectionNotFound: it was deleted meanwhile.
+        """
+        with self._lock:
+            place = self._places.setdefault(collection.key, _Place())
+            self._places.move_to_end(collection.key)
+        held = place.held
+        if held is None or held.revision < collection.revision:
+            try:
+                with place.lock:
+                    held = self._catch_up(place, collection, progress)
+            except CollectionNotFound:
+                self.forget(collection)
+                raise
+            self._make_room()
+        return held
+
+    def held(self, collection: Collection) -> Held[G] | None:
+        """Returns what is held of the collection, however old."""
+        with self._lock:
+            place = self._places.get(collection.key)
+        return place.held if place else None
+
+    def holding(self, collection: Collection) -> Holding:
+        """Returns the same as operators see it."""
+        held = self.held(collection)
+        return Holding(held.revision, *held.gallery.holding) if held else Holding(0, 0, 0, "nothing")
+
+    def forget(self, collection: Collection) -> None:
+        """Holds no longer what is held of the collection."""
+        with self._lock:
+            self._places.pop(collection.key, None)
+
+    def _catch_up(self, place: _Place[G], collection: Collection, progress: Progress | None) -> Held[G]:
+        held = place.held or self._begin(collection)
+        gallery, revision, removals = held.gallery, held.revision, held.revision
+        while revision < collection.revision:
+            changes = self._store.changes(collection, revision, removals_since=removals)
+            gallery = gallery.after(changes)
+            revision, removals = changes.revision, changes.removals_revision
+            if progress:
+                faces, _, _ = gallery.holding
+                progress(faces, max(faces, collection.face_count))
+        place.held = Held(revision, gallery)
+        return place.held
+
+    def _make_room(self) -> None:
+        with self._lock:
+            sizes = {
+                key: GALLERY_BYTES + place.held.gallery.holding[1] for key, place in self._places.items() if place.held
+            }
+            total = sum(sizes.values())
+            last = next(reversed(self._places), None)
+            for key, size in sizes.items():
+                if total <= self._bytes_max or key == last:
+                    break
+                del self._places[key]
+                total -= size

@@ -1,0 +1,74 @@
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from uuid import uuid4
+
+import numpy as np
+import pytest
+
+from rekognition_emulator.faces.errors import CollectionNotFound
+from rekognition_emulator.faces.index import FaceIndex
+from rekognition_emulator.indexes import INDEXES, Surroundings
+from rekognition_emulator.indexes.chosen import ChosenIndex
+from rekognition_emulator.store.postgres import PostgresStore
+from tests.gallery import OWNER, embeddings, picture
+
+PROBE = embeddings(1)[0]
+
+
+@pytest.fixture
+def chosen(surroundings: Surroundings) -> Iterator[ChosenIndex]:
+    """Searches in memory, unless a collection has chosen otherwise."""
+    with closing(ChosenIndex("memory", surroundings)) as index:
+        yield index
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the indexes that were opened, as they are."""
+    opened: list[str] = []
+
+    def noting(name: str, make: Callable[[Surroundings], FaceIndex]) -> Callable[[Surroundings], FaceIndex]:
+        def note(surroundings: Surroundings) -> FaceIndex:
+            opened.append(name)
+            return make(surroundings)
+
+        return note
+
+    for name, make in list(INDEXES.items()):
+        monkeypatch.setitem(INDEXES, name, noting(name, make))
+    return opened
+
+
+def test_collection_is_searched_by_the_index_that_it_has_chosen(
+    store: PostgresStore, chosen: ChosenIndex, names: list[str]
+) -> None:
+    """From the next search on, and back again; an index that no collection needs is never opened."""
+    album = store.create_collection(OWNER, "album", "128.1")
+    store.add_faces(album, uuid4(), picture(embeddings(5)))
+    answers = []
+    for name, opened in ((None, ["memory"]), ("pgvector", ["memory", "pgvector"]), (None, ["memory", "pgvector"])):
+        store.choose_index(album, name)
+        collection = store.get_collection(OWNER, "album")
+        assert collection.index == name
+        answers.append(chosen.search(collection, PROBE, cosine_min=-1, limit=9))
+        assert names == opened
+    cosines = [[match.cosine for match in answer] for answer in answers]
+    assert np.allclose(cosines[0], cosines[1])
+    assert answers[0] == answers[2]
+
+
+def test_unknown_choice_is_searched_by_the_default(store: PostgresStore, chosen: ChosenIndex, names: list[str]) -> None:
+    """What a later version has chosen keeps no earlier one from searching."""
+    store.choose_index(store.create_collection(OWNER, "album", "128.1"), "one of tomorrow")
+    assert chosen.search(store.get_collection(OWNER, "album"), PROBE, cosine_min=-1, limit=9) == []
+    assert names == ["memory"]
+
+
+def test_choice_for_a_deleted_collection_is_refused(store: PostgresStore) -> None:
+    """Also when another of the same name exists by now."""
+    album = store.create_collection(OWNER, "album", "128.1")
+    store.delete_collection(OWNER, "album")
+    store.create_collection(OWNER, "album", "128.1")
+    with pytest.raises(CollectionNotFound):
+        store.choose_index(album, "memory")
+    assert store.get_collection(OWNER, "album").index is None
