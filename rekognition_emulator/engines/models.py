@@ -9,7 +9,7 @@ either, the operator's own manifest has to bring it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,12 @@ class Model:
         source: where the weights come from.
         files: name → SHA-256, or None where the publisher gives none.
         accuracy: as published or measured, with the reference.
+        package: the installed package that carries the files; None where they are fetched, or put there by hand.
+        urls: where the publisher keeps the one file, in the order in which to try.
     """
+
+    role: ClassVar[str]
+    """What models of a kind are for, in a word."""
 
     name: str
     licence: str
@@ -67,16 +72,22 @@ class Model:
     source: str
     files: Mapping[str, str | None]
     accuracy: str
+    package: str | None = None
+    urls: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detector(Model):
     """A model that finds faces."""
 
+    role = "detector"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimator(Model):
     """A model that estimates an attribute."""
+
+    role = "attributes"
 
     attribute: Attribute
 
@@ -102,6 +113,8 @@ class Embedder(Model):
         calibration_source: on what it was measured.
     """
 
+    role = "embedder"
+
     version: str
     dimension: int
     side_px: int
@@ -120,6 +133,22 @@ class Embedder(Model):
         return FaceModel(self.name, self.version, self.dimension, self.licence, self.calibration)
 
 
+def _deepface(file: str) -> tuple[str, str]:
+    """Returns where DeepFace 0.0.103 fetches a network from: its release, and the copy of it that is tried second."""
+    return (
+        f"https://github.com/serengil/deepface_models/releases/download/v1.0/{file}",
+        f"https://huggingface.co/serengil/deepface/resolve/main/{file}",
+    )
+
+
+def _opencv_zoo(model: str, file: str) -> tuple[str, str]:
+    """Returns where opencv_zoo keeps a network: the repository, which is archived, and what replaced it."""
+    return (
+        f"https://huggingface.co/opencv/{model}/resolve/main/{file}",
+        f"https://github.com/opencv/opencv_zoo/raw/main/models/{model}/{file}",
+    )
+
+
 MTCNN: Final = Detector(
     name="mtcnn",
     licence="MIT",
@@ -131,6 +160,7 @@ MTCNN: Final = Detector(
         "assets/weights/onet.lz4": "94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3",
     },
     accuracy="not stated for these weights",
+    package="mtcnn",
 )
 YUNET: Final = Detector(
     name="yunet",
@@ -139,6 +169,7 @@ YUNET: Final = Detector(
     source="opencv_zoo, face_detection_yunet",
     files={"face_detection_yunet_2023mar.onnx": "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"},
     accuracy="WIDER FACE 88.4/86.6/75.0 % (opencv_zoo)",
+    urls=_opencv_zoo("face_detection_yunet", "face_detection_yunet_2023mar.onnx"),
 )
 
 DLIB: Final = Embedder(
@@ -152,6 +183,7 @@ DLIB: Final = Embedder(
         )
     },
     accuracy="LFW 99.38 % (dlib); 99.2 % as it runs here",
+    package="face_recognition_models",
     version="100.1",
     dimension=128,
     side_px=CHIP_SIDE_PX,
@@ -172,6 +204,7 @@ SFACE: Final = Embedder(
     source="opencv_zoo, face_recognition_sface",
     files={"face_recognition_sface_2021dec.onnx": "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79"},
     accuracy="LFW 99.40 % (opencv_zoo)",
+    urls=_opencv_zoo("face_recognition_sface", "face_recognition_sface_2021dec.onnx"),
     version="101.1",
     dimension=128,
     side_px=112,
@@ -186,8 +219,9 @@ AURAFACE: Final = Embedder(
     licence="Apache-2.0",
     profile=Profile.PERMISSIVE,
     source="Hugging Face, fal/AuraFace-v1",
-    files={"glintr100.onnx": "d2c9d76203c75749d9fee70353eb7698894f751cd9b6f562752596c553222c01"},
+    files={"glintr100.onnx": "a7933ea5330113b01c9b60351d8f4c33003f145d8470ac5f0e52ee2effe25c60"},
     accuracy="LFW 99.65 % (fal)",
+    urls=("https://huggingface.co/fal/AuraFace-v1/resolve/main/glintr100.onnx",),
     version="102.1",
     dimension=512,
     side_px=112,
@@ -204,6 +238,7 @@ ARCFACE: Final = Embedder(
     source="DeepFace, release v1.0 of its models",
     files={"arcface_weights.onnx": None},
     accuracy="LFW 99.4 % (publisher)",
+    urls=_deepface("arcface_weights.onnx"),
     version="103.1",
     dimension=512,
     side_px=112,
@@ -220,6 +255,7 @@ FACENET512: Final = Embedder(
     source="DeepFace, release v1.0 of its models",
     files={"facenet512_weights.onnx": None},
     accuracy="LFW 99.65 % (publisher)",
+    urls=_deepface("facenet512_weights.onnx"),
     version="104.1",
     dimension=512,
     side_px=160,
@@ -236,6 +272,7 @@ GHOSTFACENET: Final = Embedder(
     source="DeepFace, release v1.0 of its models",
     files={"ghostfacenet_v1.onnx": None},
     accuracy="LFW 99.77 % (publisher)",
+    urls=_deepface("ghostfacenet_v1.onnx"),
     version="105.1",
     dimension=512,
     side_px=112,
@@ -258,6 +295,7 @@ ESTIMATORS: Final = {
             source="DeepFace, release v1.0 of its models",
             files={file: None},
             accuracy=accuracy,
+            urls=_deepface(file),
             attribute=attribute,
         )
         for name, attribute, file, accuracy in (
