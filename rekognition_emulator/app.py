@@ -12,8 +12,7 @@ from psycopg_pool import ConnectionPool
 
 import botocore_models
 from rekognition_emulator import __version__
-from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
-from rekognition_emulator.engines.selection import load_engine
+from rekognition_emulator.engines.selection import load_attributes, load_engine
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.indexes import Surroundings
@@ -22,7 +21,7 @@ from rekognition_emulator.operations import HANDLERS, fault
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.coverage import PAGE
 from rekognition_emulator.s3 import S3
-from rekognition_emulator.settings import THREADS_PER_CALL, Settings
+from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.answers import PostgresAnswerStore
 from rekognition_emulator.store.database import open_pool
 from rekognition_emulator.store.embedded import embedded_database
@@ -62,7 +61,7 @@ def open_service(settings: Settings) -> Iterator[Service]:
                 context_for_owner = partial(
                     Context,
                     engine=engine,
-                    attributes=DeepFaceAttributes(settings.attributes_dir, THREADS_PER_CALL, settings.accept_licences),
+                    attributes=load_attributes(settings.model_files),
                     store=store,
                     users=PostgresUserStore(pool),
                     tags=PostgresTagStore(pool),
@@ -131,6 +130,7 @@ def _create_app(
             "face_model": model.name,
             "face_model_version": model.version,
             "detector": settings.detector,
+            "device": settings.device,
         }
 
     app.include_router(

@@ -13,12 +13,16 @@ from pydantic import Field, StringConstraints, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rekognition_emulator.engines.models import DETECTORS, RESEARCH
+from rekognition_emulator.engines.networks import Device
 from rekognition_emulator.engines.selection import ModelFiles
 from rekognition_emulator.indexes import INDEXES
 
 THREADS_PER_CALL: Final = 1
 """Of one inference. As many requests as cores run side by side, which beats one request on all cores: measured, 30
 pictures a second with two workers of one thread, 21 with one of two."""
+
+
+Mirror = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
 
 
 class Settings(BaseSettings):
@@ -60,6 +64,16 @@ class Settings(BaseSettings):
     accept_licences: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(),
         description="Models of the research profile whose licences you accept, by name, separated by commas.",
+    )
+    model_mirrors: Annotated[tuple[Mirror, ...], NoDecode] = Field(
+        (),
+        description="Addresses of folders where `models pull` looks for weights before it asks their publishers, "
+        "separated by commas. Only files whose SHA-256 is known are fetched from there.",
+    )
+    device: Device = Field(
+        Device.CPU,
+        description="What runs the networks: `cpu`, or `cuda` where onnxruntime-gpu is installed in place of "
+        "onnxruntime.",
     )
     attributes_dir: Path = Field(
         Path("~/.deepface/weights"),
@@ -103,6 +117,7 @@ class Settings(BaseSettings):
             deepface_dir=self.attributes_dir,
             accepted=self.accept_licences,
             threads=THREADS_PER_CALL,
+            device=self.device,
         )
 
     @field_validator("host")
@@ -127,9 +142,9 @@ class Settings(BaseSettings):
     def _is_an_index(cls, index: str) -> str:
         return _one_of(INDEXES, index)
 
-    @field_validator("s3_buckets", "accept_licences", mode="before")
+    @field_validator("s3_buckets", "accept_licences", "model_mirrors", mode="before")
     @classmethod
-    def _is_a_list(cls, names: str | frozenset[str] | None) -> Iterable[str] | None:
+    def _is_a_list(cls, names: str | Iterable[str] | None) -> Iterable[str] | None:
         return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
 
     @field_validator("data_dir", "models_dir", "attributes_dir")

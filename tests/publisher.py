@@ -34,7 +34,7 @@ class Visit(BaseHTTPRequestHandler):
     publisher: Publisher
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class calls it so
+    def do_GET(self) -> None:
         """Answers as the next fault says, else honestly."""
         contents = self.publisher.shelf.get(self.path.lstrip("/"))
         self.publisher.asked.append(self.headers.get("Range"))

@@ -13,9 +13,13 @@ import uvicorn
 from rekognition_emulator import __version__
 from rekognition_emulator.app import open_service
 from rekognition_emulator.cli.start import read_settings
+from rekognition_emulator.engines.licences import read_acceptances
 from rekognition_emulator.engines.networks import ModelUnusable
+from rekognition_emulator.engines.selection import ModelFiles
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.database import DatabaseUnsuitable
+
+log = structlog.get_logger(__name__)
 
 _STOP_TIMEOUT_S: Final = 10
 """For requests in flight when the server is told to stop."""
@@ -38,10 +42,12 @@ def serve() -> None:
     try:
         settings = read_settings()
         _configure_logging(settings.log_level)
+        _log_licences(settings.model_files)
         with open_service(settings) as service, _listen(settings) as listener:
             url = f"http://{settings.host}:{listener.getsockname()[1]}"
             models = (
-                f"face model {service.engine.model.name} {service.engine.model.version}, detector {settings.detector}"
+                f"face model {service.engine.model.name} {service.engine.model.version}, "
+                f"detector {settings.detector}, device {settings.device}"
             )
             sys.stdout.write(
                 _READY.format(
@@ -71,6 +77,14 @@ def _listen(settings: Settings) -> socket.socket:
     """Takes the port before the server says that it is ready: whoever connects from now on is answered."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+
+
+def _log_licences(files: ModelFiles) -> None:
+    """Says once at every start which licences the operator has accepted, and how."""
+    for name in sorted(files.accepted):
+        log.info("licence accepted", model=name, accepted_by="REKOGNITION_ACCEPT_LICENCES")
+    for each in read_acceptances(files.models_dir):
+        log.info("licence accepted", model=each.model, licence=each.licence, on=each.date, accepted_by=each.user)
 
 
 def _configure_logging(level: str) -> None:

@@ -1,26 +1,29 @@
 """Age, gender and emotions by DeepFace's networks. Changes when DeepFace changes them.
 
-They are used where their files lie and the operator accepts their licences, by name: they are large, and their
-publisher does not say whether they may be used commercially. The networks are called directly, in batches; cropping
+They are used where their files lie and the operator accepts their licences: they are large, and their publisher does
+not say whether they may be used commercially. The networks are called directly, in batches; cropping
 follows DeepFace 0.0.103, which they were published with: the detector's box, turned until the eyes are level, its
 longer side filling the square.
 """
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import cv2
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from rekognition_emulator.engines.alignment import warp
 from rekognition_emulator.engines.models import ESTIMATORS
-from rekognition_emulator.engines.networks import open_model
+from rekognition_emulator.engines.networks import Device, open_model, read_verified
 from rekognition_emulator.faces.attributes import Attribute, AttributeEstimator, Attributes, Emotion, Gender
 from rekognition_emulator.faces.detection import Detection
 from rekognition_emulator.faces.image import Image
+
+log = structlog.get_logger(__name__)
 
 FILES: Final = {model.attribute: file for model in ESTIMATORS.values() for file in model.files}
 """As DeepFace names them in its folder of weights."""
@@ -45,32 +48,34 @@ EMOTIONS: Final = (
 
 
 class DeepFaceAttributes(AttributeEstimator):
-    """The networks of ``FILES`` that lie in a folder, each opened when it is first wanted: they are large.
+    """Networks of ``FILES``, each opened when it is first wanted: they are large. One that is damaged is done without.
 
     Args:
-        folder: DeepFace's folder of weights; may lack any of them, or not exist.
+        weights: of the attributes that are estimated, none of which has to be: the file and its SHA-256, or None where
+            nobody has said it.
         threads: that one call may use.
-        accepted: names of the models in ``models.ESTIMATORS`` whose licences the operator accepts; no other is used.
+        device: that the networks run on.
     """
 
-    def __init__(self, folder: Path, threads: int, accepted: Collection[str]) -> None:
-        allowed = [model.attribute for model in ESTIMATORS.values() if model.name in accepted]
-        self._files = {attribute: folder / FILES[attribute] for attribute in allowed}
-        self._files = {attribute: file for attribute, file in self._files.items() if file.is_file()}
+    def __init__(
+        self, weights: Mapping[Attribute, tuple[Path, str | None]], threads: int, device: Device = Device.CPU
+    ) -> None:
+        self._weights = dict(weights)
         self._threads = threads
+        self._device = device
         self._networks: dict[Attribute, Any] = {}
         self._opening = threading.Lock()
 
     def estimate(self, image: Image, detections: Sequence[Detection], wanted: set[Attribute]) -> list[Attributes]:
         """Estimates attributes; see ``AttributeEstimator``."""
-        if not detections or not wanted & self._files.keys():
+        networks = {attribute: self._network(attribute) for attribute in wanted} if detections else {}
+        networks = {attribute: network for attribute, network in networks.items() if network}
+        if not networks:
             return [Attributes()] * len(detections)
         faces = _crops(image.pixels, detections)
         scores = {
-            attribute: _run(
-                self._network(attribute), _small_and_grey(faces) if attribute is Attribute.EMOTIONS else faces
-            )
-            for attribute in wanted & self._files.keys()
+            attribute: _run(network, _small_and_grey(faces) if attribute is Attribute.EMOTIONS else faces)
+            for attribute, network in networks.items()
         }
         return [
             Attributes(
@@ -81,11 +86,22 @@ class DeepFaceAttributes(AttributeEstimator):
             for face in range(len(detections))
         ]
 
-    def _network(self, attribute: Attribute) -> Any:  # noqa: ANN401 - untyped library
+    def _network(self, attribute: Attribute) -> Any | None:  # noqa: ANN401 - untyped library
         with self._opening:
             if attribute not in self._networks:
-                self._networks[attribute] = open_model(self._files[attribute].read_bytes(), self._threads)
+                self._networks[attribute] = self._opened(attribute)
             return self._networks[attribute]
+
+    def _opened(self, attribute: Attribute) -> Any | None:  # noqa: ANN401 - untyped library
+        if attribute not in self._weights:
+            return None
+        path, sha256 = self._weights[attribute]
+        try:
+            contents = read_verified(path, sha256) if sha256 else path.read_bytes()
+            return open_model(contents, self._threads, self._device)
+        except Exception as error:  # noqa: BLE001 - the runtime's exceptions have no class of their own in common
+            log.error("attributes unusable", attribute=attribute, cause=str(error))  # noqa: TRY400 - a sentence says it
+            return None
 
 
 def _run(network: Any, faces: NDArray[np.uint8]) -> NDArray[np.float32]:  # noqa: ANN401 - untyped library

@@ -14,7 +14,7 @@ from rekognition_emulator.engines import dlib_resnet, models, mtcnn_networks
 from rekognition_emulator.engines.composed import ComposedEngine
 from rekognition_emulator.engines.embedder import AlignedEmbedder
 from rekognition_emulator.engines.mtcnn import Mtcnn
-from rekognition_emulator.engines.networks import Network, open_session
+from rekognition_emulator.engines.networks import Device, Network, open_session
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.engine import FaceDetector
 from rekognition_emulator.faces.image import Image
@@ -50,13 +50,15 @@ class MtcnnDetector(FaceDetector):
     Args:
         cache_dir: where the networks are kept once written.
         threads: that one call may use.
+        device: that the networks run on.
 
     Raises:
         WeightsMismatch: the installed package carries other weights than expected.
+        ModelUnusable: nothing here runs networks on that device.
     """
 
-    def __init__(self, cache_dir: Path, threads: int) -> None:
-        self._mtcnn = Mtcnn(*(open_session(net, cache_dir, threads) for net in (PROPOSAL, REFINEMENT, OUTPUT)))
+    def __init__(self, cache_dir: Path, threads: int, device: Device = Device.CPU) -> None:
+        self._mtcnn = Mtcnn(*(open_session(net, cache_dir, threads, device) for net in (PROPOSAL, REFINEMENT, OUTPUT)))
 
     def detect(self, image: Image) -> list[Detection]:
         height, width = image.pixels.shape[:2]
@@ -68,14 +70,16 @@ class MtcnnDetector(FaceDetector):
         ]
 
 
-def dlib_embedder(cache_dir: Path, threads: int, dlib: models.Embedder = models.DLIB) -> AlignedEmbedder:
+def dlib_embedder(
+    cache_dir: Path, threads: int, dlib: models.Embedder = models.DLIB, device: Device = Device.CPU
+) -> AlignedEmbedder:
     """Opens dlib's ResNet, maybe calibrated anew; arguments and errors as ``MtcnnDetector``'s."""
     return AlignedEmbedder(
         dlib.face_model(),
         dlib.template.points(dlib.side_px),
         dlib.side_px,
         mirrored=dlib.mirrored,
-        network=_DlibNetwork(open_session(EMBEDDER, cache_dir, threads)),
+        network=_DlibNetwork(open_session(EMBEDDER, cache_dir, threads, device)),
     )
 
 

@@ -1,8 +1,9 @@
 """What operators say about models, in TOML files beside the weights. Changes when they can say something else.
 
 A file describes a model of the operator's own, or brings to a model of the table what the table lacks: the SHA-256 of
-the weights and the calibration that was measured on them. The calibration is written out, or is the name of a file
-that ``calibrate --json`` has written; that one says which weights it was measured on, and serves no others.
+the weights and, of a face model, the calibration that was measured on them. The calibration is written out, or is the
+name of a file that ``calibrate --json`` has written; that one says which weights it was measured on, and serves no
+others.
 """
 
 import json
@@ -14,8 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from rekognition_emulator.engines.models import EMBEDDERS, Embedder, Profile, Template
-from rekognition_emulator.engines.networks import ModelUnusable
+from rekognition_emulator.engines.models import EMBEDDERS, ESTIMATORS, Embedder, Estimator, Model, Profile, Template
+from rekognition_emulator.engines.networks import ModelUnusable, write_whole
 
 Points = tuple[tuple[float, float], ...]
 
@@ -31,13 +32,18 @@ def _rising(points: Points) -> Points:
     return complete
 
 
-class _Measured(BaseModel):
+class _Vouched(BaseModel):
     """What only somebody who has the weights can know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Measured(_Vouched):
+    """What is known in addition of a face model."""
+
     calibration: Annotated[Points, AfterValidator(_rising)] | None = None
     calibration_source: Annotated[str, Field(min_length=1)] | None = None
 
@@ -61,7 +67,7 @@ class _Own(_Measured):
 
 
 def read_manifests(folder: Path) -> dict[str, Embedder]:
-    """Reads every ``*.toml`` of a folder; there are none if it does not exist.
+    """Reads what every ``*.toml`` of a folder says about face models; there are none if it does not exist.
 
     Returns:
         Name → embedder with a SHA-256, calibrated if its file is.
@@ -72,11 +78,29 @@ def read_manifests(folder: Path) -> dict[str, Embedder]:
     """
     found: dict[str, Embedder] = {}
     for path in sorted(folder.glob("*.toml")):
-        embedder = _read(path)
-        if embedder.name in found or embedder.version in {other.version for other in found.values()}:
-            raise ModelUnusable(f"{path}: another file beside it describes a model of this name or version.")
-        found[embedder.name] = embedder
+        model = _read(path)
+        if isinstance(model, Embedder):
+            if model.name in found or model.version in {other.version for other in found.values()}:
+                raise ModelUnusable(f"{path}: another file beside it describes a model of this name or version.")
+            found[model.name] = model
     return found
+
+
+def read_estimators(folder: Path) -> dict[str, Estimator]:
+    """Returns the table's estimators, with SHA-256 where a folder's manifests vouch for one; errors likewise."""
+    read = [_read(path) for path in sorted(folder.glob("*.toml"))]
+    return ESTIMATORS | {model.name: model for model in read if isinstance(model, Estimator)}
+
+
+def vouch(folder: Path, model: Model, sha256: str, origin: str) -> Path:
+    """Writes a manifest that says no more than a SHA-256, for a model of which none is there; returns where it lies.
+
+    Raises:
+        ModelUnusable: it cannot be written.
+    """
+    path = folder / f"{model.name}.toml"
+    write_whole(path, f'# {origin}\nname = "{model.name}"\nsha256 = "{sha256}"\n'.encode())
+    return path
 
 
 def known_by(embedder: Embedder, sha256: str) -> Embedder:
@@ -90,9 +114,11 @@ def known_by(embedder: Embedder, sha256: str) -> Embedder:
     return replace(embedder, files={file: sha256}, version=version)
 
 
-def _read(path: Path) -> Embedder:
+def _read(path: Path) -> Model:
     try:
         contents = tomllib.loads(path.read_text())
+        if estimator := ESTIMATORS.get(str(contents.get("name"))):
+            return _vouched(estimator, _Vouched.model_validate(contents))
         measured = _measured(path.parent / contents["calibration"]) if _names_a_file(contents) else {}
         contents |= {name: measured[name] for name in ("calibration", "calibration_source") if measured}
         known = EMBEDDERS.get(str(contents.get("name")))
@@ -127,6 +153,11 @@ def _measured(path: Path) -> dict[str, Any]:
         }
     except (KeyError, TypeError) as error:
         raise ModelUnusable(f"{path} is not a file that calibrate has written.") from error
+
+
+def _vouched(estimator: Estimator, vouched: _Vouched) -> Estimator:
+    (file,) = estimator.files
+    return replace(estimator, files={file: vouched.sha256})
 
 
 def _described(own: _Own) -> Embedder:

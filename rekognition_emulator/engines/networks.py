@@ -8,13 +8,36 @@ opened: it is written again.
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import onnxruntime
+
+
+class Device(StrEnum):
+    """What runs the networks."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+PROVIDERS: Final[Mapping[Device, tuple[str, Mapping[str, str]]]] = {
+    Device.CPU: ("CPUExecutionProvider", {}),
+    Device.CUDA: (
+        "CUDAExecutionProvider",
+        {
+            # Its default tries every algorithm for every new size of picture, and detectors see many.
+            "cudnn_conv_algo_search": "HEURISTIC",
+            # Calibrations were measured in float32.
+            "use_tf32": "0",
+        },
+    ),
+}
+"""ONNX Runtime's name of what runs on a device, and its options. Source: its documentation of execution providers."""
 
 
 class ModelUnusable(Exception):
@@ -46,22 +69,39 @@ class Network:
     build: Callable[[bytes], bytes]
 
 
-def open_session(network: Network, cache_dir: Path, threads: int) -> Any:  # noqa: ANN401 - untyped library
-    """Opens a network for inference on the CPU, writing it into the cache first if it is not there.
+def open_session(
+    network: Network,
+    cache_dir: Path,
+    threads: int,
+    device: Device = Device.CPU,
+) -> Any:  # noqa: ANN401 - untyped library
+    """Opens a network for inference, writing it into the cache first if it is not there.
 
     Args:
         network: the network.
         cache_dir: made if it does not exist.
         threads: that one run may use.
+        device: that it runs on.
 
     Raises:
         WeightsMismatch: the installed package carries other weights.
+        ModelUnusable: nothing here runs networks on that device.
     """
-    return open_model(_prepared(network, cache_dir), threads)
+    return open_model(_prepared(network, cache_dir), threads, device)
 
 
-def open_model(model: bytes, threads: int) -> Any:  # noqa: ANN401 - untyped library
-    """Opens an ONNX file's contents for inference on the CPU, with so many threads for one run."""
+def open_model(model: bytes, threads: int, device: Device = Device.CPU) -> Any:  # noqa: ANN401 - untyped library
+    """Opens an ONNX file's contents for inference, with so many threads for one run.
+
+    Raises:
+        ModelUnusable: nothing here runs networks on that device.
+    """
+    provider, provider_options = PROVIDERS[device]
+    if provider not in onnxruntime.get_available_providers():
+        raise ModelUnusable(
+            f"REKOGNITION_DEVICE={device} asks for a device that the installed ONNX Runtime is not built for; for cuda "
+            "the package onnxruntime-gpu has to be installed in place of onnxruntime."
+        )
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.intra_op_num_threads = threads
@@ -70,7 +110,13 @@ def open_model(model: bytes, threads: int) -> Any:  # noqa: ANN401 - untyped lib
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_mem_pattern = False  # it would keep a plan for every size of picture that ever came
     options.log_severity_level = 3  # warnings are about how a file was exported, which no operator can mend
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model, options, providers=[(provider, dict(provider_options))])
+    if provider not in session.get_providers():  # the runtime falls back to the CPU without a word
+        raise ModelUnusable(
+            f"REKOGNITION_DEVICE={device} asks for a device that ONNX Runtime could not open here; for cuda a GPU, its "
+            "driver, CUDA and cuDNN have to be there."
+        )
+    return session
 
 
 def read_verified(path: Path, sha256: str) -> bytes:
@@ -101,28 +147,47 @@ def _prepared(network: Network, cache_dir: Path) -> bytes:
         if path.stem == f"{made_from}-{hashlib.sha256(model).hexdigest()}":
             return model
     model = network.build(_read_weights(network))
-    _write(cache_dir / f"{made_from}-{hashlib.sha256(model).hexdigest()}.onnx", model)
+    write_whole(cache_dir / f"{made_from}-{hashlib.sha256(model).hexdigest()}.onnx", model)
     return model
 
 
-def _read_weights(network: Network) -> bytes:
-    spec = find_spec(network.package)
+def package_folder(package: str) -> Path:
+    """Returns where an installed package lies, without importing it.
+
+    Raises:
+        ModuleNotFoundError: it is not installed.
+    """
+    spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(f"the package {network.package}, which carries weights, is not installed")
-    weights = Path(spec.submodule_search_locations[0], network.weights_path).read_bytes()
+        raise ModuleNotFoundError(f"the package {package}, which carries weights, is not installed")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _read_weights(network: Network) -> bytes:
+    weights = (package_folder(network.package) / network.weights_path).read_bytes()
     if hashlib.sha256(weights).hexdigest() != network.weights_sha256:
         raise WeightsMismatch(f"{network.weights_path} of the package {network.package} has other contents")
     return weights
 
 
-def _write(path: Path, contents: bytes) -> None:
-    """Writes a file so that no other process ever sees a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent)
+def write_whole(path: Path, contents: bytes) -> None:
+    """Writes a file durably, and so that no other process ever sees a part of it.
+
+    Raises:
+        ModelUnusable: it cannot be written.
+    """
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(contents)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(contents)
+                os.fchmod(handle, 0o644)  # who serves may be another user than who pulled
+                file.flush()
+                os.fsync(handle)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ModelUnusable(f"{path} cannot be written: {error.strerror}.") from error

@@ -8,28 +8,32 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.engines.embedder import AlignedEmbedder, of_unit_length
 from rekognition_emulator.engines.models import Embedder
-from rekognition_emulator.engines.networks import ModelUnusable, open_model, read_verified
+from rekognition_emulator.engines.networks import Device, ModelUnusable, open_model, read_verified
 
 
-def open_embedder(embedder: Embedder, folder: Path, threads: int) -> AlignedEmbedder:
+def open_embedder(embedder: Embedder, folder: Path, threads: int, device: Device = Device.CPU) -> AlignedEmbedder:
     """Opens an embedder from its one ONNX file.
 
     Args:
         embedder: calibrated, and with a SHA-256.
         folder: where the file lies.
         threads: that one call may use.
+        device: that the network runs on.
 
     Raises:
         WeightsMismatch: the file is damaged, cut short or another one.
-        ModelUnusable: the file is not there, is no network, or is another kind of network than described.
+        ModelUnusable: the file is not there, is no network, or is another kind of network than described, or nothing
+            here runs networks on that device.
     """
     ((file, sha256),) = embedder.files.items()
     assert sha256
     path = folder / file
     weights = read_verified(path, sha256)
     try:
-        network = OnnxNetwork(embedder, open_model(weights, threads))
+        network = OnnxNetwork(embedder, open_model(weights, threads, device))
         answer = network(np.full((2, embedder.side_px, embedder.side_px, 3), 127, np.uint8))
+    except ModelUnusable:
+        raise
     except Exception as error:  # the runtime's exceptions have no class of their own in common
         raise ModelUnusable(
             f"The weights {path} are no network that takes chips of {embedder.side_px} px as {embedder.layout}: "

@@ -6,16 +6,19 @@ No embedder serves that is not calibrated, and none of the research profile whos
 import hashlib
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from rekognition_emulator.engines.composed import ComposedEngine
+from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
 from rekognition_emulator.engines.embedded import MtcnnDetector, dlib_embedder
-from rekognition_emulator.engines.manifest import known_by, read_manifests
-from rekognition_emulator.engines.models import ARCFACE, DLIB, EMBEDDERS, MTCNN, YUNET, Embedder, Profile
-from rekognition_emulator.engines.networks import ModelUnusable, open_model, read_verified
+from rekognition_emulator.engines.licences import read_acceptances
+from rekognition_emulator.engines.manifest import known_by, read_estimators, read_manifests
+from rekognition_emulator.engines.models import ARCFACE, DLIB, EMBEDDERS, MTCNN, YUNET, Embedder, Model, Profile
+from rekognition_emulator.engines.networks import Device, ModelUnusable, open_model, read_verified
 from rekognition_emulator.engines.onnx_embedder import open_embedder
 from rekognition_emulator.engines.yunet import YuNet
 from rekognition_emulator.faces.engine import FaceDetector, FaceEmbedder, FaceEngine
@@ -34,6 +37,7 @@ class ModelFiles:
         deepface_dir: DeepFace's folder of weights, which is looked into second.
         accepted: names of models of the research profile whose licences the operator accepts.
         threads: that one call of a model may use; several worker threads call it at the same time.
+        device: that networks run on.
     """
 
     cache_dir: Path
@@ -41,6 +45,17 @@ class ModelFiles:
     deepface_dir: Path
     accepted: AbstractSet[str] = frozenset()
     threads: int = 1
+    device: Device = Device.CPU
+
+    def accepts(self, model: Model) -> bool:
+        """Returns whether a model may be used: its licence asks for no acceptance, or has it, by setting or on record.
+
+        Raises:
+            ModelUnusable: the record cannot be read.
+        """
+        if model.profile is not Profile.RESEARCH or model.name in self.accepted:
+            return True
+        return any(each.covers(model) for each in read_acceptances(self.models_dir))
 
     def folder(self, file: str, source: str) -> Path:
         """Returns the folder that holds a file.
@@ -52,7 +67,8 @@ class ModelFiles:
             if (folder / file).is_file():
                 return folder
         raise ModelUnusable(
-            f"{file} is neither in {self.models_dir} nor in {self.deepface_dir}; it comes from: {source}."
+            f"{file} is neither in {self.models_dir} nor in {self.deepface_dir}; it comes from: {source}, and "
+            "rekognition-emulator models pull fetches it."
         )
 
 
@@ -68,7 +84,7 @@ def load_engine(face_model: str, detector: str, files: ModelFiles) -> FaceEngine
         ModelUnusable: one of the two cannot be served; the text says what to do.
     """
     manifests = read_manifests(files.models_dir)
-    chosen = _find(face_model, manifests, files)
+    chosen = find_embedder(face_model, manifests, files)
     if not chosen.calibration:
         raise ModelUnusable(
             f"The face model {chosen.name} is not calibrated, so a similarity would have no meaning: measure it, and "
@@ -87,7 +103,7 @@ def load_engine_to_measure(face_model: str, detector: str, files: ModelFiles) ->
 
     The weights are taken for what they are where nobody has said their SHA-256.
     """
-    chosen = _find(face_model, read_manifests(files.models_dir), files)
+    chosen = find_embedder(face_model, read_manifests(files.models_dir), files)
     ((file, sha256),) = chosen.files.items()
     if sha256 is None:
         contents = (files.folder(file, chosen.source) / file).read_bytes()
@@ -99,19 +115,31 @@ def load_engine_to_measure(face_model: str, detector: str, files: ModelFiles) ->
 def load_detector(name: str, files: ModelFiles) -> FaceDetector:
     """Loads a detector of the table; errors as ``load_engine``'s."""
     if name == MTCNN.name:
-        return MtcnnDetector(files.cache_dir, files.threads)
+        return MtcnnDetector(files.cache_dir, files.threads, files.device)
     ((file, sha256),) = YUNET.files.items()
     assert sha256
-    return YuNet(open_model(read_verified(files.folder(file, YUNET.source) / file, sha256), files.threads))
+    weights = read_verified(files.folder(file, YUNET.source) / file, sha256)
+    return YuNet(open_model(weights, files.threads, files.device))
 
 
-def _is_accepted(embedder: Embedder, files: ModelFiles) -> bool:
-    return embedder.profile is not Profile.RESEARCH or embedder.name in files.accepted
+def load_attributes(files: ModelFiles) -> DeepFaceAttributes:
+    """Returns what estimates attributes, by the networks that are at hand and accepted; none has to be.
+
+    Raises:
+        ModelUnusable: a manifest or the record of acceptances cannot be read.
+    """
+    weights = {}
+    for model in read_estimators(files.models_dir).values():
+        ((file, sha256),) = model.files.items()
+        if files.accepts(model):
+            with suppress(ModelUnusable):
+                weights[model.attribute] = (files.folder(file, model.source) / file, sha256)
+    return DeepFaceAttributes(weights, files.threads, files.device)
 
 
 def _is_servable(embedder: Embedder, files: ModelFiles) -> bool:
     """Returns whether collections of this model can be served, if its weights are sound: they are not read yet."""
-    if not embedder.calibration or not _is_accepted(embedder, files):
+    if not embedder.calibration or not files.accepts(embedder):
         return False
     try:
         _find_weights(embedder, files)
@@ -120,8 +148,8 @@ def _is_servable(embedder: Embedder, files: ModelFiles) -> bool:
     return True
 
 
-def _find(name: str, manifests: Mapping[str, Embedder], files: ModelFiles) -> Embedder:
-    """Returns the embedder of this name, accepted and with its weights at hand."""
+def find_embedder(name: str, manifests: Mapping[str, Embedder], files: ModelFiles) -> Embedder:
+    """Returns the embedder of this name, accepted and with its weights at hand; errors as ``load_engine``'s."""
     if name == AUTO:
         arcface = manifests.get(ARCFACE.name)
         return arcface if arcface and _is_servable(arcface, files) else manifests.get(DLIB.name, DLIB)
@@ -129,10 +157,10 @@ def _find(name: str, manifests: Mapping[str, Embedder], files: ModelFiles) -> Em
     if embedder is None:
         names = ", ".join({AUTO: None, **EMBEDDERS, **manifests})
         raise ModelUnusable(f"The face model {name} is none of {names}, nor in a manifest in {files.models_dir}.")
-    if not _is_accepted(embedder, files):
+    if not files.accepts(embedder):
         raise ModelUnusable(
             f"The face model {name} may not be free for commercial use (licence: {embedder.licence}); "
-            f"REKOGNITION_ACCEPT_LICENCES={name} accepts that."
+            f"REKOGNITION_ACCEPT_LICENCES={name} or rekognition-emulator models pull {name} accepts that."
         )
     _find_weights(embedder, files)
     return embedder
@@ -148,5 +176,5 @@ def _find_weights(embedder: Embedder, files: ModelFiles) -> Path:
 
 def _open(embedder: Embedder, files: ModelFiles) -> FaceEmbedder:
     if embedder.name == DLIB.name:
-        return dlib_embedder(files.cache_dir, files.threads, embedder)
-    return open_embedder(embedder, _find_weights(embedder, files), files.threads)
+        return dlib_embedder(files.cache_dir, files.threads, embedder, files.device)
+    return open_embedder(embedder, _find_weights(embedder, files), files.threads, files.device)

@@ -1,5 +1,7 @@
 """Attributes by small networks under the names of the real ones, so that the real loading code runs everywhere."""
 
+import hashlib
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +9,20 @@ import pytest
 from numpy.typing import NDArray
 
 from rekognition_emulator.engines.deepface_attributes import FILES, SIDE_PX, DeepFaceAttributes, _crops
+from rekognition_emulator.engines.manifest import vouch
 from rekognition_emulator.engines.models import ESTIMATORS
+from rekognition_emulator.engines.selection import ModelFiles, load_attributes
 from rekognition_emulator.faces.attributes import Attribute, Attributes, Emotion, Gender
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.image import Image
 from tests.networks import write_networks
 
 EVERYTHING = set(Attribute)
+
+
+def attributes_in(folder: Path, accepted: AbstractSet[str] = frozenset(ESTIMATORS)) -> DeepFaceAttributes:
+    """What estimates by the networks of a folder."""
+    return load_attributes(ModelFiles(folder / "cache", folder, folder / "deepface", accepted))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +50,7 @@ def image() -> Image:
 
 def test_each_face_gets_its_own_estimates(folder: Path, image: Image) -> None:
     """Age becomes a range as wide as the network errs, emotions are ranked, confidences are of what is stated."""
-    white, black = DeepFaceAttributes(folder, 1, ESTIMATORS).estimate(image, [face(0.1), face(0.7)], EVERYTHING)
+    white, black = attributes_in(folder).estimate(image, [face(0.1), face(0.7)], EVERYTHING)
     assert (white.age, black.age) == ((25, 35), (55, 65))
     assert white.gender
     assert black.gender
@@ -57,7 +66,7 @@ def test_each_face_gets_its_own_estimates(folder: Path, image: Image) -> None:
 
 def test_nothing_is_estimated_that_nobody_wants(folder: Path, image: Image) -> None:
     """Only the wanted attributes are there."""
-    (found,) = DeepFaceAttributes(folder, 1, ESTIMATORS).estimate(image, [face(0.1)], {Attribute.GENDER})
+    (found,) = attributes_in(folder).estimate(image, [face(0.1)], {Attribute.GENDER})
     assert (found.age, found.emotions) == (None, None)
     assert found.gender is not None
 
@@ -65,25 +74,40 @@ def test_nothing_is_estimated_that_nobody_wants(folder: Path, image: Image) -> N
 def test_nothing_is_invented_where_a_network_is_missing(folder: Path, image: Image, tmp_path: Path) -> None:
     """Without files there are no attributes; with one there is one."""
     faces = [face(0.1), face(0.7)]
-    assert (
-        DeepFaceAttributes(tmp_path / "nowhere", 1, ESTIMATORS).estimate(image, faces, EVERYTHING) == [Attributes()] * 2
-    )
+    assert attributes_in(tmp_path / "nowhere").estimate(image, faces, EVERYTHING) == [Attributes()] * 2
     name = FILES[Attribute.AGE_RANGE]
     (tmp_path / name).write_bytes((folder / name).read_bytes())
-    (found,) = DeepFaceAttributes(tmp_path, 1, ESTIMATORS).estimate(image, faces[:1], EVERYTHING)
+    (found,) = attributes_in(tmp_path).estimate(image, faces[:1], EVERYTHING)
     assert found == Attributes(age=(25, 35))
 
 
 def test_a_network_is_used_only_if_its_licence_is_accepted(folder: Path, image: Image) -> None:
     """A file that happens to lie there is not enough."""
-    (found,) = DeepFaceAttributes(folder, 1, {"deepface-gender"}).estimate(image, [face(0.1)], EVERYTHING)
+    (found,) = attributes_in(folder, {"deepface-gender"}).estimate(image, [face(0.1)], EVERYTHING)
     assert found.gender is not None
     assert (found.age, found.emotions) == (None, None)
 
 
+@pytest.mark.parametrize("vouched", [True, False])
+def test_a_damaged_network_is_done_without(folder: Path, image: Image, tmp_path: Path, *, vouched: bool) -> None:
+    """Whether its checksum says so or the runtime, the others go on and no request fails."""
+    for name in FILES.values():
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    damaged = tmp_path / FILES[Attribute.GENDER]
+    if vouched:
+        vouch(tmp_path, ESTIMATORS["deepface-gender"], hashlib.sha256(damaged.read_bytes()).hexdigest(), "a test")
+    damaged.write_bytes(damaged.read_bytes()[:-1] if vouched else b"no network")
+    attributes = attributes_in(tmp_path)
+    for _ in range(2):
+        (found,) = attributes.estimate(image, [face(0.1)], EVERYTHING)
+        assert found.age
+        assert found.emotions
+        assert found.gender is None
+
+
 def test_a_picture_without_faces_needs_no_network(folder: Path, image: Image) -> None:
     """No faces, no estimates."""
-    assert DeepFaceAttributes(folder, 1, ESTIMATORS).estimate(image, [], EVERYTHING) == []
+    assert attributes_in(folder).estimate(image, [], EVERYTHING) == []
 
 
 def marked(turn: int) -> tuple[NDArray[np.uint8], Detection]:

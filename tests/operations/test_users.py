@@ -3,7 +3,6 @@
 import io
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +13,6 @@ import pytest
 from rekognition_emulator.api.core import ServiceError
 from rekognition_emulator.api.rekognition import InvalidPaginationTokenException, InvalidParameterException
 from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
-from rekognition_emulator.engines.models import ESTIMATORS
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.errors import FaceModelMismatch
 from rekognition_emulator.faces.gallery import Owner
@@ -56,7 +54,7 @@ def context(store: PostgresStore, pool: JoiningPool) -> Context:
     """A server whose engine sees two faces, the smaller one first; every face points east."""
     return Context(
         engine=ScriptedEngine([seen(0.6, 0.2), seen(0.1, 0.4, confidence=50)]),
-        attributes=DeepFaceAttributes(Path("nowhere"), 1, ESTIMATORS),
+        attributes=DeepFaceAttributes({}, 1),
         store=store,
         users=PostgresUserStore(pool),
         tags=PostgresTagStore(pool),
