@@ -1,9 +1,6 @@
 """The commands and their options. Changes when one gets another option; what each does stands beside this file."""
 
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +8,8 @@ import typer
 
 from rekognition_emulator.cli.calibration import calibrate_on_album
 from rekognition_emulator.cli.evaluation import evaluate_album, evaluate_pairs
+from rekognition_emulator.cli.models import models
+from rekognition_emulator.cli.start import said_in_words
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.evaluation.calibration import TooFewPairs
 from rekognition_emulator.evaluation.labels import LabelsUnusable
@@ -20,6 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # they would print the values of variables
 )
+app.add_typer(models, name="models")
 
 _ALBUM = typer.Option(exists=True, help="A folder with a folder of pictures per person, or CSV: file, person.")
 _PAIRS = typer.Option(exists=True, dir_okay=False, help="LFW's pairs.txt, or CSV: file_a, file_b, same (1 or 0).")
@@ -27,6 +27,7 @@ _IMAGES = typer.Option(exists=True, file_okay=False, help="Where the pairs' pict
 _JSON = typer.Option("--json", dir_okay=False, help="Write the numbers to this file.")
 _PLOT = typer.Option("--plot", dir_okay=False, help="Draw the ROC into this PNG file.")
 _WORKERS = typer.Option(min=1, help="Pictures worked on at once. Default: one per core.", show_default=False)
+_MENDABLE = (LabelsUnusable, ModelUnusable, TooFewPairs, OSError)
 _CORES = os.cpu_count() or 1
 
 
@@ -49,7 +50,7 @@ def evaluate(  # noqa: PLR0913 - an argument is an option of the command line
     workers: Annotated[int, _WORKERS] = _CORES,
 ) -> None:
     """Measure on labelled pictures how well the face model tells people apart."""
-    with _said_in_words():
+    with said_in_words(*_MENDABLE):
         if pairs and not album:
             evaluate_pairs(pairs, images or pairs.parent, json_file, plot_file, workers)
         elif album and not pairs and not images:
@@ -66,14 +67,5 @@ def calibrate(
     workers: Annotated[int, _WORKERS] = _CORES,
 ) -> None:
     """Measure on an album which cosines of the face model mean which similarities."""
-    with _said_in_words():
+    with said_in_words(*_MENDABLE):
         calibrate_on_album(album, json_file, workers)
-
-
-@contextmanager
-def _said_in_words() -> Iterator[None]:
-    """Ends the program with a sentence where the operator can mend what is wrong."""
-    try:
-        yield
-    except (LabelsUnusable, ModelUnusable, TooFewPairs, OSError) as error:
-        sys.exit(str(error))

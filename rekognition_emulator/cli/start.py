@@ -1,6 +1,8 @@
-"""What every command begins with: settings and the face engine. Changes when either is come by in another way."""
+"""What commands share: settings, the face engine, an end in words. Changes when one is come by in another way."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pydantic import ValidationError
 
@@ -16,6 +18,15 @@ def read_settings() -> Settings:
     except ValidationError as error:
         problems = "; ".join(f"REKOGNITION_{e['loc'][0]}".upper() + f": {e['msg']}" for e in error.errors())
         sys.exit(f"The settings are wrong. {problems}")
+
+
+@contextmanager
+def said_in_words(*errors: type[Exception]) -> Iterator[None]:
+    """Ends the program with the sentence of an error that the operator can mend."""
+    try:
+        yield
+    except errors as error:
+        sys.exit(str(error))
 
 
 def load_face_engine(settings: Settings) -> FaceEngine:

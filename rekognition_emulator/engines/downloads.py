@@ -22,7 +22,7 @@ from urllib.parse import urljoin, urlsplit
 import urllib3
 from urllib3 import exceptions
 
-from rekognition_emulator.engines.networks import ModelUnusable
+from rekognition_emulator.engines.networks import ModelUnusable, sync_folder
 
 BYTES_MAX: Final = 1 << 30
 """Of a file. The largest of the table has about half of that. Source: ours."""
@@ -93,7 +93,7 @@ def fetch(
             _fill(file, addresses, sha256, progress, partial(examine, part))
             os.fsync(file.fileno())
             part.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except _Refused as refused:
         raise DownloadFailed(
             f"{path.name} could not be fetched: {refused}. Fetch it by other means and put it into {path.parent}."
@@ -264,12 +264,3 @@ def _in_words(error: Exception, at_hand: int) -> _Refused:
     if isinstance(error, exceptions.ReadTimeoutError):
         return _BrokenOff(f"it was silent for {READ_TIMEOUT_S} s after {at_hand:,} bytes")
     return _BrokenOff(f"the connection broke off after {at_hand:,} bytes")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -23,6 +23,10 @@ Calibration = Sequence[tuple[float, float]]
 """As ``FaceModel`` has it: (cosine, similarity) from (−1, 0) to (1, 100)."""
 
 
+UNMEASURED: Final[Calibration] = ((-1, 0), (1, 100))
+"""What a model carries while it is measured: its similarities mean nothing."""
+
+
 class Profile(StrEnum):
     """For whom a licence is enough."""
 

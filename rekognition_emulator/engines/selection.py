@@ -17,7 +17,17 @@ from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
 from rekognition_emulator.engines.embedded import MtcnnDetector, dlib_embedder
 from rekognition_emulator.engines.licences import read_acceptances
 from rekognition_emulator.engines.manifest import known_by, read_estimators, read_manifests
-from rekognition_emulator.engines.models import ARCFACE, DLIB, EMBEDDERS, MTCNN, YUNET, Embedder, Model, Profile
+from rekognition_emulator.engines.models import (
+    ARCFACE,
+    DLIB,
+    EMBEDDERS,
+    MTCNN,
+    UNMEASURED,
+    YUNET,
+    Embedder,
+    Model,
+    Profile,
+)
 from rekognition_emulator.engines.networks import Device, ModelUnusable, open_model, read_verified
 from rekognition_emulator.engines.onnx_embedder import open_embedder
 from rekognition_emulator.engines.yunet import YuNet
@@ -108,7 +118,7 @@ def load_engine_to_measure(face_model: str, detector: str, files: ModelFiles) ->
     if sha256 is None:
         contents = (files.folder(file, chosen.source) / file).read_bytes()
         chosen = known_by(chosen, hashlib.sha256(contents).hexdigest())
-    chosen = replace(chosen, calibration=((-1, 0), (1, 100)))
+    chosen = replace(chosen, calibration=UNMEASURED)
     return ComposedEngine(load_detector(detector, files), _open(chosen, files), files.threads)
 
 

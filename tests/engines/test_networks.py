@@ -3,10 +3,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from rekognition_emulator.engines.graph import Graph
-from rekognition_emulator.engines.networks import Network, WeightsMismatch, open_session
+from rekognition_emulator.engines.networks import Device, ModelUnusable, Network, WeightsMismatch, open_session
 
 
 def doubling(weights: bytes) -> bytes:
@@ -76,3 +77,30 @@ def test_missing_package_is_named(tmp_path: Path) -> None:
     """Whoever forgot to install the weights is told which package carries them."""
     with pytest.raises(ModuleNotFoundError, match="no_such_carrier"):
         run(Network("toy", 1, "no_such_carrier", "two.bin", "", never), tmp_path)
+
+
+def test_a_device_that_the_runtime_is_not_built_for_is_refused(
+    network: Callable[..., Network], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for a GPU is told which package runs on one."""
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(ModelUnusable, match=r"^REKOGNITION_DEVICE=cuda asks .* onnxruntime-gpu"):
+        open_session(network(), tmp_path / "cache", 1, Device.CUDA)
+
+
+def test_a_fall_back_to_the_cpu_is_refused(
+    network: Callable[..., Network], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runtime that is built for a GPU and finds none opens the session on the CPU; such a session is not used."""
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    real = onnxruntime.InferenceSession
+    asked = []
+
+    def fall_back(model: bytes, options: object, providers: list[tuple[str, object]]) -> object:
+        asked.extend(provider for provider, _ in providers)
+        return real(model, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fall_back)
+    with pytest.raises(ModelUnusable, match="could not open here"):
+        open_session(network(), tmp_path / "cache", 1, Device.CUDA)
+    assert asked == ["CUDAExecutionProvider"]

@@ -1,6 +1,7 @@
 """Several face models on one server, as operators and clients see it. Small networks stand in for large ones."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
+from rekognition_emulator.engines.licences import Acceptance, record_acceptance
 from rekognition_emulator.engines.models import ARCFACE
 from tests.networks import COARSE, write_embedder, write_manifest
 from tests.server import Server
@@ -86,3 +88,24 @@ def test_damaged_weights_end_the_start_with_a_sentence(models_dir: Path, tmp_pat
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"The weights {weights} (")
     assert ended.stderr.count("\n") == 1
+
+
+def test_an_accepted_licence_opens_its_model_and_is_logged(
+    start_server: Callable[..., Server], new_data_dir: Callable[[], Path], tmp_path: Path
+) -> None:
+    """What models pull recorded needs no setting; every start says whose word it was, and which model serves."""
+    data_dir = new_data_dir()
+    path = write_embedder(tmp_path, ARCFACE)
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    write_manifest(tmp_path, name="arcface", sha256=checksum, calibration=COARSE)
+    record_acceptance(tmp_path, Acceptance("arcface", ARCFACE.licence, "2030-01-01", "ada"))
+    server = start_server(data_dir, REKOGNITION_MODELS_DIR=str(tmp_path))
+    assert httpx.get(f"{server.url}/readyz").json()["face_model"] == "arcface"
+    client = server.client()
+    client.create_collection(CollectionId="new")
+    version = client.describe_collection(CollectionId="new")["FaceModelVersion"]
+    assert version == f"103.1.{int(checksum[:8], 16)}"
+    assert server.stop() == 0
+    said = [json.loads(line) for line in (data_dir / "server.log").read_text().splitlines()]
+    (accepted,) = [line for line in said if line["event"] == "licence accepted"]
+    assert (accepted["model"], accepted["licence"], accepted["accepted_by"]) == ("arcface", "not stated", "ada")

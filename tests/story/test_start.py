@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import onnxruntime
 import pytest
 
 from tests.server import ROOT, Server
@@ -42,6 +43,8 @@ def run(data_dir: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         ({"REKOGNITION_FACE_MODEL": "arcface"}, "REKOGNITION_ACCEPT_LICENCES=arcface"),
         ({"REKOGNITION_FACE_MODEL": "sface"}, "face_recognition_sface_2021dec.onnx is neither in"),
         ({"REKOGNITION_DETECTOR": "yunet"}, "face_detection_yunet_2023mar.onnx is neither in"),
+        ({"REKOGNITION_DEVICE": "tpu"}, "REKOGNITION_DEVICE"),
+        ({"REKOGNITION_MODEL_MIRRORS": "ftp://mirror/"}, "REKOGNITION_MODEL_MIRRORS"),
         ({"REKOGNITION_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}, "database cannot be used"),
     ],
 )
@@ -51,6 +54,15 @@ def test_what_an_operator_can_mend_is_said_in_words(environment: dict[str, str],
     assert ended.returncode == 1
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="here it may be present")
+def test_an_absent_device_ends_the_start_with_a_sentence(tmp_path: Path) -> None:
+    """A server that was told to use a GPU does not serve from the CPU instead."""
+    ended = run(tmp_path, REKOGNITION_DEVICE="cuda")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("REKOGNITION_DEVICE=cuda asks for a device")
+    assert ended.stderr.count("\n") == 1
 
 
 def test_a_port_in_use_is_said_in_words(server: Server, tmp_path: Path) -> None:
@@ -69,6 +81,7 @@ def test_health_pages(server: Server) -> None:
         "face_model": "dlib",
         "face_model_version": "100.1",
         "detector": "mtcnn",
+        "device": "cpu",
     }
 
 

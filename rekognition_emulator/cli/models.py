@@ -1,0 +1,194 @@
+"""``models``: changes when what is known of models is shown, or their weights are asked for, in another way."""
+
+import getpass
+import os
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+
+from rekognition_emulator.cli.start import read_settings, said_in_words
+from rekognition_emulator.engines.inventory import State, find_model, known_models, pull, weights_of
+from rekognition_emulator.engines.licences import Acceptance, read_acceptances, record_acceptance
+from rekognition_emulator.engines.manifest import read_manifests
+from rekognition_emulator.engines.models import Embedder, Estimator, Model
+from rekognition_emulator.engines.networks import ModelUnusable
+from rekognition_emulator.engines.selection import ModelFiles, find_embedder
+from rekognition_emulator.settings import Settings
+
+models = typer.Typer(help="Weights and licences of face models.", no_args_is_help=True)
+
+_NAME = typer.Argument(help="A model's name, as list shows it.", show_default=False)
+_NAMES = typer.Argument(help="Names of models, as list shows them.", show_default=False)
+_ACCEPT = typer.Option("--accept-licence", help="Accept the licences of models of the research profile.")
+
+
+@models.command("list")
+def list_models() -> None:
+    """Show every model, what is at hand of it and which are chosen."""
+    settings = read_settings()
+    files = settings.model_files
+    table = Table("name", "role", "licence", "profile", "weights", "calibrated", "chosen")
+    with said_in_words(ModelUnusable):
+        chosen, trouble = _chosen(settings)
+        for model in known_models(files).values():
+            states = {each.state: None for each in weights_of(model, files)}
+            accepted = files.accepts(model)
+            estimates = isinstance(model, Estimator) and accepted and not {State.ABSENT, State.WRONG} & states.keys()
+            table.add_row(
+                model.name,
+                model.role,
+                model.licence,
+                f"{model.profile}{'' if accepted else ', not accepted'}",
+                ", ".join(states),
+                ("yes" if model.calibration else "no") if isinstance(model, Embedder) else "–",
+                "yes" if model.name in chosen or estimates else "",
+            )
+    Console().print(table)
+    if trouble:
+        typer.echo(trouble)
+
+
+@models.command("info")
+def show_model(name: Annotated[str, _NAME]) -> None:
+    """Show all that is known of a model."""
+    files = read_settings().model_files
+    with said_in_words(ModelUnusable):
+        model = find_model(name, files)
+        table = Table.grid(padding=(0, 2))
+        for title, value in _known_of(model, files):
+            table.add_row(title, str(value))
+        Console(markup=False, highlight=False).print(table)
+
+
+@models.command("verify")
+def verify_models(names: Annotated[list[str] | None, _NAMES] = None) -> None:
+    """Compare weights with their SHA-256: those of the models named, else all that are at hand."""
+    files = read_settings().model_files
+    wrong = False
+    with said_in_words(ModelUnusable):
+        for model in [find_model(name, files) for name in names] if names else known_models(files).values():
+            for file, weights in zip(model.files, weights_of(model, files), strict=True):
+                match weights.state:
+                    case State.ABSENT if names:
+                        wrong = True
+                        typer.echo(f"{model.name}: {file} is absent.")
+                    case State.VERIFIED:
+                        typer.echo(f"{model.name}: {weights.path} is what it should be.")
+                    case State.UNVOUCHED:
+                        typer.echo(f"{model.name}: nobody has said the SHA-256 of {weights.path}, {weights.found}.")
+                    case State.WRONG:
+                        wrong = True
+                        typer.echo(
+                            f"{model.name}: {weights.path} has the SHA-256 {weights.found} instead of "
+                            f"{weights.expected}: it is damaged, cut short or another file."
+                        )
+                    case _:
+                        pass
+    if wrong:
+        raise typer.Exit(1)
+
+
+@models.command("pull")
+def pull_models(
+    names: Annotated[list[str], _NAMES],
+    *,
+    accept_licence: Annotated[bool, _ACCEPT] = False,
+) -> None:
+    """Fetch weights into REKOGNITION_MODELS_DIR, unless they are at hand."""
+    settings = read_settings()
+    files = settings.model_files
+    with said_in_words(ModelUnusable):
+        for model in [find_model(name, files) for name in names]:
+            if not files.accepts(model):
+                _ask(model, files, accepted=accept_licence)
+            _pull(model, files, settings)
+
+
+def _pull(model: Model, files: ModelFiles, settings: Settings) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(model.name, total=None)
+        pulled = pull(
+            model,
+            files,
+            settings.model_mirrors,
+            lambda at_hand, whole: bar.update(task, completed=at_hand, total=whole),
+        )
+    if model.package:
+        typer.echo(f"{model.name} comes with the installation, in the package {model.package}.")
+        return
+    (weights,) = pulled.weights
+    typer.echo(f"{model.name}: {weights.path} {'was fetched' if pulled.fetched else 'is at hand'} and is verified.")
+    if pulled.manifest:
+        typer.echo(
+            f"Its publisher gives no SHA-256. {pulled.manifest} says now that it is {weights.found}, and no other file "
+            "will do."
+        )
+
+
+def _ask(model: Model, files: ModelFiles, *, accepted: bool) -> None:
+    """States a licence and records that it is accepted, or ends the program."""
+    typer.echo(
+        f"The licence of {model.name} is: {model.licence}. Its publisher may not allow commercial use (profile "
+        f"{model.profile}; {model.source})."
+    )
+    if not accepted and not (sys.stdin.isatty() and typer.confirm("Do you accept it?")):
+        sys.exit(f"{model.name} was not fetched: --accept-licence accepts its licence.")
+    word = Acceptance(model.name, model.licence, datetime.now(UTC).date().isoformat(), _user())
+    record_acceptance(files.models_dir, word)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as containers have them
+        return f"user {os.getuid()}"
+
+
+def _chosen(settings: Settings) -> tuple[set[str], str | None]:
+    """Returns the names of what a server with these settings works with, and why it has no face model, if so."""
+    files = settings.model_files
+    chosen = {settings.detector}
+    try:
+        chosen.add(find_embedder(settings.face_model, read_manifests(files.models_dir), files).name)
+    except ModelUnusable as error:
+        return chosen, str(error)
+    return chosen, None
+
+
+def _known_of(model: Model, files: ModelFiles) -> Iterator[tuple[str, object]]:
+    """Yields what is known of a model, by title."""
+    yield "name", model.name
+    yield "role", model.role
+    yield "licence", model.licence
+    yield "profile", model.profile
+    for each in read_acceptances(files.models_dir):
+        if each.covers(model):
+            yield "accepted", f"on {each.date} by {each.user}"
+    yield "accuracy", model.accuracy
+    yield "source", model.source
+    for url in model.urls:
+        yield "address", url
+    for (file, sha256), weights in zip(model.files.items(), weights_of(model, files), strict=True):
+        yield "file", weights.path or file
+        yield "SHA-256", sha256 or "not stated by the publisher"
+        yield "state", weights.state
+    if isinstance(model, Embedder):
+        yield "version", model.version
+        yield "dimension", model.dimension
+        yield "input", f"{model.side_px} × {model.side_px} px, {model.colours}, {model.layout}"
+        yield "channels", f"(value − {model.mean:g}) × {model.scale:g}"
+        yield "template", model.template
+        yield "mirrored", "averaged in" if model.mirrored else "no"
+        for cosine, similarity in model.calibration or ():
+            yield "calibration", f"cosine {cosine:g} is similarity {similarity:g}"
+        yield "measured on", model.calibration_source or "nothing yet: calibrate measures it"

