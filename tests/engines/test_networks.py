@@ -94,7 +94,7 @@ def test_a_fall_back_to_the_cpu_is_refused(
     """A runtime that is built for a GPU and finds none opens the session on the CPU; such a session is not used."""
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     real = onnxruntime.InferenceSession
-    asked = []
+    asked: list[str] = []
 
     def fall_back(model: bytes, options: object, providers: list[tuple[str, object]]) -> object:
         asked.extend(provider for provider, _ in providers)
