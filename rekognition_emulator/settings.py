@@ -63,7 +63,8 @@ class Settings(BaseSettings):
     )
     accept_licences: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(),
-        description="Models of the research profile whose licences you accept, by name, separated by commas.",
+        description="Models of the research profile whose licences you accept, by name, separated by commas; those "
+        "that `models pull` has on record need not be here.",
     )
     model_mirrors: Annotated[tuple[Mirror, ...], NoDecode] = Field(
         (),

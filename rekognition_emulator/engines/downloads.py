@@ -119,9 +119,10 @@ def _claimed(part: Path) -> Iterator[BufferedRandom]:
             raise DownloadFailed(f"{part} has just been written by another process.")
         try:
             yield file
-        finally:
-            if part.exists() and part.stat().st_size == 0:
-                part.unlink()
+        except BaseException:
+            if os.fstat(file.fileno()).st_size == 0:
+                part.unlink(missing_ok=True)
+            raise
 
 
 def _fill(

@@ -96,9 +96,11 @@ def vouch(folder: Path, model: Model, sha256: str, origin: str) -> Path:
     """Writes a manifest that says no more than a SHA-256, for a model of which none is there; returns where it lies.
 
     Raises:
-        ModelUnusable: it cannot be written.
+        ModelUnusable: it cannot be written, or a manifest of another model has its place.
     """
     path = folder / f"{model.name}.toml"
+    if path.exists():
+        raise ModelUnusable(f"{path} describes another model than {model.name}: give it that model's name.")
     write_whole(path, f'# {origin}\nname = "{model.name}"\nsha256 = "{sha256}"\n'.encode())
     return path
 

@@ -227,6 +227,18 @@ def test_what_lies_there_is_not_fetched(publisher: Publisher, folder: Path) -> N
     assert "verified" in row(run("list"), "arcface")
 
 
+def test_a_manifest_of_another_model_is_not_written_over(publisher: Publisher, folder: Path) -> None:
+    """The operator moves it, and the next pull records what the first one fetched."""
+    folder.mkdir()
+    theirs = write_manifest(folder, name="own", **MOBILEFACE).rename(folder / "arcface.toml")
+    before = theirs.read_text()
+    assert "describes another model than arcface" in run("pull", "arcface", "--accept-licence", succeeds=False)
+    assert theirs.read_text() == before
+    theirs.rename(folder / "own.toml")
+    assert "is at hand and is verified" in run("pull", "arcface")
+    assert len(publisher.asked) == 1
+
+
 def test_estimators_are_pulled_too(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Age, gender and emotions are recorded and bound like face models."""
     name = "facial_expression_model_weights.onnx"

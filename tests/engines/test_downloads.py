@@ -3,11 +3,15 @@
 import fcntl
 import hashlib
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from rekognition_emulator.engines import downloads
 from rekognition_emulator.engines.downloads import DownloadFailed, fetch
@@ -114,6 +118,40 @@ def test_a_part_that_cannot_be_continued_is_begun_anew(
     publisher.faults.extend([fault] if fault else [])
     pull(path, publisher)
     assert path.read_bytes() == CONTENTS
+
+
+FAULTS = st.one_of(
+    st.integers(0, 2000).map(cut_off),
+    st.binary(max_size=2000).map(instead),
+    st.sampled_from([200, 204, 206, 301, 404, 416, 429, 500]).map(refusal),
+    st.just(whole),
+    st.tuples(st.integers(0, 2000), st.integers(0, 2000)).map(
+        lambda ends: (
+            lambda visit, contents: visit.answer(
+                206, contents[slice(*ends)], Content_Range=f"bytes {ends[0]}-{ends[1]}/{len(contents)}"
+            )
+        )
+    ),
+)
+
+
+@given(kept=st.one_of(st.integers(0, 2000), st.binary(max_size=2100)), faults=st.lists(FAULTS, max_size=5))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_other_file_ever_comes_to_its_place(publisher: Publisher, kept: int | bytes, faults: list[Fault]) -> None:
+    """Whatever lies there and whatever servers do, the file is right or absent, and an honest server mends the rest."""
+    small = CONTENTS[:2000]
+    publisher.shelf[NAME] = small
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, NAME)
+        path.with_name(f"{NAME}.part").write_bytes(small[:kept] if isinstance(kept, int) else kept)
+        publisher.faults.extend(faults)
+        with suppress(DownloadFailed):
+            pull(path, publisher, sha256=hashlib.sha256(small).hexdigest())
+        assert not path.exists() or path.read_bytes() == small
+        publisher.faults.clear()
+        pull(path, publisher, sha256=hashlib.sha256(small).hexdigest())
+        assert path.read_bytes() == small
+        assert [each.name for each in path.parent.iterdir()] == [NAME]
 
 
 def test_other_contents_are_refused(publisher: Publisher, path: Path) -> None:
