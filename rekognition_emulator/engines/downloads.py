@@ -229,7 +229,7 @@ def _whole_bytes(answer: urllib3.BaseHTTPResponse, file: BufferedRandom, begun: 
             file.truncate(0)
             raise _BrokenOff("its file is shorter than what is at hand")
         case _:
-            raise _Refused(f"it answers {answer.status} {answer.reason or ''}".rstrip())
+            raise _Refused(f"it answers {answer.status}")
     if answer.headers.get("Content-Encoding", "identity") != "identity":
         raise _Refused(f"it sends the file packed as {answer.headers['Content-Encoding']}")
     if whole_bytes is not None and whole_bytes > BYTES_MAX:
