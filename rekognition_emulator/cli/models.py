@@ -60,10 +60,8 @@ def show_model(name: Annotated[str, _NAME]) -> None:
     files = read_settings().model_files
     with said_in_words(ModelUnusable):
         model = find_model(name, files)
-        table = Table.grid(padding=(0, 2))
         for title, value in _known_of(model, files):
-            table.add_row(title, str(value))
-        Console(markup=False, highlight=False).print(table)
+            typer.echo(f"{title:<12}  {value}")  # no table: nobody could copy what it breaks into lines
 
 
 @models.command("verify")

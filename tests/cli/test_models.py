@@ -279,8 +279,8 @@ def test_list_says_what_serves(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_info_says_what_is_known() -> None:
     """Licence, addresses, checksum, input and calibration, and where the file lies."""
-    said = run("info", "auraface")
-    for words in ("Apache-2.0", *models.AURAFACE.urls, *map(str, models.AURAFACE.files.values()), "absent", "512"):
+    said, model = run("info", "auraface"), models.EMBEDDERS["auraface"]
+    for words in ("Apache-2.0", *model.urls, *map(str, model.files.values()), "absent", "512"):
         assert words in said
     assert "29.6 million pairs of strangers" in run("info", "dlib")
 
