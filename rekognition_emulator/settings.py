@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, StringConstraints, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from rekognition_emulator.engines.models import DETECTORS, RESEARCH
+from rekognition_emulator.engines.models import RESEARCH
 from rekognition_emulator.engines.networks import Device
 from rekognition_emulator.engines.selection import ModelFiles
 from rekognition_emulator.indexes import INDEXES
@@ -56,7 +56,7 @@ class Settings(BaseSettings):
         description="Which model embeds faces of new collections: one of the face models above or of a manifest. "
         "`auto`: `arcface` where it is at hand, calibrated and accepted, else `dlib`.",
     )
-    detector: str = Field("mtcnn", description="Which model finds faces: `mtcnn` or `yunet`.")
+    detector: str = Field("mtcnn", description="Which model finds faces: one of the detectors above or of a manifest.")
     models_dir: Path | None = Field(
         None,
         description="Where weights and manifests of face models lie. Default: `models` in the data directory.",
@@ -127,11 +127,6 @@ class Settings(BaseSettings):
         if host != "localhost" and not ip_address(host).is_loopback:
             raise ValueError("is not a loopback address, and whoever reaches this server may use it")
         return host
-
-    @field_validator("detector")
-    @classmethod
-    def _is_a_detector(cls, detector: str) -> str:
-        return _one_of(DETECTORS, detector)
 
     @field_validator("accept_licences")
     @classmethod

@@ -15,7 +15,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from rekognition_emulator.engines.models import EMBEDDERS, ESTIMATORS, Embedder, Estimator, Model, Profile, Template
+from rekognition_emulator.engines.models import (
+    DETECTORS,
+    EMBEDDERS,
+    ESTIMATORS,
+    SCRFD_10G,
+    YUNET,
+    Detector,
+    Embedder,
+    Estimator,
+    Model,
+    Profile,
+    Template,
+)
 from rekognition_emulator.engines.networks import ModelUnusable, write_whole
 
 Points = tuple[tuple[float, float], ...]
@@ -30,6 +42,15 @@ def _rising(points: Points) -> Points:
     if not inner or not all(a < c and b < d for (a, b), (c, d) in pairwise(complete)):
         raise ValueError("must be pairs of cosine and similarity that rise together, between (-1, 0) and (1, 100)")
     return complete
+
+
+def _confidences(points: Points) -> Points:
+    """Refuses what leads from no score to a confidence, or falls."""
+    if not points or not all(0 <= score <= 1 and 0 <= confidence <= 100 for score, confidence in points):  # noqa: PLR2004
+        raise ValueError("must be pairs of score, 0 to 1, and confidence, 0 to 100")
+    if not all(a < c and b <= d for (a, b), (c, d) in pairwise(points)):
+        raise ValueError("must rise")
+    return points
 
 
 class _Vouched(BaseModel):
@@ -48,10 +69,15 @@ class _Measured(_Vouched):
     calibration_source: Annotated[str, Field(min_length=1)] | None = None
 
 
-class _Own(_Measured):
-    """All that there is to know of a model."""
+File = Annotated[str, Field(pattern=r"^[^/\\]+\.onnx$")]
+Score = Annotated[float, Field(gt=0, lt=1)]
 
-    file: Annotated[str, Field(pattern=r"^[^/\\]+\.onnx$")]
+
+class _Own(_Measured):
+    """All that there is to know of a face model."""
+
+    role: Literal["embedder"] = "embedder"
+    file: File
     version: Annotated[str, Field(pattern=r"^[1-9][0-9]{3,8}\.[0-9]{1,9}$")]  # the table's stay below 1000
     dimension: Annotated[int, Field(ge=8, le=4096)]
     side_px: Annotated[int, Field(ge=16, le=1024)]
@@ -62,6 +88,21 @@ class _Own(_Measured):
     scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     mirrored: bool = True
     licence: Annotated[str, Field(min_length=1)]
+    accuracy: str = "not stated"
+    source: str = "the operator"
+
+
+class _OwnDetector(_Vouched):
+    """All that there is to know of a detector; what is not said is as in the table's detector of the same kind."""
+
+    role: Literal["detector"]
+    kind: Literal["yunet", "scrfd"]
+    file: File
+    licence: Annotated[str, Field(min_length=1)]
+    sides_px: Annotated[tuple[Annotated[int, Field(ge=64, le=4096)], ...], Field(min_length=1, max_length=4)] | None = None
+    score_min: Score | None = None
+    overlap_max: Score | None = None
+    confidences: Annotated[Points, AfterValidator(_confidences)] | None = None
     accuracy: str = "not stated"
     source: str = "the operator"
 
@@ -92,6 +133,22 @@ def read_estimators(folder: Path) -> dict[str, Estimator]:
     return ESTIMATORS | {model.name: model for model in read if isinstance(model, Estimator)}
 
 
+def read_detectors(folder: Path) -> dict[str, Detector]:
+    """Returns the table's detectors, with SHA-256 where a folder's manifests vouch for one, and those of the operator.
+
+    Raises:
+        ModelUnusable: as ``read_manifests``.
+    """
+    found: dict[str, Detector] = {}
+    for path in sorted(folder.glob("*.toml")):
+        model = _read(path)
+        if isinstance(model, Detector):
+            if model.name in found:
+                raise ModelUnusable(f"{path}: another file beside it describes a detector of this name.")
+            found[model.name] = model
+    return DETECTORS | found
+
+
 def vouch(folder: Path, model: Model, sha256: str, origin: str) -> Path:
     """Writes a manifest that says no more than a SHA-256, for a model of which none is there; returns where it lies.
 
@@ -119,8 +176,10 @@ def known_by(embedder: Embedder, sha256: str) -> Embedder:
 def _read(path: Path) -> Model:
     try:
         contents = tomllib.loads(path.read_text())
-        if estimator := ESTIMATORS.get(str(contents.get("name"))):
-            return _vouched(estimator, _Vouched.model_validate(contents))
+        if other := (ESTIMATORS | DETECTORS).get(str(contents.get("name"))):
+            return _vouched(other, _Vouched.model_validate(contents), path)
+        if contents.get("role") == Detector.role:
+            return _described_detector(_OwnDetector.model_validate(contents))
         measured = _measured(path.parent / contents["calibration"]) if _names_a_file(contents) else {}
         contents |= {name: measured[name] for name in ("calibration", "calibration_source") if measured}
         known = EMBEDDERS.get(str(contents.get("name")))
@@ -157,20 +216,34 @@ def _measured(path: Path) -> dict[str, Any]:
         raise ModelUnusable(f"{path} is not a file that calibrate has written.") from error
 
 
-def _vouched(estimator: Estimator, vouched: _Vouched) -> Estimator:
-    (file,) = estimator.files
-    return replace(estimator, files={file: vouched.sha256})
+def _vouched(model: Model, vouched: _Vouched, path: Path) -> Model:
+    """Returns a model of the table that is no face model with the SHA-256 of its weights."""
+    if model.package:
+        raise ModelUnusable(f"{path} vouches for {model.name}, whose weights come with the package {model.package}.")
+    ((file, published),) = model.files.items()
+    _check_published(file, published, vouched, path)
+    return replace(model, files={file: vouched.sha256})
+
+
+def _check_published(file: str, published: str | None, said: _Vouched, path: Path) -> None:
+    if published not in {None, said.sha256}:
+        raise ModelUnusable(f"{path} gives another SHA-256 for {file} than its publisher: {published}.")
+
+
+def _described_detector(own: _OwnDetector) -> Detector:
+    said = own.model_dump(exclude={"role", "file", "sha256"}, exclude_none=True)
+    like = {YUNET.kind: YUNET, SCRFD_10G.kind: SCRFD_10G}[own.kind]
+    return replace(like, profile=Profile.OPERATOR, files={own.file: own.sha256}, urls=(), **said)
 
 
 def _described(own: _Own) -> Embedder:
-    values = own.model_dump(exclude={"file", "sha256"})
+    values = own.model_dump(exclude={"role", "file", "sha256"})
     return Embedder(profile=Profile.OPERATOR, files={own.file: own.sha256}, **values)
 
 
 def _completed(known: Embedder, measured: _Measured, path: Path) -> Embedder:
     ((file, published),) = known.files.items()
-    if published not in {None, measured.sha256}:
-        raise ModelUnusable(f"{path} gives another SHA-256 for {file} than its publisher: {published}.")
+    _check_published(file, published, measured, path)
     return replace(
         known_by(known, measured.sha256),
         calibration=measured.calibration or known.calibration,

@@ -14,27 +14,34 @@ from typing import Final
 
 from rekognition_emulator.engines.composed import ComposedEngine
 from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
+from rekognition_emulator.engines.deepface_detector import RetinaFace
 from rekognition_emulator.engines.embedded import MtcnnDetector, dlib_embedder
 from rekognition_emulator.engines.licences import read_acceptances
-from rekognition_emulator.engines.manifest import known_by, read_estimators, read_manifests
+from rekognition_emulator.engines.manifest import known_by, read_detectors, read_estimators, read_manifests
 from rekognition_emulator.engines.models import (
     ARCFACE,
     DLIB,
     EMBEDDERS,
     MTCNN,
     UNMEASURED,
-    YUNET,
+    Detector,
     Embedder,
     Model,
     Profile,
+    SingleShotDetector,
 )
-from rekognition_emulator.engines.networks import Device, ModelUnusable, open_model, read_verified
+from rekognition_emulator.engines.networks import Device, ModelUnusable, read_verified
 from rekognition_emulator.engines.onnx_embedder import open_embedder
+from rekognition_emulator.engines.scrfd import Scrfd
+from rekognition_emulator.engines.single_shot import SingleShot
 from rekognition_emulator.engines.yunet import YuNet
 from rekognition_emulator.faces.engine import FaceDetector, FaceEmbedder, FaceEngine
 
 AUTO: Final = "auto"
 """ArcFace where its weights are at hand, calibrated and its licence accepted; else what needs no download."""
+
+SINGLE_SHOTS: Final[Mapping[str, type[SingleShot]]] = {"yunet": YuNet, "scrfd": Scrfd}
+"""What reads the networks of which kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ def load_engine(face_model: str, detector: str, files: ModelFiles) -> FaceEngine
 
     Args:
         face_model: ``AUTO``, or the name of an embedder of the table or of a manifest, for new collections.
-        detector: the name of a detector of the table.
+        detector: the name of a detector of the table or of a manifest.
         files: where models are found.
 
     Raises:
@@ -123,13 +130,34 @@ def load_engine_to_measure(face_model: str, detector: str, files: ModelFiles) ->
 
 
 def load_detector(name: str, files: ModelFiles) -> FaceDetector:
-    """Loads a detector of the table; errors as ``load_engine``'s."""
+    """Loads a detector of the table or of a manifest; errors as ``load_engine``'s."""
     if name == MTCNN.name:
         return MtcnnDetector(files.cache_dir, files.threads, files.device)
-    ((file, sha256),) = YUNET.files.items()
-    assert sha256
-    weights = read_verified(files.folder(file, YUNET.source) / file, sha256)
-    return YuNet(open_model(weights, files.threads, files.device))
+    detector = find_detector(name, read_detectors(files.models_dir), files)
+    ((file, sha256),) = detector.files.items()
+    if sha256 is None:
+        raise ModelUnusable(
+            f"The publisher of {file} gives no SHA-256, so you have to: put {name}.toml with name and sha256 into "
+            f"{files.models_dir}."
+        )
+    weights = read_verified(files.folder(file, detector.source) / file, sha256)
+    if isinstance(detector, SingleShotDetector):
+        return SINGLE_SHOTS[detector.kind](detector, weights, files.threads, files.device)
+    return RetinaFace(weights, files.threads, files.device)
+
+
+def find_detector(name: str, detectors: Mapping[str, Detector], files: ModelFiles) -> Detector:
+    """Returns the detector of this name, accepted and with its weights at hand; errors as ``load_engine``'s."""
+    detector = detectors.get(name)
+    if detector is None:
+        raise ModelUnusable(
+            f"The detector {name} is none of {', '.join(detectors)}, nor in a manifest in {files.models_dir}. Of "
+            "DeepFace's detectors only retinaface gives the five landmarks that faces are aligned by."
+        )
+    _check_accepted(detector, files)
+    for file in () if detector.package else detector.files:
+        files.folder(file, detector.source)
+    return detector
 
 
 def load_attributes(files: ModelFiles) -> DeepFaceAttributes:
@@ -167,13 +195,18 @@ def find_embedder(name: str, manifests: Mapping[str, Embedder], files: ModelFile
     if embedder is None:
         names = ", ".join({AUTO: None, **EMBEDDERS, **manifests})
         raise ModelUnusable(f"The face model {name} is none of {names}, nor in a manifest in {files.models_dir}.")
-    if not files.accepts(embedder):
-        raise ModelUnusable(
-            f"The face model {name} may not be free for commercial use (licence: {embedder.licence}); "
-            f"REKOGNITION_ACCEPT_LICENCES={name} or rekognition-emulator models pull {name} accepts that."
-        )
+    _check_accepted(embedder, files)
     _find_weights(embedder, files)
     return embedder
+
+
+def _check_accepted(model: Model, files: ModelFiles) -> None:
+    if not files.accepts(model):
+        raise ModelUnusable(
+            f"The {'detector' if isinstance(model, Detector) else 'face model'} {model.name} may not be free for "
+            f"commercial use (licence: {model.licence}); REKOGNITION_ACCEPT_LICENCES={model.name} or "
+            f"rekognition-emulator models pull {model.name} accepts that."
+        )
 
 
 def _find_weights(embedder: Embedder, files: ModelFiles) -> Path:

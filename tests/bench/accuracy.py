@@ -1,0 +1,205 @@
+"""Measures how well faces are told apart: ways of ours, and DeepFace with MTCNN and dlib's network, on the same pairs.
+
+    .venv-bench/bin/python -m tests.bench.accuracy [--folder PHOTOGRAPHS] [--models WEIGHTS]
+
+The folder holds pairs.csv and people/, named in manifest.csv. Every way gets the same decoded pictures and embeds the
+largest face; cosines are judged as ``evaluate`` judges them. DeepFace is measured where it and TensorFlow are
+installed, a manifest's face model where its weights are.
+"""
+
+import argparse
+import csv
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekognition_emulator.engines.alignment import similarity_transforms
+from rekognition_emulator.engines.composed import ComposedEngine
+from rekognition_emulator.engines.embedded import EMBEDDER, MtcnnDetector, dlib_embedder
+from rekognition_emulator.engines.embedder import of_unit_length
+from rekognition_emulator.engines.models import ARCFACE, DLIB, YUNET, Embedder, Profile
+from rekognition_emulator.engines.networks import package_folder
+from rekognition_emulator.engines.onnx_embedder import open_embedder
+from rekognition_emulator.engines.yunet import YuNet
+from rekognition_emulator.evaluation.accuracy import PairList, best_threshold, measure_accuracy
+from rekognition_emulator.evaluation.comparison import compare_album, compare_pairs
+from rekognition_emulator.evaluation.labels import LabelledPair, number_people, read_pairs
+from rekognition_emulator.evaluation.scores import Scores
+from rekognition_emulator.faces.detection import Detection
+from rekognition_emulator.faces.engine import FaceDetector
+from rekognition_emulator.faces.errors import FaceError, NoFaceInPicture
+from rekognition_emulator.faces.image import Image, decode
+from rekognition_emulator.faces.pipeline import largest
+from rekognition_emulator.faces.quality import QualityBar
+
+Embedding = NDArray[np.float32]
+Way = Callable[[Image], Embedding | None]
+"""Returns the largest face's embedding, of unit length; None where no face is found."""
+
+MOBILEFACE = replace(
+    ARCFACE,
+    name="mobileface",
+    profile=Profile.OPERATOR,
+    files={"mobileface_v2.onnx": "6d7d1144a81fce314e7913c99310cd8e16784b72b133c61909a219d79086b77d"},
+    version="1000.1",
+    dimension=256,
+    layout="NCHW",
+    mean=0.0,
+    scale=1.0,
+    calibration=((-1, 0), (1, 100)),
+)
+
+
+class ByTheEyes(FaceDetector):
+    """Puts nose and mouth where a template has them, relative to the eyes, so that the eyes alone align."""
+
+    def __init__(self, detector: FaceDetector) -> None:
+        self._detector = detector
+        self._template = DLIB.template.points(DLIB.side_px)
+
+    def detect(self, image: Image) -> list[Detection]:
+        """As the detector."""
+        size = np.array(image.pixels.shape[1::-1], np.float32)
+        return [replace(face, landmarks=self._by_the_eyes(face.landmarks * size) / size) for face in self._found(image)]
+
+    def _found(self, image: Image) -> list[Detection]:
+        return self._detector.detect(image)
+
+    def _by_the_eyes(self, landmarks: Embedding) -> Embedding:
+        (transform,) = similarity_transforms(self._template[None, :2], landmarks[:2])
+        return (self._template @ transform[:, :2].T + transform[:, 2]).astype(np.float32)
+
+
+def ours(detector: FaceDetector, embedder: Embedder, folder: Path) -> Way:
+    """Builds a way of ours; the folder is of weights, or of prepared networks for dlib's."""
+    opened = dlib_embedder(folder, 1, embedder) if embedder.name == DLIB.name else open_embedder(embedder, folder, 1)
+    engine = ComposedEngine(detector, opened, threads=1)
+
+    def embed(image: Image) -> Embedding | None:
+        try:
+            face, _ = largest(engine, image, QualityBar.NONE)
+        except NoFaceInPicture:
+            return None
+        return np.asarray(engine.embed(image, [face.detection])[0])
+
+    return embed
+
+
+def deepface(home: Path) -> Way:
+    """Builds DeepFace's own way with MTCNN and dlib's network."""
+    os.environ["DEEPFACE_HOME"] = str(home)
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    weights = home / ".deepface" / "weights"
+    weights.mkdir(parents=True)
+    shutil.copy(package_folder(EMBEDDER.package) / EMBEDDER.weights_path, weights)
+    from deepface import DeepFace
+
+    def embed(image: Image) -> Embedding | None:
+        bgr = np.ascontiguousarray(image.pixels[..., ::-1])
+        try:
+            faces = DeepFace.represent(bgr, model_name="Dlib", detector_backend="mtcnn")
+        except ValueError:  # how it says that there is no face
+            return None
+        face = max(faces, key=lambda each: each["facial_area"]["w"] * each["facial_area"]["h"])
+        return of_unit_length(np.array([face["embedding"]], np.float32))[0]
+
+    return embed
+
+
+def ways(scratch: Path, models: Path) -> Iterator[tuple[str, Way]]:
+    """Yields what is measured."""
+    mtcnn, networks = MtcnnDetector(scratch, 1), scratch
+    yield "dlib, mtcnn: as it serves", ours(mtcnn, DLIB, networks)
+    yield "dlib, mtcnn: not mirrored", ours(mtcnn, replace(DLIB, mirrored=False), networks)
+    yield "dlib, mtcnn: aligned by the eyes", ours(ByTheEyes(mtcnn), DLIB, networks)
+    (yunet,) = YUNET.files
+    if (models / yunet).is_file():
+        yield "dlib, yunet", ours(YuNet(YUNET, (models / yunet).read_bytes(), 1), DLIB, networks)
+    if (models / "mobileface_v2.onnx").is_file():
+        yield "mobileface, mtcnn: mirrored", ours(mtcnn, MOBILEFACE, models)
+        yield "mobileface, mtcnn: not mirrored", ours(mtcnn, replace(MOBILEFACE, mirrored=False), models)
+    if find_spec("deepface") and find_spec("tensorflow"):
+        yield "DeepFace, mtcnn and Dlib", deepface(scratch / "deepface")
+
+
+def read(files: Iterator[Path]) -> dict[Path, Image]:
+    """Decodes pictures, each once; those that the product refuses are nobody's fault."""
+    images = {}
+    for file in dict.fromkeys(files):
+        try:
+            images[file] = decode(file.read_bytes())
+        except FaceError as refused:
+            print(f"left out: {file.name}: {refused}")
+    return images
+
+
+def on_pairs(embeddings: dict[Path, Embedding], pairs: list[LabelledPair]) -> str:
+    """Returns accuracy over ten folds and at the best threshold, and the area under the curve; and what is missing."""
+    comparable = [pair for pair in pairs if pair.left in embeddings and pair.right in embeddings]
+    rows = {file: row for row, file in enumerate(embeddings)}
+    listed = PairList(
+        np.array([rows[pair.left] for pair in comparable]),
+        np.array([rows[pair.right] for pair in comparable]),
+        np.array([pair.same for pair in comparable]),
+        np.array([pair.fold for pair in comparable]),
+    )
+    cosines = compare_pairs(np.stack(list(embeddings.values())), listed.left, listed.right)
+    folds = measure_accuracy(cosines, listed.same, listed.folds)
+    best = ((cosines >= best_threshold(cosines, listed.same)) == listed.same).mean()
+    scores = Scores()
+    scores.add(cosines[listed.same], cosines[~listed.same])
+    assert folds
+    return (
+        f"{folds.mean:8.2%} ± {folds.standard_error:.2%}{best:9.2%}{scores.area_under_curve():9.4f}{len(comparable):6}"
+    )
+
+
+def on_album(embeddings: dict[Path, Embedding], person_of: dict[Path, str]) -> str:
+    """Returns how many true pairs pass where one in a hundred of strangers does, the area, and rank-1."""
+    files = [file for file in person_of if file in embeddings]
+    people = number_people(person_of[file] for file in files)
+    compared = compare_album(np.stack([embeddings[file] for file in files]), people)
+    mated = np.isfinite(compared.best_mates)
+    rank_one = (compared.best_mates > compared.best_strangers)[mated].mean()
+    passing = compared.scores.operating_point(1e-2).true_match_rate
+    return f"{passing:9.2%}{compared.scores.area_under_curve():9.4f}{rank_one:9.2%}{len(files):6}"
+
+
+def main() -> None:
+    """Measures everything that is installed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    shared = Path(__file__).parents[3] / "shared"
+    parser.add_argument("--folder", type=Path, default=os.environ.get("REKOGNITION_TEST_FACES", shared / "faces"))
+    parser.add_argument("--models", type=Path, default=os.environ.get("REKOGNITION_TEST_WEIGHTS", shared / "weights"))
+    arguments = parser.parse_args()
+    folder = Path(arguments.folder)
+    pairs = read_pairs(folder / "pairs.csv", folder)
+    with (folder / "manifest.csv").open(newline="") as listed:
+        rows = [row for row in csv.DictReader(listed) if row["file"].startswith("people/") and row["identity"]]
+    person_of = {folder / row["file"]: row["identity"] for row in rows}
+    images = read(file for source in ([each.left, each.right] for each in pairs) for file in source)
+    images |= read(file for file in person_of if file not in images)
+    print(f"{'':34}{'pairs.csv: ten folds':>17}{'best':>9}{'area':>9}{'n':>6}", end="")
+    print(f"{'TMR@1e-2':>9}{'area':>9}{'rank-1':>9}{'n':>6}  no face found")
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, way in ways(Path(scratch), Path(arguments.models)):
+            embeddings, lacking = {}, []
+            for file, image in images.items():
+                embedding = way(image)
+                if embedding is None:
+                    lacking.append(file.name)
+                else:
+                    embeddings[file] = embedding
+            numbers = on_pairs(embeddings, pairs) + on_album(embeddings, person_of)
+            print(f"{name:34}{numbers}  {', '.join(lacking) or '–'}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
