@@ -16,6 +16,15 @@ from onnx import TensorProto, helper, numpy_helper
 from rekognition_emulator.engines.single_shot import STRIDES
 
 YUNET_FILE = "face_detection_yunet_2023mar.onnx"
+YUNET_N: dict[str, Any] = {
+    "role": "detector",
+    "kind": "yunet",
+    "file": "yunet_n_dynamic.onnx",
+    "sha256": "104ee26c71d5c270ce79a6b3dced91c91013260d29a6bf18f9296c5b8c4c2b12",
+    "licence": "Apache-2.0",
+}
+"""What an operator would say of YuNet's larger network."""
+
 RETINAFACE_ANCHORS_PX = {8: (32, 16), 16: (128, 64), 32: (512, 256)}
 """Sides of the two anchors of each grid. Source: the package ``retinaface``."""
 

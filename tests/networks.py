@@ -36,7 +36,8 @@ MOBILEFACE: dict[str, Any] = {
 def write_manifest(folder: Path, *, name: str, **values: object) -> Path:
     """Writes what an operator says about a model; tuples become arrays."""
     path = folder / f"{name}.toml"
-    lines = {"name": name, "calibration_source": "a test", **values}.items()
+    source = {"calibration_source": "a test"} if "calibration" in values else {}
+    lines = {"name": name, **source, **values}.items()
     path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in lines if value is not None))
     return path
 

@@ -10,9 +10,10 @@ import PIL.ImageOps
 import pytest
 
 from rekognition_emulator.engines.embedded import EmbeddedEngine
-from rekognition_emulator.engines.models import DLIB, EMBEDDERS, SFACE
+from rekognition_emulator.engines.models import DETECTORS, DLIB, EMBEDDERS, MTCNN, RETINAFACE, SFACE, YUNET
 from rekognition_emulator.engines.selection import ModelFiles
 from rekognition_emulator.faces.image import Image
+from tests.detectors import YUNET_FILE, YUNET_N, write_retinaface, write_scrfd
 from tests.networks import COARSE, write_embedder, write_manifest
 
 
@@ -66,7 +67,29 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def model_files(cache_dir: Path, models_dir: Path) -> ModelFiles:
     """Everything at hand and everything accepted."""
-    return ModelFiles(cache_dir, models_dir, models_dir / "none", frozenset(EMBEDDERS))
+    return ModelFiles(cache_dir, models_dir, models_dir / "none", frozenset({*DETECTORS, *EMBEDDERS}))
+
+
+@pytest.fixture(scope="session")
+def put_detector(models_dir: Path, weights: Callable[[str], Path]) -> Callable[[str], None]:
+    """Puts a detector's weights into the operator's folder, by its name, and what has to be said of them."""
+
+    def put(name: str) -> None:
+        if name == MTCNN.name:
+            return
+        yunet = weights(YUNET_FILE)
+        if name == YUNET.name:
+            (models_dir / YUNET_FILE).symlink_to(yunet)
+        elif name == "yunet-n":
+            (models_dir / YUNET_N["file"]).symlink_to(weights(YUNET_N["file"]))
+            write_manifest(models_dir, name=name, **YUNET_N)
+        else:
+            (file,) = DETECTORS[name].files
+            write = write_retinaface if name == RETINAFACE.name else write_scrfd
+            sha256 = hashlib.sha256(write(models_dir / file, yunet).read_bytes()).hexdigest()
+            write_manifest(models_dir, name=name, sha256=sha256)
+
+    return put
 
 
 @pytest.fixture(scope="session")

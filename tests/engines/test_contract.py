@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -9,37 +10,80 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.models import DETECTORS, EMBEDDERS, YUNET
-from rekognition_emulator.engines.selection import ModelFiles, load_engine
+from rekognition_emulator.engines.composed import ComposedEngine
+from rekognition_emulator.engines.models import DETECTORS, EMBEDDERS, MTCNN
+from rekognition_emulator.engines.selection import ModelFiles, load_detector, load_engine
 from rekognition_emulator.faces.detection import LANDMARKS, Detection
-from rekognition_emulator.faces.engine import FaceEngine
+from rekognition_emulator.faces.engine import FaceDetector, FaceEngine
 from rekognition_emulator.faces.image import Image
 from tests.networks import MOBILEFACE, write_manifest
 
-
-@pytest.fixture(
-    scope="session", params=[(detector, embedder) for detector in DETECTORS for embedder in [*EMBEDDERS, "mobileface"]]
-)
-def engine(
-    request: pytest.FixtureRequest, model_files: ModelFiles, weights: Callable[[str], Path], models_dir: Path
-) -> FaceEngine:
-    """Each detector with each embedder, and with an operator's own; small networks stand in for large ones."""
-    detector, embedder = request.param
-    files = [*DETECTORS[detector].files] if detector == YUNET.name else []
-    files += [MOBILEFACE["file"]] if embedder == "mobileface" else []
-    for file in files:
-        (models_dir / file).unlink(missing_ok=True)
-        (models_dir / file).symlink_to(weights(file))
-    if embedder == "mobileface":
-        write_manifest(models_dir, name=embedder, **MOBILEFACE, calibration=[[0.35, 40], [0.5, 80]])
-    return load_engine(embedder, detector, model_files)
+OWN_DETECTOR = "yunet-n"
+OWN_EMBEDDER = "mobileface"
 
 
 @pytest.fixture(scope="session")
-def face(engine: FaceEngine, portrait: Image) -> Detection:
-    """The one face of the portrait."""
-    (face,) = engine.detect(portrait)
-    return face
+def open_detector(model_files: ModelFiles, put_detector: Callable[[str], None]) -> Callable[[str], FaceDetector]:
+    """Opens a detector once, whatever the order of the tests; what is not at hand is made out of YuNet's network."""
+
+    @cache
+    def open_it(name: str) -> FaceDetector:
+        put_detector(name)
+        return load_detector(name, model_files)
+
+    return open_it
+
+
+@pytest.fixture(scope="session")
+def open_engine(
+    model_files: ModelFiles, weights: Callable[[str], Path], models_dir: Path
+) -> Callable[[str], FaceEngine]:
+    """Opens an embedder once, behind MTCNN; small networks stand in for large ones."""
+
+    @cache
+    def open_it(name: str) -> FaceEngine:
+        if name == OWN_EMBEDDER:
+            (models_dir / MOBILEFACE["file"]).symlink_to(weights(MOBILEFACE["file"]))
+            write_manifest(models_dir, name=name, **MOBILEFACE, calibration=[[0.35, 40], [0.5, 80]])
+        return load_engine(name, MTCNN.name, model_files)
+
+    return open_it
+
+
+@pytest.fixture(scope="session")
+def look(portrait: Image) -> Callable[[FaceDetector], Detection]:
+    """Returns the one face of the portrait, as a detector sees it; each is asked once."""
+
+    @cache
+    def see(detector: FaceDetector) -> Detection:
+        (found,) = detector.detect(portrait)
+        return found
+
+    return see
+
+
+@pytest.fixture(params=[*DETECTORS, OWN_DETECTOR])
+def detector(request: pytest.FixtureRequest, open_detector: Callable[[str], FaceDetector]) -> FaceDetector:
+    """Each detector of the table, and an operator's own."""
+    return open_detector(request.param)
+
+
+@pytest.fixture(params=[*EMBEDDERS, OWN_EMBEDDER])
+def engine(request: pytest.FixtureRequest, open_engine: Callable[[str], FaceEngine]) -> FaceEngine:
+    """Each embedder of the table, and an operator's own."""
+    return open_engine(request.param)
+
+
+@pytest.fixture
+def found(detector: FaceDetector, look: Callable[[FaceDetector], Detection]) -> Detection:
+    """The portrait's face for tests of detectors."""
+    return look(detector)
+
+
+@pytest.fixture
+def face(engine: FaceEngine, look: Callable[[FaceDetector], Detection]) -> Detection:
+    """The portrait's face for tests of embedders."""
+    return look(engine)
 
 
 def turned(image: Image) -> Image:
@@ -48,47 +92,47 @@ def turned(image: Image) -> Image:
     return Image(pixels, pixels.shape[1], pixels.shape[0])
 
 
-def test_portrait_has_one_face_where_it_is(face: Detection) -> None:
+def test_portrait_has_one_face_where_it_is(found: Detection) -> None:
     """A plain portrait gives one sure detection around the face, taller than wide."""
-    assert face.confidence > 99
-    assert face.confidence <= 100
-    assert 0.3 < face.box.left + face.box.width / 2 < 0.55
-    assert 0.1 < face.box.top + face.box.height / 2 < 0.35
-    assert face.box.height > face.box.width
+    assert found.confidence > 99
+    assert found.confidence <= 100
+    assert 0.3 < found.box.left + found.box.width / 2 < 0.55
+    assert 0.1 < found.box.top + found.box.height / 2 < 0.35
+    assert found.box.height > found.box.width
 
 
-def test_small_face_in_a_large_picture_is_found(engine: FaceEngine, portrait: Image, face: Detection) -> None:
+def test_small_face_in_a_large_picture_is_found(detector: FaceDetector, portrait: Image, found: Detection) -> None:
     """A face of 40 px in a picture of 1920 x 1080 is found, which is what AWS promises."""
-    side_px = round(portrait.width_px * 40 / (min(face.box.width, face.box.height) * portrait.width_px))
+    side_px = round(portrait.width_px * 40 / (min(found.box.width, found.box.height) * portrait.width_px))
     pixels = np.full((1080, 1920, 3), 127, np.uint8)
     pixels[400 : 400 + side_px, 1200 : 1200 + side_px] = cv2.resize(
         portrait.pixels, (side_px, side_px), interpolation=cv2.INTER_AREA
     )
-    assert len(engine.detect(Image(pixels, 1920, 1080))) == 1
+    assert len(detector.detect(Image(pixels, 1920, 1080))) == 1
 
 
-def test_landmarks_lie_in_the_box_as_a_face_has_them(face: Detection) -> None:
+def test_landmarks_lie_in_the_box_as_a_face_has_them(found: Detection) -> None:
     """Names and places agree: the left eye has the smaller x, eyes above nose above mouth."""
-    assert face.landmarks.shape == (5, 2)
-    assert face.landmarks.dtype == np.float32
-    at = dict(zip(LANDMARKS, face.landmarks, strict=True))
-    assert face.box.left < at["eye_left"][0] < at["nose"][0] < at["eye_right"][0] < face.box.left + face.box.width
+    assert found.landmarks.shape == (5, 2)
+    assert found.landmarks.dtype == np.float32
+    at = dict(zip(LANDMARKS, found.landmarks, strict=True))
+    assert found.box.left < at["eye_left"][0] < at["nose"][0] < at["eye_right"][0] < found.box.left + found.box.width
     assert at["mouth_left"][0] < at["mouth_right"][0]
-    assert face.box.top < at["eye_left"][1] < at["nose"][1] < at["mouth_left"][1] < face.box.top + face.box.height
+    assert found.box.top < at["eye_left"][1] < at["nose"][1] < at["mouth_left"][1] < found.box.top + found.box.height
 
 
-def test_left_is_the_pictures_left(engine: FaceEngine, face: Detection, mirrored: Image) -> None:
+def test_left_is_the_pictures_left(detector: FaceDetector, found: Detection, mirrored: Image) -> None:
     """In the mirrored picture the names stay with the sides, not with the person's eyes."""
-    (other,) = engine.detect(mirrored)
+    (other,) = detector.detect(mirrored)
     swapped = np.array([1, 0, 2, 4, 3])
-    expected = face.landmarks[swapped] * (-1, 1) + (1, 0)
+    expected = found.landmarks[swapped] * (-1, 1) + (1, 0)
     assert np.abs(other.landmarks - expected).max() < 0.012
 
 
-def test_ratios_do_not_depend_on_the_decoded_size(engine: FaceEngine, face: Detection, portrait: Image) -> None:
+def test_ratios_do_not_depend_on_the_decoded_size(detector: FaceDetector, found: Detection, portrait: Image) -> None:
     """A picture decoded at half its size gives the same box in ratios."""
-    (smaller,) = engine.detect(Image(portrait.pixels[::2, ::2], portrait.width_px, portrait.height_px))
-    assert smaller.box.overlap(face.box) > 0.8
+    (smaller,) = detector.detect(Image(portrait.pixels[::2, ::2], portrait.width_px, portrait.height_px))
+    assert smaller.box.overlap(found.box) > 0.8
 
 
 def test_embeddings_have_unit_length(engine: FaceEngine, portrait: Image, face: Detection) -> None:
@@ -124,28 +168,51 @@ def test_same_person_is_nearer_than_half_the_picture(engine: FaceEngine, portrai
     assert engine.model.similarity(float(mine @ nobody)) < 40
 
 
-def test_same_picture_gives_the_same_numbers(engine: FaceEngine, portrait: Image, face: Detection) -> None:
+def test_same_picture_gives_the_same_faces(detector: FaceDetector, portrait: Image, found: Detection) -> None:
     """Determinism: a second run is bit for bit the first."""
-    (again,) = engine.detect(portrait)
-    assert (again.box, again.confidence) == (face.box, face.confidence)
-    assert np.array_equal(again.landmarks, face.landmarks)
-    assert np.array_equal(engine.embed(portrait, [face]), engine.embed(portrait, [again]))
+    (again,) = detector.detect(portrait)
+    assert (again.box, again.confidence) == (found.box, found.confidence)
+    assert np.array_equal(again.landmarks, found.landmarks)
 
 
-def test_many_threads_get_the_answers_of_one(engine: FaceEngine, portrait: Image, mirrored: Image) -> None:
-    """Worker threads share an engine: different pictures at once do not mix."""
-    pictures = [portrait, mirrored, turned(portrait)] * 4
+def test_same_face_gives_the_same_numbers(engine: FaceEngine, portrait: Image, face: Detection) -> None:
+    """Determinism, likewise."""
+    assert np.array_equal(engine.embed(portrait, [face]), engine.embed(portrait, [face]))
 
-    def embed(image: Image) -> NDArray[np.float32]:
-        return engine.embed(image, engine.detect(image))
 
-    alone = [embed(image) for image in pictures[:3]]
+def test_every_detector_serves_every_embedder(
+    detector: FaceDetector, engine: FaceEngine, portrait: Image, found: Detection, face: Detection
+) -> None:
+    """What joins them are five landmarks: where each detector sees them, the embedder recognises the face."""
+    joined = ComposedEngine(detector, engine, threads=1)
+    assert joined.model == engine.model
+    mine, other = joined.embed(portrait, [found])[0], engine.embed(portrait, [face])[0]
+    assert engine.model.similarity(float(mine @ other)) > 80
+
+
+def test_many_threads_find_what_one_finds(detector: FaceDetector, portrait: Image, mirrored: Image) -> None:
+    """Worker threads share a detector: different pictures at once do not mix."""
+    pictures = [portrait, mirrored, turned(portrait)]
+    alone = [detector.detect(image)[0].landmarks for image in pictures]
     with ThreadPoolExecutor(6) as workers:
-        together = list(workers.map(embed, pictures))
+        together = list(workers.map(detector.detect, pictures * 2))
+    assert all(np.array_equal(answer[0].landmarks, alone[place % 3]) for place, answer in enumerate(together))
+
+
+def test_many_threads_embed_as_one_does(engine: FaceEngine, portrait: Image, mirrored: Image) -> None:
+    """Worker threads share an embedder: different faces at once do not mix."""
+    pictures = [(image, engine.detect(image)) for image in (portrait, mirrored, turned(portrait))]
+
+    def embed(picture: tuple[Image, list[Detection]]) -> NDArray[np.float32]:
+        return engine.embed(*picture)
+
+    alone = list(map(embed, pictures))
+    with ThreadPoolExecutor(6) as workers:
+        together = list(workers.map(embed, pictures * 4))
     assert all(np.array_equal(answer, alone[place % 3]) for place, answer in enumerate(together))
 
 
 @pytest.mark.parametrize("shape", [(80, 80), (80, 1500), (1500, 80), (24, 32), (5, 5)])
-def test_picture_of_nothing_has_no_face(engine: FaceEngine, shape: tuple[int, int]) -> None:
+def test_picture_of_nothing_has_no_face(detector: FaceDetector, shape: tuple[int, int]) -> None:
     """Grey pictures of any proportion have no faces and break nothing."""
-    assert engine.detect(Image(np.full((*shape, 3), 127, np.uint8), shape[1], shape[0])) == []
+    assert detector.detect(Image(np.full((*shape, 3), 127, np.uint8), shape[1], shape[0])) == []
