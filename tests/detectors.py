@@ -40,7 +40,7 @@ class Nodes:
         self.nodes: list[Any] = []
         self.weights: list[Any] = []
 
-    def add(self, operator: str, *inputs: str | NDArray[Any], name: str | None = None, **attributes: object) -> str:
+    def add(self, operator: str, *inputs: str | NDArray[Any], name: str | None = None, **attributes: Any) -> str:
         """Appends one and returns its output's name."""
         output = name or f"made_{len(self.nodes)}"
         names = [self._named(each, f"{output}_{place}") for place, each in enumerate(inputs)]
@@ -78,8 +78,10 @@ def ints(*values: int) -> NDArray[np.int64]:
 
 
 def write_planted_scrfd(path: Path, shape: Sequence[int | str] = (1, 3, "h", "w"), *, batch: bool = False) -> Path:
-    """Writes a network with SCRFD's nine outputs that takes bright red for a face, for its first guess, bright green
-    for its second: the score is the mean of that colour over the cell, and box and points are as planted.
+    """Writes a network with SCRFD's nine outputs that takes colours for faces.
+
+    Its first guess looks for red, its second for green: the score is the mean over the cell. Box and points are as
+    planted.
     """
     nodes = Nodes()
     bright = nodes.add("Add", nodes.add("Mul", "picture", floats(128 / 255)), floats(0.5))

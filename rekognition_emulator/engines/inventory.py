@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from rekognition_emulator.engines.downloads import Progress, fetch
-from rekognition_emulator.engines.manifest import read_estimators, read_manifests, vouch
-from rekognition_emulator.engines.models import DETECTORS, EMBEDDERS, UNMEASURED, Embedder, Model
+from rekognition_emulator.engines.manifest import read_detectors, read_estimators, read_manifests, vouch
+from rekognition_emulator.engines.models import EMBEDDERS, UNMEASURED, Detector, Embedder, Model
 from rekognition_emulator.engines.networks import ModelUnusable, open_model, package_folder
 from rekognition_emulator.engines.onnx_embedder import open_embedder
-from rekognition_emulator.engines.selection import ModelFiles
+from rekognition_emulator.engines.selection import ModelFiles, open_detector
 
 
 class State(StrEnum):
@@ -74,7 +74,8 @@ def known_models(files: ModelFiles) -> dict[str, Model]:
     Raises:
         ModelUnusable: a manifest is not what it should be.
     """
-    return {**DETECTORS, **EMBEDDERS, **read_manifests(files.models_dir), **read_estimators(files.models_dir)}
+    folder = files.models_dir
+    return {**read_detectors(folder), **EMBEDDERS, **read_manifests(folder), **read_estimators(folder)}
 
 
 def find_model(name: str, files: ModelFiles) -> Model:
@@ -159,6 +160,9 @@ def _examine(model: Model, path: Path) -> None:
     if isinstance(model, Embedder):
         sha256 = hashlib.sha256(contents).hexdigest()
         open_embedder(replace(model, files={path.name: sha256}, calibration=UNMEASURED), path.parent, threads=1)
+        return
+    if isinstance(model, Detector):
+        open_detector(model, contents, threads=1)
         return
     try:
         open_model(contents, threads=1)

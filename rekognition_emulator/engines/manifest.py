@@ -71,6 +71,7 @@ class _Measured(_Vouched):
 
 File = Annotated[str, Field(pattern=r"^[^/\\]+\.onnx$")]
 Score = Annotated[float, Field(gt=0, lt=1)]
+Side = Annotated[int, Field(ge=64, le=4096)]
 
 
 class _Own(_Measured):
@@ -99,7 +100,7 @@ class _OwnDetector(_Vouched):
     kind: Literal["yunet", "scrfd"]
     file: File
     licence: Annotated[str, Field(min_length=1)]
-    sides_px: Annotated[tuple[Annotated[int, Field(ge=64, le=4096)], ...], Field(min_length=1, max_length=4)] | None = None
+    sides_px: Annotated[tuple[Side, ...], Field(min_length=1, max_length=4)] | None = None
     score_min: Score | None = None
     overlap_max: Score | None = None
     confidences: Annotated[Points, AfterValidator(_confidences)] | None = None

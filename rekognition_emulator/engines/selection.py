@@ -141,9 +141,14 @@ def load_detector(name: str, files: ModelFiles) -> FaceDetector:
             f"{files.models_dir}."
         )
     weights = read_verified(files.folder(file, detector.source) / file, sha256)
+    return open_detector(detector, weights, files.threads, files.device)
+
+
+def open_detector(detector: Detector, weights: bytes, threads: int, device: Device = Device.CPU) -> FaceDetector:
+    """Opens a detector that comes as one ONNX file, whose contents are given; errors as ``load_engine``'s."""
     if isinstance(detector, SingleShotDetector):
-        return SINGLE_SHOTS[detector.kind](detector, weights, files.threads, files.device)
-    return RetinaFace(weights, files.threads, files.device)
+        return SINGLE_SHOTS[detector.kind](detector, weights, threads, device)
+    return RetinaFace(weights, threads, device)
 
 
 def find_detector(name: str, detectors: Mapping[str, Detector], files: ModelFiles) -> Detector:

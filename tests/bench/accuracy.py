@@ -67,10 +67,8 @@ class ByTheEyes(FaceDetector):
     def detect(self, image: Image) -> list[Detection]:
         """As the detector."""
         size = np.array(image.pixels.shape[1::-1], np.float32)
-        return [replace(face, landmarks=self._by_the_eyes(face.landmarks * size) / size) for face in self._found(image)]
-
-    def _found(self, image: Image) -> list[Detection]:
-        return self._detector.detect(image)
+        found = self._detector.detect(image)
+        return [replace(face, landmarks=self._by_the_eyes(face.landmarks * size) / size) for face in found]
 
     def _by_the_eyes(self, landmarks: Embedding) -> Embedding:
         (transform,) = similarity_transforms(self._template[None, :2], landmarks[:2])
@@ -87,7 +85,8 @@ def ours(detector: FaceDetector, embedder: Embedder, folder: Path) -> Way:
             face, _ = largest(engine, image, QualityBar.NONE)
         except NoFaceInPicture:
             return None
-        return np.asarray(engine.embed(image, [face.detection])[0])
+        embedding: Embedding = engine.embed(image, [face.detection])[0]
+        return embedding
 
     return embed
 
@@ -108,7 +107,8 @@ def deepface(home: Path) -> Way:
         except ValueError:  # how it says that there is no face
             return None
         face = max(faces, key=lambda each: each["facial_area"]["w"] * each["facial_area"]["h"])
-        return of_unit_length(np.array([face["embedding"]], np.float32))[0]
+        embedding: Embedding = of_unit_length(np.array([face["embedding"]], np.float32))[0]
+        return embedding
 
     return embed
 
