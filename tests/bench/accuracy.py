@@ -72,7 +72,7 @@ class ByTheEyes(FaceDetector):
 
     def _by_the_eyes(self, landmarks: Embedding) -> Embedding:
         (transform,) = similarity_transforms(self._template[None, :2], landmarks[:2])
-        return (self._template @ transform[:, :2].T + transform[:, 2]).astype(np.float32)
+        return np.asarray(self._template @ transform[:, :2].T + transform[:, 2], np.float32)
 
 
 def ours(detector: FaceDetector, embedder: Embedder, folder: Path) -> Way:

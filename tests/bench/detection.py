@@ -1,0 +1,172 @@
+"""Counts which faces each detector finds, by their size in a picture of 1920 × 1080, and how long it takes.
+
+    python -m tests.bench.detection [--folder PHOTOGRAPHS] [--models WEIGHTS]
+
+Group photographs are shrunk until their faces have the sizes asked for, and laid on faceless photographs of 1920 ×
+1080. What is a face in them is what MTCNN and YuNet both find in the whole photograph: of the group pictures in the
+folder that is what manifest.csv counts, picture by picture, but for faces that the frame cuts and that it leaves open.
+A face counts as found where a detection shares two fifths of their union with it.
+"""
+
+import argparse
+import csv
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from time import perf_counter
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rekognition_emulator.engines.embedded import MtcnnDetector
+from rekognition_emulator.engines.models import YUNET, SingleShotDetector
+from rekognition_emulator.engines.yunet import YuNet
+from rekognition_emulator.faces.detection import BoundingBox, Detection
+from rekognition_emulator.faces.engine import FaceDetector
+from rekognition_emulator.faces.errors import FaceError
+from rekognition_emulator.faces.image import Image, decode
+
+WIDTH_PX, HEIGHT_PX = 1920, 1080
+FACE_SIDES_PX = (20, 24, 28, 32, 36, 40, 48, 64, 96, 160)
+"""Median of the shorter sides of a photograph's faces, where it is not larger than the photograph has them."""
+
+EDGES_PX = (16, 20, 24, 28, 32, 36, 40, 48, 64, 96, 200)
+"""Between the columns of the table."""
+
+OVERLAP_MIN = 0.4
+YUNET_N = replace(YUNET, name="yunet-n", files={"yunet_n_dynamic.onnx": None})
+
+Boxes = NDArray[np.float64]
+"""(n, 4): left, top, width, height, in pixels."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """A photograph on a ground, and where its faces are."""
+
+    image: Image
+    faces: Sequence[BoundingBox]
+
+    def side_px(self, face: BoundingBox) -> float:
+        """Returns the shorter side of a face."""
+        return min(face.width * WIDTH_PX, face.height * HEIGHT_PX)
+
+
+def detectors(scratch: Path, models: Path) -> Iterator[tuple[str, FaceDetector]]:
+    """Yields what is measured: as it serves, then YuNet at other sizes."""
+    yield "mtcnn", MtcnnDetector(scratch, 1)
+    for model, sides in (
+        (YUNET, YUNET.sides_px),
+        (YUNET, (640,)),
+        (YUNET, (960,)),
+        (YUNET, (1280, 320)),
+        (YUNET_N, YUNET.sides_px),
+        (YUNET_N, (640,)),
+    ):
+        if found := yunet(models, replace(model, sides_px=sides)):
+            yield f"{model.name} at {' and '.join(map(str, sides))}", found
+
+
+def yunet(models: Path, model: SingleShotDetector) -> YuNet | None:
+    """Opens a network of YuNet's, if it is there."""
+    (file,) = model.files
+    return YuNet(model, (models / file).read_bytes(), threads=1) if (models / file).is_file() else None
+
+
+def grounds(folder: Path) -> list[NDArray[np.uint8]]:
+    """Returns faceless photographs at the scene's size; those of animals and paintings are not faceless enough."""
+    with (folder / "manifest.csv").open(newline="") as listed:
+        rows = [row for row in csv.DictReader(listed) if row["file"].startswith("noface/") and row["faces_max"] == "0"]
+    found = []
+    for row in rows:
+        try:
+            pixels = decode((folder / row["file"]).read_bytes()).pixels
+        except FaceError:
+            continue
+        scale = max(WIDTH_PX / pixels.shape[1], HEIGHT_PX / pixels.shape[0])
+        if not row["tags"].startswith("animal"):
+            found.append(cv2.resize(pixels, None, fx=scale, fy=scale)[:HEIGHT_PX, :WIDTH_PX])
+    return found
+
+
+def group_photographs(folder: Path, first: FaceDetector, second: FaceDetector) -> Iterator[tuple[Image, Boxes]]:
+    """Yields photographs and the faces that both detectors find in them."""
+    for path in sorted((folder / "groups").iterdir()):
+        image = decode(path.read_bytes())
+        others = second.detect(image)
+        boxes = [face.box for face in first.detect(image) if matches(face.box, others)]
+        size = np.tile(image.pixels.shape[1::-1], 2)
+        yield image, np.array([(box.left, box.top, box.width, box.height) for box in boxes]) * size
+
+
+def scenes(photographs: Iterator[tuple[Image, Boxes]], grounds: Sequence[NDArray[np.uint8]]) -> Iterator[Scene]:
+    """Yields every photograph at every size that it can be shrunk to and that fits, at places drawn once for all."""
+    random = np.random.default_rng(0)
+    count = 0
+    for image, boxes in photographs:
+        median = np.median(boxes[:, 2:].min(axis=1))
+        for scale in np.array(FACE_SIDES_PX) / median:
+            small = cv2.resize(image.pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            height, width = small.shape[:2]
+            if scale > 1 or width > WIDTH_PX or height > HEIGHT_PX:
+                continue
+            pixels = grounds[count % len(grounds)].copy()
+            count += 1
+            left, top = random.integers(0, (WIDTH_PX - width + 1, HEIGHT_PX - height + 1))
+            pixels[top : top + height, left : left + width] = small
+            placed = boxes * scale + (left, top, 0, 0)
+            faces = [BoundingBox(*box) for box in (placed / np.tile((WIDTH_PX, HEIGHT_PX), 2)).tolist()]
+            yield Scene(Image(pixels, WIDTH_PX, HEIGHT_PX), faces)
+
+
+def matches(box: BoundingBox, found: Sequence[Detection]) -> bool:
+    """Returns whether a face is among what was found."""
+    return any(box.overlap(face.box) >= OVERLAP_MIN for face in found)
+
+
+def count(detector: FaceDetector, all_scenes: Sequence[Scene]) -> str:
+    """Returns a row of the table: shares found, by size; detections where no face is; milliseconds a scene."""
+    found, there = np.zeros(len(EDGES_PX) + 1, int), np.zeros(len(EDGES_PX) + 1, int)
+    extra, seconds = 0, 0.0
+    for scene in all_scenes:
+        start = perf_counter()
+        detections = detector.detect(scene.image)
+        seconds += perf_counter() - start
+        for face in scene.faces:
+            column = np.searchsorted(EDGES_PX, scene.side_px(face), side="right")
+            there[column] += 1
+            found[column] += matches(face, detections)
+        extra += sum(not any(face.box.overlap(true) >= OVERLAP_MIN / 2 for true in scene.faces) for face in detections)
+    cells = [f"{100 * some / total:6.1f}" if total else "     –" for some, total in zip(found, there, strict=True)]
+    missed = f"{(there - found)[EDGES_PX.index(40) + 1 :].sum()}/{there[EDGES_PX.index(40) + 1 :].sum()}"
+    return f"{''.join(cells[1:-1])}{missed:>9}{extra:7}{1000 * seconds / len(all_scenes):8.1f}"
+
+
+def main() -> None:
+    """Counts for every detector whose weights are there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    shared = Path(__file__).parents[3] / "shared"
+    parser.add_argument("--folder", type=Path, default=os.environ.get("REKOGNITION_TEST_FACES", shared / "faces"))
+    parser.add_argument("--models", type=Path, default=os.environ.get("REKOGNITION_TEST_WEIGHTS", shared / "weights"))
+    arguments = parser.parse_args()
+    folder, models = Path(arguments.folder), Path(arguments.models)
+    with tempfile.TemporaryDirectory() as scratch:
+        measured: Mapping[str, FaceDetector] = dict(detectors(Path(scratch), models))
+        second = yunet(models, YUNET)
+        if not second:
+            parser.error(f"no YuNet in {models}: what is a face is what it finds too")
+        all_scenes = list(scenes(group_photographs(folder, measured["mtcnn"], second), grounds(folder)))
+        print(f"{len(all_scenes)} scenes, {sum(len(scene.faces) for scene in all_scenes)} faces; found, in percent")
+        columns = [f"{low}–{high}" for low, high in pairwise(EDGES_PX)]
+        print(f"{'px of 1920 × 1080':24}{''.join(f'{column:>6}' for column in columns)}", end="")
+        print(f"{'≥40 lost':>9}{'extra':>7}{'ms':>8}")
+        for name, detector in measured.items():
+            print(f"{name:24}{count(detector, all_scenes)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
