@@ -11,11 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rekognition_emulator.engines.manifest import read_manifests
-from rekognition_emulator.engines.models import ARCFACE, EMBEDDERS, SFACE, Profile
+from rekognition_emulator.engines import deepface_detector
+from rekognition_emulator.engines.manifest import read_detectors, read_manifests
+from rekognition_emulator.engines.models import ARCFACE, EMBEDDERS, SFACE, Profile, SingleShotDetector
 from rekognition_emulator.engines.networks import ModelUnusable, WeightsMismatch
-from rekognition_emulator.engines.selection import AUTO, ModelFiles, load_engine, load_engine_to_measure
+from rekognition_emulator.engines.selection import AUTO, ModelFiles, load_detector, load_engine, load_engine_to_measure
 from rekognition_emulator.faces.image import Image
+from tests.detectors import YUNET_N, write_planted_scrfd
 from tests.networks import COARSE, MOBILEFACE, write_embedder, write_manifest
 
 
@@ -214,3 +216,55 @@ def test_no_two_models_of_the_table_share_a_version() -> None:
     versions = [embedder.version for embedder in EMBEDDERS.values()]
     assert len(set(versions)) == len(versions)
     assert all(100 <= float(version) < 1000 for version in versions)
+
+
+def test_what_hinders_a_detector_is_said_in_words(files: ModelFiles) -> None:
+    """A name that is none, a licence, weights that are absent, and weights that nobody vouches for."""
+    with pytest.raises(ModelUnusable, match=r"opencv is none of mtcnn, .* only retinaface gives the five landmarks"):
+        load_detector("opencv", files)
+    with pytest.raises(ModelUnusable, match=r"detector retinaface may not.*REKOGNITION_ACCEPT_LICENCES=retinaface"):
+        load_detector("retinaface", files)
+    accepting = replace(files, accepted=frozenset({"scrfd-10g"}))
+    with pytest.raises(ModelUnusable, match=r"det_10g\.onnx is neither in .* pack buffalo_l"):
+        load_detector("scrfd-10g", accepting)
+    write_planted_scrfd(files.models_dir / "det_10g.onnx")
+    with pytest.raises(ModelUnusable, match=r"gives no SHA-256.*scrfd-10g\.toml"):
+        load_detector("scrfd-10g", accepting)
+    write_manifest(files.models_dir, name="scrfd-10g", sha256="0" * 64)
+    with pytest.raises(WeightsMismatch):
+        load_detector("scrfd-10g", accepting)
+
+
+def test_a_detector_needs_its_package(files: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where DeepFace is not installed, the sentence says how it is."""
+    monkeypatch.setattr(deepface_detector, "find_spec", lambda _: None)
+    with pytest.raises(ModelUnusable, match=r"pip install 'rekognition-emulator\[deepface\]'"):
+        deepface_detector.RetinaFace(b"", threads=1)
+
+
+@given(
+    key=st.sampled_from([*YUNET_N, "sides_px", "score_min", "overlap_max", "confidences", "surprise"]),
+    value=st.one_of(
+        st.none(),
+        st.integers(-5, 5000),
+        st.floats(-1, 2),
+        st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), max_size=8),
+        st.lists(st.integers(0, 5000), max_size=5),
+        st.lists(st.tuples(st.floats(-0.5, 1.5), st.floats(-10, 110)), max_size=3),
+    ),
+)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_wrong_manifest_of_a_detector_is_a_sentence(tmp_path: Path, key: str, value: object) -> None:
+    """Whatever stands in it, it is read or refused in words, and what is read can be relied on."""
+    said = {"name": "own", **YUNET_N, key: value}
+    lines = [f"{name} = {json.dumps(each)}" for name, each in said.items() if each is not None]
+    (tmp_path / "own.toml").write_text("\n".join(lines))
+    try:
+        detector = read_detectors(tmp_path).get("own")
+    except ModelUnusable as refused:
+        assert str(tmp_path) in str(refused)  # noqa: PT017 - reading it is as well an outcome
+        return
+    assert isinstance(detector, SingleShotDetector)
+    assert detector.sides_px
+    assert 0 < detector.score_min < 1
+    assert 0 <= np.interp(0.5, *np.array(detector.confidences).T) <= 100
