@@ -81,7 +81,7 @@ class Settings(BaseSettings):
         description="DeepFace's folder of weights, where its face models and its networks for age, gender and emotions "
         "are looked for.",
     )
-    index: str = Field("pgvector", description="Which index searches: `pgvector`, or `memory` for tests.")
+    index: str = Field("pgvector", description="Which index searches: `pgvector`, `faiss`, or `memory` for tests.")
     index_memory_mb: int = Field(
         2_048, ge=1, description="What `faiss` and `memory` may hold in memory, each; what was searched last stays."
     )

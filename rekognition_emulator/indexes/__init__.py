@@ -30,8 +30,15 @@ class Surroundings:
     memory_bytes_max: int
 
 
+def _faiss(around: Surroundings) -> FaceIndex:
+    from rekognition_emulator.indexes.faiss import FaissIndex  # noqa: PLC0415 - the library takes 0.2 s to load
+
+    return FaissIndex(around.store, around.folder / "faiss", around.memory_bytes_max)
+
+
 INDEXES: Final[Mapping[str, Callable[[Surroundings], FaceIndex]]] = {
     "pgvector": lambda around: PgvectorIndex(around.pool),
+    "faiss": _faiss,
     "memory": lambda around: MemoryIndex(around.store, around.memory_bytes_max),
 }
 """Name in the settings, and in a collection, → how it is made."""

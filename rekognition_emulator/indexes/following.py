@@ -93,6 +93,14 @@ class Following(Generic[G]):
             self._make_room()
         return held
 
+    def replace(self, collection: Collection, held: Held[G]) -> None:
+        """Holds this in place of what is held of the collection; what it lacks is told again before the next answer."""
+        with self._lock:
+            place = self._places.get(collection.key)
+        if place is not None:
+            with place.lock:
+                place.held = held
+
     def held(self, collection: Collection) -> Held[G] | None:
         """Returns what is held of the collection, however old."""
         with self._lock:

@@ -1,0 +1,97 @@
+"""Changes when what an index writes down is laid out in another way: a file of named sections, whole or refused.
+
+One file, so that it is there at once or not at all; checksums, so that one that was damaged is known for it; sections
+that begin where memory pages do, so that a large one can be mapped instead of read.
+"""
+
+import json
+import os
+import struct
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MAGIC: Final = b"RKGNIDX1"
+_HEAD: Final = struct.Struct("<8sII")
+"""The magic word, length and CRC-32 of the heading that follows as JSON."""
+
+_PAGE: Final = 4_096
+
+Bytes = NDArray[np.uint8]
+
+
+class SectionsUnreadable(Exception):
+    """The file is not there, not one of ours or not whole."""
+
+
+def write(path: Path, heading: Mapping[str, object], sections: Mapping[str, Iterable[NDArray[Any]]]) -> None:
+    """Writes a file, so that it is on the disk when this returns.
+
+    Args:
+        path: of a file that nobody looks at yet.
+        heading: what JSON can say, in less than 3 kB.
+        sections: name → arrays, written one behind the other.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    table: dict[str, tuple[int, int, int]] = {}
+    with path.open("wb") as file:
+        for name, arrays in sections.items():
+            start = (max(file.tell(), 1) + _PAGE - 1) // _PAGE * _PAGE
+            file.seek(start)
+            checksum = 0
+            for array in arrays:
+                part = np.ascontiguousarray(array).data.cast("B") if array.size else b""
+                file.write(part)
+                checksum = zlib.crc32(part, checksum)
+            table[name] = (start, file.tell() - start, checksum)
+        file.truncate()
+        head = json.dumps({**heading, "sections": table}).encode()
+        assert _HEAD.size + len(head) <= _PAGE
+        file.seek(0)
+        file.write(_HEAD.pack(_MAGIC, len(head), zlib.crc32(head)) + head)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_heading(path: Path) -> dict[str, Any]:
+    """Returns what the heading says, without looking at the sections.
+
+    Raises:
+        SectionsUnreadable: there is none.
+    """
+    try:
+        with path.open("rb") as file:
+            magic, length, checksum = _HEAD.unpack(file.read(_HEAD.size))
+            head = file.read(length)
+        if magic != _MAGIC or len(head) != length or zlib.crc32(head) != checksum:
+            raise SectionsUnreadable(path)
+        heading: dict[str, Any] = json.loads(head)
+    except (OSError, struct.error, ValueError) as error:
+        raise SectionsUnreadable(path) from error
+    return heading
+
+
+def read(path: Path) -> dict[str, Bytes]:
+    """Returns name → (n,) uint8, mapped from the file, all of which has been checked.
+
+    Raises:
+        SectionsUnreadable: something is missing or damaged.
+    """
+    table: dict[str, tuple[int, int, int]] = read_heading(path)["sections"]
+    try:
+        whole = np.memmap(path, np.uint8, mode="r")
+    except (OSError, ValueError) as error:
+        raise SectionsUnreadable(path) from error
+    sections: dict[str, Bytes] = {}
+    for name, (start, length, checksum) in table.items():
+        section = whole[start : start + length]
+        if len(section) != length or zlib.crc32(section.data) != checksum:
+            raise SectionsUnreadable(path)
+        sections[name] = section.view(np.ndarray)
+    return sections
