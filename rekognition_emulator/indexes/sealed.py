@@ -66,6 +66,8 @@ class Codes:
     @classmethod
     def of(cls, embeddings: "Rows") -> Self:
         """Makes the codes of embeddings, ``CODED_MIN`` of them or more, in no order that says anything of them."""
+        # Of this thread alone: two that share the cores with requests mostly wait for each other, for minutes.
+        faiss.omp_set_num_threads(1)
         count = len(embeddings)
         sample = embeddings[:_TRAINING_FACES]
         dimension = sample.shape[1]
@@ -144,11 +146,14 @@ class Sealed:
         if rows is None:
             found = cosines(self.embeddings, probe)
             found[gone] = -2
+            rows = chosen = nearest_rows(found, cosine_min, limit)
+        else:
+            found = cosines(self.embeddings[rows], probe)
             chosen = nearest_rows(found, cosine_min, limit)
-            return [(self._face_id(row), float(found[row])) for row in chosen]
-        found = cosines(self.embeddings[rows], probe)
-        chosen = nearest_rows(found, cosine_min, limit)
-        return [(self._face_id(rows[place]), float(found[place])) for place in chosen]
+            rows = rows[chosen]
+        names = self.ids[rows].tobytes()
+        face_ids = [UUID(bytes=names[start : start + 16]) for start in range(0, len(names), 16)]
+        return list(zip(face_ids, found[chosen].tolist(), strict=True))
 
     def _candidates(
         self, probe: Embedding, cosine_min: float, limit: int, gone: NDArray[np.bool_]
@@ -169,6 +174,3 @@ class Sealed:
                 return np.sort(rows[estimates >= enough])  # in the order in which they lie in the file
             count *= 4
         return None
-
-    def _face_id(self, row: int) -> UUID:
-        return UUID(bytes=self.ids[row].tobytes())

@@ -42,8 +42,8 @@ def nearest_rows(found: NDArray[np.float32], cosine_min: float, limit: int) -> N
 
 def ranked(found: Iterable[tuple[K, float]], limit: int, without: K | None) -> list[tuple[K, float]]:
     """Returns ids and cosines, −1…1, by descending cosine, equal ones by ascending id."""
-    clipped = ((max(-1.0, min(1.0, cosine)), name) for name, cosine in found if name != without)
-    return [(name, cosine) for cosine, name in sorted(clipped, key=lambda pair: (-pair[0], pair[1]))[:limit]]
+    clipped = sorted((-max(-1.0, min(1.0, cosine)), name) for name, cosine in found if name != without)
+    return [(name, -negated) for negated, name in clipped[:limit]]
 
 
 class Vectors(Generic[K]):
@@ -71,11 +71,9 @@ class Vectors(Generic[K]):
         if len(self._gone) != len(self._shelf.ids):  # others have appended to this moment
             return type(self)(*self.present()).after(delta)
         gone = self._gone.copy()
-        changed: list[K] = [*delta.removed, *delta.added]
-        for name in changed:
-            row = self._shelf.rows.get(name)
-            if row is not None:
-                gone[row] = True
+        for names in (delta.removed, delta.added):
+            rows = [self._shelf.rows[name] for name in names if name in self._shelf.rows]
+            gone[rows] = True
         made = type(self)()
         if 2 * np.count_nonzero(gone) <= len(gone):
             made._shelf, made._gone = self._shelf, gone  # noqa: SLF001 - its own kind
@@ -90,7 +88,8 @@ class Vectors(Generic[K]):
             return []
         found = cosines(self._shelf.embeddings[: len(self._gone)], probe)
         found[self._gone] = -2
-        return [(self._shelf.ids[row], float(found[row])) for row in nearest_rows(found, cosine_min, limit)]
+        rows = nearest_rows(found, cosine_min, limit)
+        return list(zip([self._shelf.ids[row] for row in rows], found[rows].tolist(), strict=True))
 
     def present(self) -> tuple[list[K], NDArray[np.float32]]:
         """Returns ids and (len(self), d) float32, row by row."""
