@@ -31,7 +31,7 @@ class Surroundings:
 
 
 def _faiss(around: Surroundings) -> FaceIndex:
-    from rekognition_emulator.indexes.faiss import FaissIndex  # noqa: PLC0415 - the library takes 0.2 s to load
+    from rekognition_emulator.indexes.faiss import FaissIndex  # noqa: PLC0415 - a large library, which the other indexes do without
 
     return FaissIndex(around.store, around.folder / "faiss", around.memory_bytes_max)
 
