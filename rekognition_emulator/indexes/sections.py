@@ -59,34 +59,17 @@ def write(path: Path, heading: Mapping[str, object], sections: Mapping[str, Iter
         os.fsync(file.fileno())
 
 
-def read_heading(path: Path) -> dict[str, Any]:
-    """Returns what the heading says, without looking at the sections.
-
-    Raises:
-        SectionsUnreadable: there is none.
-    """
-    try:
-        with path.open("rb") as file:
-            magic, length, checksum = _HEAD.unpack(file.read(_HEAD.size))
-            head = file.read(length)
-        if magic != _MAGIC or len(head) != length or zlib.crc32(head) != checksum:
-            raise SectionsUnreadable(path)
-        heading: dict[str, Any] = json.loads(head)
-    except (OSError, struct.error, ValueError) as error:
-        raise SectionsUnreadable(path) from error
-    return heading
-
-
-def read(path: Path) -> dict[str, Bytes]:
-    """Returns name → (n,) uint8, mapped from the file, all of which has been checked.
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Bytes]]:
+    """Returns the heading, and name → (n,) uint8, mapped from the file, all of which has been checked.
 
     Raises:
         SectionsUnreadable: something is missing or damaged.
     """
-    table: dict[str, tuple[int, int, int]] = read_heading(path)["sections"]
     try:
-        whole = np.memmap(path, np.uint8, mode="r")
-    except (OSError, ValueError) as error:
+        whole = np.memmap(path, np.uint8, mode="r")  # opened once: another may take its place at any time
+        heading = _heading(path, whole[:_PAGE].tobytes())
+        table: dict[str, tuple[int, int, int]] = heading["sections"]
+    except (OSError, ValueError, KeyError, struct.error) as error:
         raise SectionsUnreadable(path) from error
     sections: dict[str, Bytes] = {}
     for name, (start, length, checksum) in table.items():
@@ -94,4 +77,13 @@ def read(path: Path) -> dict[str, Bytes]:
         if len(section) != length or zlib.crc32(section.data) != checksum:
             raise SectionsUnreadable(path)
         sections[name] = section.view(np.ndarray)
-    return sections
+    return heading, sections
+
+
+def _heading(path: Path, page: bytes) -> dict[str, Any]:
+    magic, length, checksum = _HEAD.unpack_from(page)
+    head = page[_HEAD.size : _HEAD.size + length]
+    if magic != _MAGIC or len(head) != length or zlib.crc32(head) != checksum:
+        raise SectionsUnreadable(path)
+    heading: dict[str, Any] = json.loads(head)
+    return heading

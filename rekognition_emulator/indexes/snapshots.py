@@ -78,14 +78,15 @@ class Snapshots:
                 draft.replace(path)
             finally:
                 draft.unlink(missing_ok=True)
-            return _read(path)
+            return _snapshot(*sections.read(path))
 
     def read(self, collection: Collection) -> Snapshot | None:
         """Returns the collection's snapshot, if it has one that can be trusted."""
         path = self._path(collection.key)
         try:
-            if self._is_of(sections.read_heading(path), collection):
-                return _read(path)
+            heading, parts = sections.read(path)
+            if self._is_of(heading, collection):
+                return _snapshot(heading, parts)
         except (SectionsUnreadable, KeyError, TypeError, ValueError):
             pass  # as good as foreign
         path.unlink(missing_ok=True)
@@ -179,8 +180,7 @@ class _Ordered:
         return block
 
 
-def _read(path: Path) -> Snapshot:
-    heading, read = sections.read_heading(path), sections.read(path)
+def _snapshot(heading: dict[str, Any], read: dict[str, sections.Bytes]) -> Snapshot:
     ids = np.array(read["ids"]).reshape(-1, 16)
     embeddings = _vectors(read["embeddings"], heading["dimension"])
     codes = None
