@@ -30,8 +30,8 @@ _MALLOC: Final = {
     -3: 16 << 20,  # M_MMAP_THRESHOLD: larger blocks, which are the largest pictures, go back when they are freed
     -1: 32 << 20,  # M_TRIM_THRESHOLD: what is free at the end of the heap stays up to this, for the next picture
 }
-"""Parameters of glibc's heap, by their numbers in its malloc.h. Left alone it grows to 1.4 times as much; with blocks of
-4 MB given back, every run of a network pays for fresh pages. Source: ours, tests/bench/results."""
+"""Parameters of glibc's heap, by their numbers in its malloc.h. Left alone it grows to 1.4 times as much; were blocks
+of 1 MB given back, every run of a network would pay for fresh pages. Source: ours, tests/bench/results/tried.md."""
 
 _READY: Final = """\
 rekognition-emulator {version} is ready on {url} after {seconds:.1f} s ({models}, index {index})

@@ -23,7 +23,7 @@ POINTS: Final = 20
 def measure(data_dir: Path, pictures: Sequence[bytes], count: int, plot: str) -> report.Section:
     """Starts a server, has it index so many pictures and reads its memory on the way."""
     step = max(count // POINTS, 1)
-    done, held, rows = [0], [], []
+    done, held = [0], list[float]()
     with running(data_dir, pictures) as (server, _):
         held.append(server.resident_mb())
         while done[-1] < count:
@@ -31,14 +31,13 @@ def measure(data_dir: Path, pictures: Sequence[bytes], count: int, plot: str) ->
             assert not load.refused
             done.append(done[-1] + step)
             held.append(server.resident_mb())
-    for place in sorted({0, 1, len(done) // 4, len(done) // 2, len(done) - 1}):
-        rows.append([str(done[place]), f"{held[place]:.0f}"])
+    shown = sorted({0, 1, len(done) // 4, len(done) // 2, len(done) - 1})
     return report.Section(
         "Memory",
         f"Resident megabytes of the server process (PostgreSQL runs beside it) while {CLIENTS} clients index "
         f"{len(pictures)} pictures, up to 24 megapixels, again and again under new names.",
         ["pictures indexed", "MB"],
-        [*rows, ["most at any reading", f"{max(held):.0f}"]],
+        [*([str(done[place]), f"{held[place]:.0f}"] for place in shown), ["most at any reading", f"{max(held):.0f}"]],
         report.plot_lines(plot, "Resident memory", ("pictures indexed", "MB"), {"server": (done, held)}),
     )
 

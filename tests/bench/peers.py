@@ -70,7 +70,8 @@ def _timed(ways: Mapping[str, Way], paths: Sequence[Path]) -> dict[str, tuple[fl
 def _section(
     title: str, ways: Sequence[str], measured: Mapping[str, Mapping[str, tuple[float, int]]], plot: str
 ) -> Section:
-    rows, bars = [], {}
+    rows: list[list[str]] = []
+    bars = {}
     for pictures, by_way in measured.items():
         mean, _ = by_way[ways[0]]
         bars[pictures] = {way: by_way[way][0] / mean for way in ways[1:]}
@@ -79,9 +80,9 @@ def _section(
             rows.append([pictures, way, f"{seconds * 1000:.0f}", str(faces), f"{seconds / mean:.1f}"])
     return Section(
         title,
-        "Mean milliseconds a picture, from the file to the embeddings; ours on one thread, the peers on as many as they "
-        "take. `face_recognition` is its way: dlib's HOG detector, five-point predictor and network. Where a face is "
-        "mirrored and averaged, ours runs the network twice on it, the peers once.",
+        "Mean milliseconds a picture, from the file to the embeddings; ours on one thread, the peers on as many as "
+        "they take. `face_recognition` is its way: dlib's HOG detector, five-point predictor and network. Ours runs "
+        "the network twice on a face, mirrored too; the peers run it once.",
         ["pictures", "way", "ms", "faces found", "times ours"],
         rows,
         plot_bars(plot, title, "times as long as ours", bars, stacked=False),

@@ -12,7 +12,15 @@ import psutil
 
 RESULTS: Final = Path(__file__).parent / "results"
 
-PACKAGES: Final = ("onnxruntime", "numpy", "pillow", "opencv-contrib-python-headless", "deepface", "tensorflow", "dlib-bin")
+PACKAGES: Final = (
+    "onnxruntime",
+    "numpy",
+    "pillow",
+    "opencv-contrib-python-headless",
+    "deepface",
+    "tensorflow",
+    "dlib-bin",
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,9 @@ class Section:
 def machine() -> str:
     """Describes the machine and the versions of what was measured, in markdown."""
     cpuinfo = Path("/proc/cpuinfo")
-    names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+    names = [
+        line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+    ]
     memory_gb = psutil.virtual_memory().total / 1e9
     found = []
     for name in PACKAGES:
@@ -74,7 +84,9 @@ def plot_bars(name: str, title: str, unit: str, groups: Mapping[str, Mapping[str
     from matplotlib.figure import Figure
 
     parts = list(dict.fromkeys(part for group in groups.values() for part in group))
-    figure = Figure(figsize=(7, 1 + 0.55 * len(groups) * (1 if stacked else max(len(parts) / 2, 1))), layout="constrained")
+    figure = Figure(
+        figsize=(7, 1 + 0.55 * len(groups) * (1 if stacked else max(len(parts) / 2, 1))), layout="constrained"
+    )
     axes = figure.subplots()
     ends = dict.fromkeys(groups, 0.0)
     height = 0.7 if stacked else 0.8 / len(parts)
@@ -90,15 +102,17 @@ def plot_bars(name: str, title: str, unit: str, groups: Mapping[str, Mapping[str
     axes.set_title(title)
     if len(parts) > 1:
         axes.legend(fontsize=8)
-    figure.savefig(RESULTS / name, dpi=90)
+    figure.savefig(RESULTS / name)
     return name
 
 
-def plot_lines(name: str, title: str, labels: tuple[str, str], lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> str:
-    """Draws lines of x and y values under the axes' labels; returns the file's name."""
+def plot_lines(
+    name: str, title: str, labels: tuple[str, str], lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
+) -> str:
+    """Draws lines over axes with these labels; returns the file's name."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 3), layout="constrained")
+    figure = Figure(figsize=(7, 3), dpi=90, layout="constrained")
     axes = figure.subplots()
     for label, (xs, ys) in lines.items():
         axes.plot(xs, ys, marker=".", label=label)
@@ -108,5 +122,5 @@ def plot_lines(name: str, title: str, labels: tuple[str, str], lines: Mapping[st
     axes.set_title(title)
     axes.legend(fontsize=8)
     axes.grid(visible=True, alpha=0.3)
-    figure.savefig(RESULTS / name, dpi=90)
+    figure.savefig(RESULTS / name)
     return name

@@ -53,9 +53,7 @@ class Album:
         self._process = psutil.Process(server.process.pid)
         self._postgres = psutil.Process(int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0]))
         self._numbers = itertools.count()
-        self._bodies = [
-            b'","Image":{"Bytes":"' + base64.b64encode(picture) + b'"}}' for picture in pictures
-        ]
+        self._bodies = [b'","Image":{"Bytes":"' + base64.b64encode(picture) + b'"}}' for picture in pictures]
         server.client(region=REGION).create_collection(CollectionId="album")
 
     def resident_mb(self) -> float:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -39,22 +39,15 @@ def measure(data_dir: Path, album: Sequence[bytes]) -> Section:
     )
 
 
-def _until(seconds: float) -> "Deadline":
-    return Deadline(time.perf_counter() + seconds)
-
-
-class Deadline:
-    """Says that there is more to do until a moment has come."""
-
-    def __init__(self, moment: float) -> None:
-        self._moment = moment
-
-    def __call__(self, done: int) -> bool:
-        return time.perf_counter() < self._moment
+def _until(seconds: float) -> Callable[[int], bool]:
+    """Returns what says that there is more to do until so many seconds from now."""
+    end = time.perf_counter() + seconds
+    return lambda _: time.perf_counter() < end
 
 
 def _row(load: Load) -> list[str]:
     cores = os.cpu_count() or 1
     busy = [f"{each / load.seconds / cores:.0%}" for each in (load.server, load.database, load.clients)]
     p50, p95, p99 = np.percentile(load.latencies, [50, 95, 99]) * 1000
-    return [f"{len(load.latencies) / load.seconds:.1f}", *(f"{p:.0f}" for p in (p50, p95, p99)), *busy, str(load.refused)]
+    rate = f"{len(load.latencies) / load.seconds:.1f}"
+    return [rate, f"{p50:.0f}", f"{p95:.0f}", f"{p99:.0f}", *busy, str(load.refused)]
