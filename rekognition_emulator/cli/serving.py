@@ -86,8 +86,9 @@ def serve() -> None:
 def _bound_heap() -> None:
     """Keeps the C library from holding on to memory; before any thread starts, and only where it is glibc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    for parameter, value in _MALLOC.items() if mallopt else ():
-        mallopt(parameter, value)
+    if mallopt is not None:
+        for parameter, value in _MALLOC.items():
+            mallopt(parameter, value)
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -25,7 +25,7 @@ class _Writer:
         self.weights.append(numpy_helper.from_array(values, f"w{len(self.weights)}"))
         return f"w{len(self.weights) - 1}"
 
-    def layer(self, operator: str, *inputs: str, **attributes: object) -> str:
+    def layer(self, operator: str, *inputs: str, **attributes: Any) -> str:
         output = f"x{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, inputs, [output], **attributes))
         return output

@@ -58,7 +58,7 @@ class Album:
 
     def resident_mb(self) -> float:
         """Returns the server's resident memory, without PostgreSQL's."""
-        return self._process.memory_info().rss / 1e6
+        return float(self._process.memory_info().rss / 1e6)
 
     def index(self, clients: int, more: Callable[[int], bool]) -> Load:
         """Has so many clients index pictures, each under a new name, while there is more to do."""
