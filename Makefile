@@ -41,8 +41,8 @@ format: .venv/dev.stamp  ## rewrite the sources in the house's style
 	$(RUN) ruff check --fix
 	$(RUN) ruff format
 
-bench: .venv-bench/bench.stamp  ## time the engine beside its peers
-	.venv-bench/bin/python -m tests.bench.engine
+bench: .venv-bench/bench.stamp  ## time engine and server, beside their peers, into tests/bench/results
+	.venv-bench/bin/python -m tests.bench
 
 sbom: .venv/dev.stamp  ## write what the server is made of to sbom.json (CycloneDX)
 	.venv/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible --output-file sbom.json

@@ -1,4 +1,7 @@
-"""Small networks under the names of the real ones, so that the real loading code runs where those are not."""
+"""The engine that is always at hand, and small networks under the names of those that are not.
+
+The real loading code runs over either.
+"""
 
 import json
 from collections.abc import Sequence
@@ -10,8 +13,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from rekognition_emulator.engines.deepface_attributes import FILES
-from rekognition_emulator.engines.models import Embedder
+from rekognition_emulator.engines.models import DLIB, MTCNN, Embedder
+from rekognition_emulator.engines.selection import ModelFiles, load_engine
 from rekognition_emulator.faces.attributes import Attribute
+from rekognition_emulator.faces.engine import FaceEngine
 
 COARSE = ((0.5, 40.0), (0.75, 80.0))
 """A calibration of the small embedders that keeps a face apart from its surroundings."""
@@ -31,6 +36,12 @@ MOBILEFACE: dict[str, Any] = {
     "licence": "MIT",
 }
 """What an operator would say of becauseofAI's MobileFace; its graph normalises."""
+
+
+def embedded_engine(cache_dir: Path, threads: int) -> FaceEngine:
+    """Loads the engine that needs no download."""
+    nowhere = cache_dir / "none"
+    return load_engine(DLIB.name, MTCNN.name, ModelFiles(cache_dir, nowhere, nowhere, threads=threads))
 
 
 def write_manifest(folder: Path, *, name: str, **values: object) -> Path:

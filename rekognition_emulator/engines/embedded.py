@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekognition_emulator.engines import dlib_resnet, models, mtcnn_networks
-from rekognition_emulator.engines.composed import ComposedEngine
 from rekognition_emulator.engines.embedder import AlignedEmbedder
 from rekognition_emulator.engines.mtcnn import Mtcnn
 from rekognition_emulator.engines.networks import Device, Network, open_session
@@ -92,10 +91,3 @@ class _DlibNetwork:
     def __call__(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         (embeddings,) = self._session.run(("embedding",), {"input": faces})
         return np.asarray(embeddings, np.float32)
-
-
-class EmbeddedEngine(ComposedEngine):
-    """The engine that runs anywhere; arguments and errors as ``MtcnnDetector``'s."""
-
-    def __init__(self, cache_dir: Path, threads: int) -> None:
-        super().__init__(MtcnnDetector(cache_dir, threads), dlib_embedder(cache_dir, threads), threads)

@@ -108,6 +108,8 @@ def open_model(model: bytes, threads: int, device: Device = Device.CPU) -> Any: 
     options.inter_op_num_threads = 1
     # Threads that spin while they wait take the core from another worker's picture.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # The runtime's own heap keeps the most that any picture ever needed, once for every network, and is no faster.
+    options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False  # it would keep a plan for every size of picture that ever came
     options.log_severity_level = 3  # warnings are about how a file was exported, which no operator can mend
     session = onnxruntime.InferenceSession(model, options, providers=[(provider, dict(provider_options))])

@@ -141,6 +141,9 @@ def _flatten(image: PIL.Image.Image) -> PIL.Image.Image:
         white = PIL.Image.new("RGB", image.size, "white")
         white.paste(transparent, mask=transparent)
         return white
+    if image.mode == "RGB":
+        image.load()  # not convert, which would copy it
+        return image
     return image.convert("RGB")
 
 

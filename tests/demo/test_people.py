@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.demo import people
 from rekognition_emulator.demo.people import PEOPLE, AlbumPicture, View, album, person, render, selfie
-from rekognition_emulator.engines.embedded import EmbeddedEngine
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.image import decode
 from rekognition_emulator.faces.pipeline import analyse
+from tests.networks import embedded_engine
 
 pytest.importorskip("skimage", reason="people are made up from scikit-image's portrait")
 
@@ -25,7 +25,7 @@ _VIEWS = [View(), View(roll=12, light=0.7), View(side_px=220, roll=-12, blur=0.0
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> FaceEngine:
     """The engine that the people were chosen with."""
-    return EmbeddedEngine(tmp_path_factory.mktemp("networks"), threads=2)
+    return embedded_engine(tmp_path_factory.mktemp("networks"), threads=2)
 
 
 @pytest.fixture

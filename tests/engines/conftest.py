@@ -9,12 +9,12 @@ import PIL.Image
 import PIL.ImageOps
 import pytest
 
-from rekognition_emulator.engines.embedded import EmbeddedEngine
 from rekognition_emulator.engines.models import DETECTORS, DLIB, EMBEDDERS, MTCNN, RETINAFACE, SFACE, YUNET
 from rekognition_emulator.engines.selection import ModelFiles
+from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.image import Image
 from tests.detectors import YUNET_FILE, YUNET_N, write_retinaface, write_scrfd
-from tests.networks import COARSE, write_embedder, write_manifest
+from tests.networks import COARSE, embedded_engine, write_embedder, write_manifest
 
 
 @pytest.fixture(scope="session")
@@ -24,9 +24,9 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def embedded(cache_dir: Path) -> EmbeddedEngine:
+def embedded(cache_dir: Path) -> FaceEngine:
     """The embedded engine."""
-    return EmbeddedEngine(cache_dir, threads=1)
+    return embedded_engine(cache_dir, threads=1)
 
 
 @pytest.fixture(scope="session")

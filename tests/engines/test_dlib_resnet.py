@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from rekognition_emulator.engines import dlib_resnet
-from rekognition_emulator.engines.embedded import EMBEDDER, EmbeddedEngine
+from rekognition_emulator.engines.embedded import EMBEDDER
 from rekognition_emulator.engines.networks import open_session
+from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.image import Image
 
 
@@ -40,7 +41,7 @@ def test_weights_are_read_to_the_end(weights_path: Path) -> None:
     assert projection.shape == (256, 128)
 
 
-def test_mirrored_face_has_the_same_embedding(embedded: EmbeddedEngine, portrait: Image, mirrored: Image) -> None:
+def test_mirrored_face_has_the_same_embedding(embedded: FaceEngine, portrait: Image, mirrored: Image) -> None:
     """The mirrored chip is averaged in, so a mirrored picture differs only by what the detector sees differently."""
     (a,) = embedded.embed(portrait, embedded.detect(portrait))
     (b,) = embedded.embed(mirrored, embedded.detect(mirrored))

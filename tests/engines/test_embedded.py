@@ -2,7 +2,7 @@ import base64
 
 import numpy as np
 
-from rekognition_emulator.engines.embedded import EmbeddedEngine
+from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.image import Image
 
 PORTRAIT_100_1 = (
@@ -17,7 +17,7 @@ PORTRAIT_100_1 = (
 """The portrait's embedding of version 100.1, little-endian float32, as the first release made it."""
 
 
-def test_version_100_1_stays_what_it_is(embedded: EmbeddedEngine, portrait: Image) -> None:
+def test_version_100_1_stays_what_it_is(embedded: FaceEngine, portrait: Image) -> None:
     """Collections made by any release of this version can be searched by any other: the numbers never move."""
     (embedding,) = embedded.embed(portrait, embedded.detect(portrait))
     assert embedded.model.version == "100.1"

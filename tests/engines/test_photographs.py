@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.embedded import EmbeddedEngine
+from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.image import Image
 
 
@@ -19,7 +19,7 @@ def rows(path: Path) -> Iterator[dict[str, str]]:
 
 
 def test_faces_are_found_where_they_are_and_nowhere_else(
-    embedded: EmbeddedEngine, faces_dir: Path, photograph: Callable[[str], Image]
+    embedded: FaceEngine, faces_dir: Path, photograph: Callable[[str], Image]
 ) -> None:
     """No photograph has fewer faces than a sound detector must find; together they have few too many."""
     missed, extra = [], 0
@@ -35,7 +35,7 @@ def test_faces_are_found_where_they_are_and_nowhere_else(
 
 @pytest.fixture(scope="module")
 def pairs(
-    embedded: EmbeddedEngine, faces_dir: Path, photograph: Callable[[str], Image]
+    embedded: FaceEngine, faces_dir: Path, photograph: Callable[[str], Image]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Cosine of the largest faces of each labelled pair, and whether they are of one person."""
     table = list(rows(faces_dir / "pairs.csv"))
@@ -58,7 +58,7 @@ def test_people_are_told_apart(pairs: tuple[NDArray[np.float64], NDArray[np.bool
 
 
 def test_no_strangers_pass_at_eighty(
-    embedded: EmbeddedEngine, pairs: tuple[NDArray[np.float64], NDArray[np.bool_]]
+    embedded: FaceEngine, pairs: tuple[NDArray[np.float64], NDArray[np.bool_]]
 ) -> None:
     """At AWS's default threshold no labelled pair of strangers matches, and most people match themselves."""
     cosines, same = pairs

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from rekognition_emulator.demo.people import PEOPLE, View, selfie
-from rekognition_emulator.engines.embedded import EmbeddedEngine
 from rekognition_emulator.faces.engine import FaceEngine
+from tests.networks import embedded_engine
 
 VIEWS = (View(), View(roll=10, light=0.8), View(side_px=220, blur=0.003))
 
@@ -12,7 +12,7 @@ VIEWS = (View(), View(roll=10, light=0.8), View(side_px=220, blur=0.003))
 @pytest.fixture(scope="session")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> FaceEngine:
     """The engine that runs anywhere."""
-    return EmbeddedEngine(tmp_path_factory.mktemp("networks"), threads=1)
+    return embedded_engine(tmp_path_factory.mktemp("networks"), threads=1)
 
 
 @pytest.fixture(scope="session")

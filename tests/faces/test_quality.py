@@ -8,12 +8,12 @@ import PIL.ImageFilter
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.embedded import EmbeddedEngine
 from rekognition_emulator.faces.detection import BoundingBox, Detection, Portrait, Pose, Quality
 from rekognition_emulator.faces.errors import PictureUnreadable
 from rekognition_emulator.faces.image import decode
 from rekognition_emulator.faces.pipeline import analyse, select
 from rekognition_emulator.faces.quality import REQUIREMENTS, QualityBar, Reason, measure_quality, reasons
+from tests.networks import embedded_engine
 
 _WHOLE = BoundingBox(0, 0, 1, 1)
 
@@ -161,7 +161,7 @@ def test_every_bar_asks_at_least_what_the_one_below_asks() -> None:
 
 def test_the_default_bar_takes_every_portrait(faces_dir: Path, tmp_path: Path) -> None:
     """Whoever a real photograph was taken of can be found: of a sample of portraits, no main face is refused."""
-    engine = EmbeddedEngine(tmp_path, threads=2)
+    engine = embedded_engine(tmp_path, threads=2)
     for path in sorted((faces_dir / "people").glob("*.jpg"))[::9]:
         try:
             image = decode(path.read_bytes())

@@ -1,0 +1,107 @@
+"""The whole path of a picture beside its bare kernels. Changes when a kernel is something else.
+
+Kernels are what no pipeline of ours could leave out: the decoder's call, and every run of a network, replayed with the
+inputs that it had. Both are timed in turn, on one thread, and what counts is how long that thread worked: waiting for a
+core that somebody else has is no part of either.
+"""
+
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from time import thread_time
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime
+from PIL.JpegImagePlugin import JpegImageFile
+
+from rekognition_emulator.faces.engine import FaceEngine
+from rekognition_emulator.faces.image import decode
+from tests.bench.report import Section, plot_bars
+
+ROUNDS: Final = 15
+
+Run = Callable[[], object]
+
+
+def measure(engine: FaceEngine, pictures: Mapping[str, bytes]) -> Section:
+    """Times the stages of each picture and its kernels."""
+    rows, bars = [], {}
+    for name, picture in pictures.items():
+        image = decode(picture)
+        found = engine.detect(image)
+        stages: dict[str, Run] = {
+            "decode": lambda picture=picture: decode(picture),  # type: ignore[misc]
+            "detect": lambda image=image: engine.detect(image),  # type: ignore[misc]
+            "align and embed": lambda image=image, found=found: engine.embed(image, found),  # type: ignore[misc]
+        }
+        kernels = _kernels(engine, picture)
+        whole, bare = _whole(engine, picture), _together(kernels)
+        times = _in_turn({"whole": whole, "kernels": bare, **stages})
+        bars[name] = {stage: times[stage] for stage in stages}
+        share = times["kernels"] / times["whole"]
+        parts = [f"{times[each]:.1f}" for each in ("whole", *stages, "kernels")]
+        rows.append([name, f"{len(picture) / 1e6:.1f} MB", str(len(found)), *parts, f"{share:.0%}"])
+    return Section(
+        "The whole path, and its bare kernels",
+        "Median milliseconds that the one thread worked. Kernels: Pillow's decoding and the networks' runs, replayed "
+        "with the same inputs in a loop, in turn with the pipeline. The last column is what the pipeline keeps of "
+        "their speed.",
+        ["picture", "file", "faces", "whole path", "decode", "detect", "align, embed", "kernels", "kept"],
+        rows,
+        plot_bars("paths.png", "One picture on one thread", "ms", bars, stacked=True),
+    )
+
+
+def _whole(engine: FaceEngine, picture: bytes) -> Run:
+    def run() -> None:
+        image = decode(picture)
+        engine.embed(image, engine.detect(image))
+
+    return run
+
+
+def _together(runs: list[Run]) -> Run:
+    def run() -> None:
+        for each in runs:
+            each()
+
+    return run
+
+
+def _kernels(engine: FaceEngine, picture: bytes) -> list[Run]:
+    """Returns what decodes the picture, and each run of a network on its way, to be run again."""
+    runs: list[Run] = [_decoder(picture, decode(picture).pixels.shape[1])]
+    original = onnxruntime.InferenceSession.run
+
+    def recording(session: Any, outputs: Any, feed: Any, options: Any = None) -> Any:
+        runs.append(lambda: original(session, outputs, feed, options))
+        return original(session, outputs, feed, options)
+
+    onnxruntime.InferenceSession.run = recording
+    try:
+        _whole(engine, picture)()
+    finally:
+        onnxruntime.InferenceSession.run = original
+    return runs
+
+
+def _decoder(picture: bytes, width_px: int) -> Run:
+    def run() -> None:
+        opened = JpegImageFile(BytesIO(picture))
+        by = max(opened.width // width_px, 1)
+        opened.draft(None, (opened.width // by, opened.height // by))
+        opened.load()
+
+    return run
+
+
+def _in_turn(runs: Mapping[str, Run]) -> dict[str, float]:
+    """Returns the median milliseconds of each, run in turn so that a busy minute of the machine meets all of them."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(ROUNDS + 1):
+        for name, run in runs.items():
+            start = thread_time()
+            run()
+            if turn:  # the first only warms up
+                times[name].append((thread_time() - start) * 1000)
+    return {name: float(np.median(values)) for name, values in times.items()}

@@ -1,0 +1,114 @@
+"""A server under load, and what it and its PostgreSQL take. Changes when a client or a meter does.
+
+The clients must not eat the cores that are measured: they are threads of one process that send bodies made beforehand
+over connections that stay open, and the results say how much of the machine they took.
+"""
+
+import base64
+import http.client
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from tests.server import Server
+
+HEADERS: Final = {
+    "Content-Type": "application/x-amz-json-1.1",
+    "X-Amz-Target": "RekognitionService.IndexFaces",
+}
+REGION: Final = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Load:
+    """What came of it.
+
+    Attributes:
+        seconds: that it lasted.
+        latencies: seconds of each picture.
+        refused: answers other than 200.
+        server, database, clients: seconds of a core that each of them took.
+    """
+
+    seconds: float
+    latencies: Sequence[float]
+    refused: int
+    server: float
+    database: float
+    clients: float
+
+
+class Album:
+    """A running server with one collection."""
+
+    def __init__(self, server: Server, data_dir: Path, pictures: Sequence[bytes]) -> None:
+        self._url = server.url.removeprefix("http://")
+        self._process = psutil.Process(server.process.pid)
+        self._postgres = psutil.Process(int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0]))
+        self._numbers = itertools.count()
+        self._bodies = [b'","Image":{"Bytes":"' + base64.b64encode(picture) + b'"}}' for picture in pictures]
+        server.client(region=REGION).create_collection(CollectionId="album")
+
+    def resident_mb(self) -> float:
+        """Returns the server's resident memory, without PostgreSQL's."""
+        return float(self._process.memory_info().rss / 1e6)
+
+    def index(self, clients: int, more: Callable[[int], bool]) -> Load:
+        """Has so many clients index pictures, each under a new name, while there is more to do."""
+        latencies: list[float] = []
+        refused: list[int] = []
+        done = itertools.count()
+
+        def client() -> None:
+            connection = http.client.HTTPConnection(self._url, timeout=120)
+            while more(next(done)):
+                number = next(self._numbers)
+                body = f'{{"CollectionId":"album","ExternalImageId":"{number}'.encode()
+                start = time.perf_counter()
+                connection.request("POST", "/", body + self._bodies[number % len(self._bodies)], HEADERS)
+                answer = connection.getresponse()
+                answer.read()
+                latencies.append(time.perf_counter() - start)
+                if answer.status != 200:
+                    refused.append(answer.status)
+            connection.close()
+
+        before, started = self._taken(), time.perf_counter()
+        threads = [threading.Thread(target=client) for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        seconds = time.perf_counter() - started
+        taken = [after - earlier for after, earlier in zip(self._taken(), before, strict=True)]
+        return Load(seconds, latencies, len(refused), *taken)
+
+    def _taken(self) -> tuple[float, float, float]:
+        """Returns seconds of a core that server, PostgreSQL and this process took so far."""
+        server, parent = self._process.cpu_times(), self._postgres.cpu_times()
+        database = parent.user + parent.system + parent.children_user + parent.children_system
+        for child in self._postgres.children():
+            times = child.cpu_times()
+            database += times.user + times.system
+        return server.user + server.system, database, time.process_time()
+
+
+@contextmanager
+def running(data_dir: Path, pictures: Sequence[bytes]) -> Iterator[tuple[Album, float]]:
+    """Yields an album in a server that was started before on the same folder, and how many seconds its start took."""
+    settings = {"REKOGNITION_STRICT": "false", "REKOGNITION_LOG_LEVEL": "warning", "REKOGNITION_REGION": REGION}
+    Server.start(data_dir, **settings).stop()
+    started = time.perf_counter()
+    server = Server.start(data_dir, **settings)
+    seconds = time.perf_counter() - started
+    try:
+        yield Album(server, data_dir, pictures), seconds
+    finally:
+        server.stop()
