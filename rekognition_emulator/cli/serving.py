@@ -110,3 +110,5 @@ def _configure_logging(level: str) -> None:
     )
     # Of the libraries only what an operator has to know.
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # That a client sent no HTTP is nothing to warn of: it is told so, and could fill the log with it.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

@@ -191,6 +191,8 @@ def _segment(picture: bytes, at: int, marker: re.Pattern[bytes]) -> tuple[int, i
 
 def _frame(kind: int, segment: bytes) -> _Frame:
     bits, height_px, width_px, count = struct.unpack_from(">xxBHHB", segment)
+    if len(segment) != 8 + 3 * count:
+        raise PictureUnreadable("a frame ends too early, or too late")
     _check_sides(width_px, height_px)
     parts = [tuple(segment[8 + 3 * number : 11 + 3 * number]) for number in range(count)]
     factors = {part: (across_and_down >> 4, across_and_down & 15) for part, across_and_down, _ in parts}

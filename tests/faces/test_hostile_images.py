@@ -86,6 +86,10 @@ EXPENSIVE = {
         b"\xff\xd8" + TABLES + frame(0xC0, 80, 80, sampling=0) + scan([1, 2, 3]) + bytes(99),
         PictureUnreadable,
     ),
+    "half-a-frame": (
+        b"\xff\xd8" + TABLES + segment(0xC0, frame(0xC0, 80, 80)[4:-2]) + scan([1, 2, 3]) + bytes(99),
+        PictureUnreadable,
+    ),
     "another-frame-behind-the-first": (
         b"\xff\xd8" + TABLES + frame(0xC2, 80, 80) + baseline(10_000, 10_000)[2:],
         PictureUnreadable,

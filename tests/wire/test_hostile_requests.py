@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
@@ -87,7 +87,7 @@ def test_no_body_is_too_odd_for_an_answer(name: str, server: Server) -> None:
             "ResourceNotFoundException",
             "InvalidParameterException",
         }
-        assert len(answer.content) < 2**20
+        assert len(answer.content) < 2 * len(BODIES[name]) + 10_000  # a violation shows the value, as AWS's do
 
 
 def test_of_a_key_that_comes_twice_the_last_counts(server: Server) -> None:
@@ -243,10 +243,8 @@ def test_more_connections_than_descriptors(tmp_path: Path) -> None:
             turned_away = 0
             for client in crowd:
                 client.settimeout(0.02)
-                try:
+                with suppress(TimeoutError):
                     turned_away += client.recv(99).startswith(b"HTTP/1.1 503 ")
-                except TimeoutError:
-                    pass
             assert 150 <= turned_away < 300
             for client in crowd:
                 client.close()
