@@ -168,9 +168,9 @@ class S3:
         if response.status_code < _ERRORS_FROM:
             return response
         body, deadline_s = b"", time.monotonic() + _READ_TIMEOUT_S
-        while len(body) < _ERROR_BYTES_MAX and (piece := _read_some(response.raw, deadline_s)):
-            body += piece
-        response.raw.close()
+        with response.raw as stream:
+            while len(body) < _ERROR_BYTES_MAX and (piece := _read_some(stream, deadline_s)):
+                body += piece
         bounded = HTTPResponse(BytesIO(body[:_ERROR_BYTES_MAX]), preload_content=False)
         return AWSResponse(response.url, response.status_code, response.headers, bounded)
 

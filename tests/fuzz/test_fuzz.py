@@ -80,7 +80,7 @@ def test_findings_are_found() -> None:
 def test_what_is_spoilt_is_spoilt_in_every_way(seeds: list[bytes]) -> None:
     """No mutation gives up on an input: empty ones, short ones and those of any format come out changed or as bytes."""
     random = Random(SEED)
-    for original in (b"", b"\xff", b"\xff\xd8", b"\x89PNG\r\n\x1a\n", *seeds):
+    for original in (b"", b"\xff", b"\xff\xd8", b"\x89PNG\r\n\x1a\n", *seeds[:40]):
         for _ in range(5):
             assert isinstance(spoil_picture(random, original, seeds), bytes)
     for operation, request in requests():
