@@ -5,7 +5,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 RUN = .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help run test conformance demo check lint generate format bench sbom audit lock clean
+.PHONY: help run test fuzz conformance demo check lint generate format bench sbom audit lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,12 @@ run: .venv/run.stamp  ## set up what is missing and serve on http://127.0.0.1:80
 
 test: .venv/dev.stamp  ## set up what is missing and run all tests
 	$(RUN) pytest
+
+fuzz: .venv/dev.stamp  ## spoil pictures and requests for MINUTES (5) from SEED (1), and keep what that finds
+	$(RUN) tests.fuzz --minutes $(MINUTES) --seed $(SEED)
+
+MINUTES ?= 5
+SEED ?= 1
 
 conformance: .venv/dev.stamp  ## hold a running server against the conformance suite
 	$(RUN) conformance --endpoint-url http://127.0.0.1:8080

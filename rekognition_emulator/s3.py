@@ -5,19 +5,24 @@ chooses bucket, key and version, never the host: redirects are refused. One clie
 the first picture is asked for, because that takes a third of a second that a server without S3 need not spend.
 
 The client's region is the server's, not the request's, which a caller could make up: as at AWS, the buckets must be
-where the endpoint is. Trusted is the endpoint only in so far as its headers and error bodies end at some time.
+where the endpoint is. Little is asked of the endpoint itself: what it says, and how long it takes to say it, is bounded
+as a whole. Each fetch has a thread of its own, because nothing else ends a header that comes a byte at a time: the
+request stops waiting for it, and no more than ``connections_max`` of them are ever left behind.
 """
 
 import threading
 import time
 from collections.abc import Collection
+from concurrent.futures import Future, wait
+from io import BytesIO
 from typing import Any, Final, Literal
 
 import structlog
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
-from urllib3.response import BaseHTTPResponse
+from urllib3.response import BaseHTTPResponse, HTTPResponse
 
 from rekognition_emulator.faces.errors import ObjectTooLarge, ObjectUnavailable
 
@@ -33,6 +38,11 @@ _READ_TIMEOUT_S: Final = 5.0
 
 _TOTAL_S: Final = 20.0
 """From request to last byte. Ours: with one more read it ends well before the 60 s that SDKs wait for an answer."""
+
+_ERROR_BYTES_MAX: Final = 2**16
+"""Read of an answer that is an error. Ours: S3's have less than 1 kB."""
+
+_ERRORS_FROM: Final = 300
 
 _ATTEMPTS: Final = 2
 """SDKs do not repeat a request that failed for its S3 object, so one retry is ours; none once a body has begun."""
@@ -79,6 +89,7 @@ class S3:
         )
         self._client: Any = None
         self._creation = threading.Lock()
+        self._places = threading.BoundedSemaphore(connections_max)
 
     def fetch_object(self, bucket: str, key: str, version: str | None = None) -> bytes:
         """Returns an object's content; without a version that of its newest.
@@ -88,10 +99,29 @@ class S3:
             ObjectTooLarge: it has more than 15 MB.
         """
         try:
-            return self._fetch(bucket, key, version)
+            return self._fetch_in_time(bucket, key, version)
         except (BotoCoreError, ClientError, HTTPError, OSError, ValueError) as error:  # botocore: nonsense in a header
             log.warning("no picture from S3", bucket=bucket, key=key, version=version, cause=str(error))
             raise ObjectUnavailable(bucket, key) from error
+
+    def _fetch_in_time(self, bucket: str, key: str, version: str | None) -> bytes:
+        deadline_s = time.monotonic() + _TOTAL_S
+        if not self._places.acquire(timeout=_TOTAL_S):
+            raise TimeoutError("no earlier object arrived, nor gave up")
+        fetched: Future[bytes] = Future()
+
+        def fetch() -> None:
+            try:
+                fetched.set_result(self._fetch(bucket, key, version))
+            except BaseException as error:  # noqa: BLE001 - whoever waits for the outcome raises it
+                fetched.set_exception(error)
+            finally:
+                self._places.release()
+
+        threading.Thread(target=fetch, daemon=True, name="S3").start()
+        if not wait([fetched], deadline_s + _READ_TIMEOUT_S - time.monotonic()).done:
+            raise TimeoutError("the endpoint's answer does not come to an end")
+        return fetched.result()
 
     def _fetch(self, bucket: str, key: str, version: str | None) -> bytes:
         if self._buckets is not None and bucket not in self._buckets:
@@ -129,7 +159,20 @@ class S3:
                     config=self._config,
                 )
                 self._client.meta.events.register("before-call.s3", _stay)
+                self._client.meta.events.register("before-send.s3.GetObject", self._send)
             return self._client
+
+    def _send(self, request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        """Sends as botocore would, but reads no more of an error than one can have: botocore reads it to its end."""
+        response = self._client._endpoint.http_session.send(request)  # noqa: SLF001 - with its proxies and certificates
+        if response.status_code < _ERRORS_FROM:
+            return response
+        body, deadline_s = b"", time.monotonic() + _READ_TIMEOUT_S
+        with response.raw as stream:
+            while len(body) < _ERROR_BYTES_MAX and (piece := _read_some(stream, deadline_s)):
+                body += piece
+        bounded = HTTPResponse(BytesIO(body[:_ERROR_BYTES_MAX]), preload_content=False)
+        return AWSResponse(response.url, response.status_code, response.headers, bounded)
 
 
 def _stay(context: dict[str, Any], **_: object) -> None:

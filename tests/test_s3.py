@@ -24,6 +24,10 @@ ODD_KEYS = [
     "a/./b/../c",
     "line\nbreak\x00\x7f",
     "\\..\\☃.jpg",
+    "..%2f..%2Fsecret%00.jpg",
+    "?versionId=1&uploads#a",
+    "@elsewhere/a",
+    "\u202egpj.a\ufffe",
 ]
 
 
@@ -100,6 +104,13 @@ class _Quiet(ThreadingHTTPServer):
 def fetcher(url: str, buckets: frozenset[str] | None = None) -> S3:
     """What a server fetches with whose settings name this endpoint."""
     return S3(url, "auto", buckets, region="us-east-1", connections_max=2)
+
+
+def warm_fetcher(url: str) -> S3:
+    """The same, after its client was made, which takes its time and is no part of a fetch that is timed."""
+    made = fetcher(url)
+    made._connected()
+    return made
 
 
 def answer_with(status: int, body: bytes, **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
@@ -206,10 +217,10 @@ def test_too_large_by_its_header_is_not_read(scripted: Callable[..., Any]) -> No
         answer_with(200, b"", Content_Length=str(10**12))(request)
         time.sleep(3)
 
-    server = scripted(announce)
+    fetch = warm_fetcher(scripted(announce).url).fetch_object
     began = time.monotonic()
     with pytest.raises(ObjectTooLarge):
-        fetcher(server.url).fetch_object("album-7", "a")
+        fetch("album-7", "a")
     assert time.monotonic() - began < 2
 
 
@@ -275,18 +286,95 @@ def silence(_: BaseHTTPRequestHandler) -> None:
     time.sleep(3)
 
 
-@pytest.mark.parametrize("script", [trickle, silence])
+def trickling_head(request: BaseHTTPRequestHandler) -> None:
+    """A script: a header, a byte at a time, each within the time for a byte."""
+    request.wfile.write(b"HTTP/1.1 200 OK\r\nx: ")
+    for _ in range(200):
+        request.wfile.write(b"x")
+        time.sleep(0.02)
+
+
+def trickling_error(request: BaseHTTPRequestHandler) -> None:
+    """A script: an error, a byte at a time."""
+    answer_with(403, b"", Content_Length=str(2**20))(request)
+    for _ in range(200):
+        request.wfile.write(b"<")
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("script", [trickle, trickling_head, trickling_error, silence])
 def test_a_slow_endpoint_does_not_hold_a_worker(
     script: Any, scripted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not saying anything and saying it too slowly both end, the second at the total deadline."""
     monkeypatch.setattr(s3, "_READ_TIMEOUT_S", 0.4)
     monkeypatch.setattr(s3, "_TOTAL_S", 0.8)
-    fetch = fetcher(scripted(script).url).fetch_object
+    fetch = warm_fetcher(scripted(script).url).fetch_object
     began = time.monotonic()
     with pytest.raises(ObjectUnavailable):
         fetch("album-7", "a")
     assert time.monotonic() - began < 2
+
+
+def test_what_trickles_takes_no_more_than_its_places(
+    scripted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An endpoint that never comes to an end leaves behind as many threads as there are places, and later none."""
+    monkeypatch.setattr(s3, "_READ_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(s3, "_TOTAL_S", 0.3)
+    server = scripted(trickling_head)
+    fetch = warm_fetcher(server.url).fetch_object  # with two places
+    for _ in range(5):
+        with pytest.raises(ObjectUnavailable):
+            fetch("album-7", "a")
+    assert len(server.paths) == 2
+    deadline = time.monotonic() + 20
+    while any(thread.name == "S3" for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def endless_error(request: BaseHTTPRequestHandler) -> None:
+    """A script: an error without end."""
+    request.send_response(500)
+    request.send_header("Transfer-Encoding", "chunked")
+    request.end_headers()
+    while True:
+        request.wfile.write(b"100000\r\n" + b"<" * 2**20 + b"\r\n")
+        request.server.sent_mb += 1  # type: ignore[attr-defined] # as above
+
+
+def test_an_error_without_end_is_not_read_to_it(scripted: Callable[..., Any]) -> None:
+    """Of an error page 64 kB are read, not gigabytes."""
+    server = scripted(endless_error)
+    server.sent_mb = 0
+    with pytest.raises(ObjectUnavailable):
+        fetcher(server.url).fetch_object("album-7", "a")
+    assert server.sent_mb < 40
+
+
+LAUGHS = "".join(f'<!ENTITY e{n + 1} "{f"&e{n};" * 10}">' for n in range(12))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        f'<!DOCTYPE Error [<!ENTITY e0 "ha">{LAUGHS}]><Error><Code>&e12;</Code></Error>',
+        '<!DOCTYPE Error [<!ENTITY e SYSTEM "file:///etc/passwd">]><Error><Code>&e;</Code></Error>',
+        f'<!DOCTYPE Error [<!ENTITY e "{"x" * 30_000}">]><Error><Code>{"&e;" * 10_000}</Code></Error>',
+        "<Error>" * 9000,
+        "<Error><Code>" + "NoSuchKey" * 7000,
+        "\0\xff",
+        "",
+    ],
+)
+def test_error_pages_are_no_way_in(page: str, scripted: Callable[..., Any]) -> None:
+    """Entities that multiply or name files, elements without end and no XML at all give S3's one error, at once."""
+    server = scripted(answer_with(404, page.encode("latin-1")))
+    with capture_logs() as lines, pytest.raises(ObjectUnavailable):
+        fetcher(server.url).fetch_object("album-7", "a")
+    assert "root:" not in lines[0]["cause"]
+    assert len(lines[0]["cause"]) < 200_000
 
 
 def test_an_endpoint_that_is_not_there_is_unavailable() -> None:
@@ -350,7 +438,8 @@ def test_the_bucket_can_stand_in_the_host_name(scripted: Callable[..., Any]) -> 
     url = server.url.replace("127.0.0.1", "localhost")
     store = S3(url, "virtual", None, region="us-east-1", connections_max=1)
     sent = []
-    store._connected().meta.events.register("before-send.s3", lambda request, **_: sent.append(request.url))
+    events = store._connected().meta.events
+    events.register_first("before-send.s3.GetObject", lambda request, **_: sent.append(request.url))
     with contextlib.suppress(ObjectUnavailable):  # whether a name below localhost resolves is the machine's affair
         store.fetch_object("album-7", "a/b")
     assert sent[0] == url.replace("//", "//album-7.") + "/a/b"

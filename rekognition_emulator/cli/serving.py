@@ -19,6 +19,7 @@ from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.selection import ModelFiles
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.database import DatabaseUnsuitable
+from rekognition_emulator.wire.connection import Connection, open_more_descriptors
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,7 @@ def serve() -> None:
         settings = read_settings()
         _configure_logging(settings.log_level)
         _log_licences(settings.model_files)
+        open_more_descriptors()
         with open_service(settings) as service, _listen(settings) as listener:
             url = f"http://{settings.host}:{listener.getsockname()[1]}"
             models = (
@@ -72,6 +74,8 @@ def serve() -> None:
             sys.stdout.flush()
             config = uvicorn.Config(
                 service.app,
+                http=Connection,
+                ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -124,3 +128,5 @@ def _configure_logging(level: str) -> None:
     )
     # Of the libraries only what an operator has to know.
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # That a client sent no HTTP is nothing to warn of: it is told so, and could fill the log with it.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

@@ -13,7 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.errors import NoFaceInPicture, PictureTooLarge, PictureTooSmall, PictureUnreadable
+from rekognition_emulator.faces.errors import (
+    NoFaceInPicture,
+    PictureTooCostly,
+    PictureTooLarge,
+    PictureTooSmall,
+    PictureUnreadable,
+)
 from rekognition_emulator.faces.image import decode
 from rekognition_emulator.faces.pipeline import largest
 from rekognition_emulator.faces.quality import QualityBar
@@ -84,7 +90,7 @@ def _embed(engine: FaceEngine, file: Path) -> NDArray[np.float32] | str:
         return f"unreadable: {error}"
     except PictureTooSmall as error:
         return f"too small: {error}"
-    except PictureTooLarge as error:
+    except (PictureTooLarge, PictureTooCostly) as error:
         return f"too large: {error}"
     except OSError as error:
         return f"cannot be read: {error.strerror}"

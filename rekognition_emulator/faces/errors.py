@@ -11,6 +11,8 @@
     ├── PictureUnreadable
     ├── PictureTooSmall
     ├── PictureTooLarge
+    ├── PictureTooCostly
+    ├── PicturesTooMany
     ├── TokenInUse
     ├── TooManyTags
     ├── UserExists
@@ -94,6 +96,14 @@ class PictureTooLarge(FaceError):
         self.width_px = width_px
         self.height_px = height_px
         self.side_px_max = side_px_max
+
+
+class PictureTooCostly(FaceError):
+    """Decoding it would take more memory or more time than any sensible picture does. Known before it is decoded."""
+
+
+class PicturesTooMany(FaceError):
+    """So many pictures that need much memory were sent at once that this one did not get its turn."""
 
 
 class TokenInUse(FaceError):

@@ -91,9 +91,11 @@ FAULTS: Final[Mapping[type[errors.FaceError], Callable[[Any, str], ServiceError]
     errors.ObjectUnavailable: lambda *_: api.InvalidS3ObjectException(
         "Unable to get object metadata from S3. Check object key, region and/or access permissions."
     ),
+    errors.PictureTooCostly: lambda *_: api.ImageTooLargeException("Image size is too large."),
     errors.PictureTooLarge: _picture_too_large,
     errors.PictureTooSmall: lambda *_: api.InvalidParameterException("Request has invalid parameters"),
     errors.PictureUnreadable: lambda *_: api.InvalidImageFormatException("Request has invalid image format"),
+    errors.PicturesTooMany: lambda *_: api.ProvisionedThroughputExceededException("Provisioned Rate exceeded."),
     errors.TokenInUse: lambda error, _: api.IdempotentParameterMismatchException(
         f"The ClientRequestToken: {error.token} you have supplied is already in use."
     ),

@@ -1,0 +1,126 @@
+"""Changes when a connection may take more or less: of time, of bytes around a body, of the process's descriptors.
+
+Uvicorn's protocol has no bounds here. A client could keep a connection for ever by sending nothing, a header a minute,
+a header without end, a body after its answer, or by never reading the answer; each kept memory or one of the
+descriptors, and with the last of those nobody else was let in. The bounds of a body itself are the endpoint's.
+
+A connection has one deadline at a time: for the head of a request, then for the rest of it. What happens between a
+request and its answer is bounded elsewhere.
+"""
+
+import asyncio
+import resource
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_BYTES_MAX: Final = 65_536
+"""Of everything that is no body: request line, headers, trailers, lengths of chunks. Ours: AWS's own load balancers
+stop there; a signed request has 2 kB. A body may bring as much again as it is long, as in chunks of few bytes."""
+
+HEAD_SECONDS_MAX: Final = 20.0
+"""From connecting, or from a request's first byte, until its headers are complete. Ours."""
+
+REQUEST_SECONDS_MAX: Final = 75.0
+"""From there until its last byte. Ours: the endpoint gives up a body after 60 s, and can still say so."""
+
+ANSWER_SECONDS_MAX: Final = 60.0
+"""For an answer to be fetched. Ours: the largest, 2 MB, at 0.3 Mbit/s."""
+
+SURPLUS_BYTES_MAX: Final = 2**24
+"""What a client may still send of a body after its request was refused. Ours: a body of the largest size, so that the
+client gets round to reading the answer instead of finding the connection broken."""
+
+CONNECTIONS_MAX: Final = 4096
+"""Ours: some 20 kB each. At most half of the descriptors that the process may open; the others are for the database,
+models and object storage."""
+
+_TURNED_AWAY: Final = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+"""SDKs try again by themselves."""
+
+
+def open_more_descriptors() -> None:
+    """Lets the process open as many files and connections as its administrator allows, up to what makes sense."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * CONNECTIONS_MAX
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _connections_max() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS_MAX if soft == resource.RLIM_INFINITY else min(CONNECTIONS_MAX, soft // 2)
+
+
+class Connection(HttpToolsProtocol):
+    """One client's connection, bounded."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    _excess_bytes = 0
+    _surplus_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        """Starts the clock, or turns the client away."""
+        super().connection_made(transport)
+        if len(self.connections) > _connections_max():
+            transport.write(_TURNED_AWAY)
+            transport.close()
+        else:
+            self._set_deadline(HEAD_SECONDS_MAX)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stops the clock."""
+        self._clear_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Counts what is no body, after the parser has seen what of it is."""
+        self._excess_bytes += len(data)
+        super().data_received(data)
+        if self._excess_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
+            self.send_400_response("Too much around the body.")
+
+    def on_message_begin(self) -> None:
+        """Starts the clock for the headers."""
+        super().on_message_begin()
+        self._set_deadline(HEAD_SECONDS_MAX)
+
+    def on_headers_complete(self) -> None:
+        """Starts the clock for the rest."""
+        super().on_headers_complete()
+        self._set_deadline(REQUEST_SECONDS_MAX)
+
+    def on_body(self, body: bytes) -> None:
+        """Counts what belongs to the body, and what nobody waits for any more."""
+        super().on_body(body)
+        self._excess_bytes -= 2 * len(body)
+        if self.cycle.response_complete:
+            self._surplus_bytes += len(body)
+            if self._surplus_bytes > SURPLUS_BYTES_MAX:
+                self.transport.abort()
+
+    def on_message_complete(self) -> None:
+        """Stops the clock: from here it is the server that takes its time."""
+        super().on_message_complete()
+        self._excess_bytes = self._surplus_bytes = 0
+        self._clear_deadline()
+
+    def on_response_complete(self) -> None:
+        """Watches over an answer that did not go out at once."""
+        super().on_response_complete()
+        if self.transport.get_write_buffer_size():
+            self.loop.call_later(ANSWER_SECONDS_MAX, self._abort_if_unread)
+
+    def _set_deadline(self, seconds: float) -> None:
+        self._clear_deadline()
+        self._deadline = self.loop.call_later(seconds, self.transport.abort)
+
+    def _clear_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _abort_if_unread(self) -> None:
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()

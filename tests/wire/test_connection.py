@@ -1,0 +1,275 @@
+import resource
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from rekognition_emulator.wire import connection
+from rekognition_emulator.wire.connection import Connection
+
+ANSWER = b"HTTP/1.1 200 OK"
+
+
+class Application:
+    """Answers the path /early before it reads, /long with megabytes, and all others with the length of their body."""
+
+    def __init__(self) -> None:
+        self.began = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answers one request, as ASGI has it."""
+        self.began += 1
+        length, more = 0, scope["path"] != "/early"
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            length, more = length + len(message["body"]), message["more_body"]
+        body = bytes(2**25) if scope["path"] == "/long" else b"%d" % length
+        head = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": body})
+
+
+class Running:
+    """A server in a thread."""
+
+    def __init__(self) -> None:
+        self.application = Application()
+        config = uvicorn.Config(self.application, http=Connection, ws="none", lifespan="off", log_config=None)
+        self.uvicorn = uvicorn.Server(config)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._clients: list[socket.socket] = []
+        self._thread = threading.Thread(target=self.uvicorn.run, args=([self._listener],))
+        self._thread.start()
+
+    def connect(self, sent: bytes = b"") -> socket.socket:
+        """A connection on which this much has been sent."""
+        client = socket.create_connection(self._listener.getsockname(), timeout=10)
+        self._clients.append(client)
+        client.sendall(sent)
+        return client
+
+    def held(self) -> int:
+        """Connections that the server holds."""
+        return len(self.uvicorn.server_state.connections)
+
+    def stop(self) -> None:
+        """Ends it, waiting for nothing."""
+        self.uvicorn.should_exit = self.uvicorn.force_exit = True
+        self._thread.join(10)
+        for each in (self._listener, *self._clients):
+            each.close()
+
+
+@pytest.fixture
+def server() -> Iterator[Running]:
+    """A fresh server."""
+    running = Running()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody wants to wait for 20 seconds."""
+    monkeypatch.setattr(connection, "HEAD_SECONDS_MAX", 0.3)
+    monkeypatch.setattr(connection, "REQUEST_SECONDS_MAX", 0.6)
+    monkeypatch.setattr(connection, "ANSWER_SECONDS_MAX", 0.6)
+
+
+def heard(client: socket.socket) -> bytes:
+    """Everything until the server hangs up, politely or not."""
+    pieces = []
+    try:
+        while piece := client.recv(2**16):
+            pieces.append(piece)
+    except ConnectionError:
+        pass
+    return b"".join(pieces)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Waits for what comes soon."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_an_ordinary_client_notices_nothing(server: Running) -> None:
+    """Several requests on one connection, with heads in pieces and a body of megabytes, are answered in turn."""
+    client = server.connect(b"POST / HT")
+    time.sleep(0.05)
+    client.sendall(b"TP/1.1\r\nhost: a\r\ncontent-length: 8000000\r\n\r\n" + bytes(8_000_000))
+    assert client.recv(999).endswith(b"8000000")
+    client.sendall(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+    assert client.recv(999).endswith(b"5")
+    client.sendall(b"POST / HTTP/1.1\r\nhost: a\r\n\r\n" * 2)
+    client.sendall(b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+    assert heard(client).count(ANSWER) == 3
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("trickled", [b"", b"POST / HTTP/1.1\r\n", b"a: b\r\n"])
+def test_who_does_not_finish_a_head_is_hung_up_on(server: Running, trickled: bytes) -> None:
+    """Silence, half a request and a header at a time all end at the deadline, which no further byte moves."""
+    client = server.connect()
+    began = time.monotonic()
+    try:
+        while time.monotonic() < began + 10:
+            client.sendall(trickled or b"")
+            client.settimeout(0.1)
+            try:
+                if not client.recv(1):
+                    break
+            except TimeoutError:
+                trickled = trickled and b"a: b\r\n"
+    except ConnectionError:
+        pass
+    assert time.monotonic() - began < 5
+    until(lambda: server.held() == 0)
+    assert server.application.began == 0
+
+
+@pytest.mark.usefixtures("short")
+def test_who_does_not_finish_a_body_is_hung_up_on(server: Running) -> None:
+    """Not even a byte now and then keeps a request alive beyond its deadline, before or after its answer."""
+    waiting = server.connect(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 99\r\n\r\n")
+    answered = server.connect(b"POST /early HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+    assert ANSWER in answered.recv(999)
+    began = time.monotonic()
+    clients = [waiting, answered]
+    while clients:
+        for client in clients[:]:
+            try:
+                client.sendall(b"1\r\nx\r\n" if client is answered else b"x")
+            except ConnectionError:
+                clients.remove(client)
+        time.sleep(0.05)
+        assert time.monotonic() - began < 5
+    until(lambda: server.held() == 0)
+
+
+@pytest.mark.parametrize(
+    ("head", "endless"),
+    [
+        pytest.param(b"POST /", b"x" * 4096, id="path"),
+        pytest.param(b"POST / HTTP/1.1\r\n", b"a: b\r\n" * 500, id="headers"),
+        pytest.param(b"POST / HTTP/1.1\r\na: ", b"b" * 4096, id="value"),
+        pytest.param(b"POST / HTTP/1.1\r\n", b"a" * 4096, id="name"),
+        pytest.param(b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", b"a: b\r\n" * 500, id="trailers"),
+        pytest.param(b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1;", b"x" * 4096, id="extension"),
+        pytest.param(b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 700, id="crumbs"),
+    ],
+)
+def test_what_is_no_body_is_bounded(server: Running, head: bytes, endless: bytes) -> None:
+    """Request line, headers, trailers and the lengths of chunks end at a bound, long before they fill the memory."""
+    client = server.connect(head)
+    sent = 0
+    try:
+        while sent < 2**25:
+            client.sendall(endless)
+            sent += len(endless)
+    except ConnectionError:
+        pass
+    assert sent < 2**23  # what fits into the buffers on the way
+    assert b" 200 " not in heard(client)
+    until(lambda: server.held() == 0)
+
+
+def test_a_large_head_still_passes(server: Running) -> None:
+    """A token of 30 kB among the headers is nothing unusual."""
+    client = server.connect(b"POST / HTTP/1.1\r\nhost: a\r\nx-amz-security-token: " + b"x" * 30_000 + b"\r\n\r\n")
+    assert ANSWER in client.recv(999)
+
+
+def test_an_endless_body_after_its_answer_is_cut_off(server: Running) -> None:
+    """Who is refused may finish a body of the usual size and reads why; who goes on for ever is hung up on."""
+    head = b"POST /early HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n"
+    polite = server.connect(head % 2**23)
+    polite.sendall(bytes(2**23) + b"POST / HTTP/1.1\r\nhost: a\r\n\r\n")
+    assert ANSWER in polite.recv(60)
+    endless = server.connect(head % 2**40)
+    with pytest.raises(ConnectionError):
+        endless.sendall(bytes(2**28))
+
+
+@pytest.mark.usefixtures("short")
+def test_who_does_not_read_an_answer_is_hung_up_on(server: Running) -> None:
+    """An answer of megabytes is not kept for a client that never fetches it."""
+    client = server.connect(b"POST /long HTTP/1.1\r\nhost: a\r\n\r\n")
+    until(lambda: server.application.began == 1)
+    until(lambda: server.held() == 0)
+    assert 0 < len(heard(client)) < 2**25
+
+
+def test_a_slow_reader_gets_all(server: Running) -> None:
+    """An answer that does not go out at once arrives whole."""
+    client = server.connect(b"POST /long HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+    time.sleep(0.2)
+    assert len(heard(client).partition(b"\r\n\r\n")[2]) == 2**25
+
+
+def test_there_is_a_last_connection(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound clients are told to come again, those inside are served, and who leaves makes room."""
+    monkeypatch.setattr(connection, "CONNECTIONS_MAX", 3)
+    inside = [server.connect(b"POST / HTTP/1.1\r\nhost: a\r\n\r\n") for _ in range(3)]
+    assert all(ANSWER in client.recv(999) for client in inside)
+    for _ in range(5):
+        assert heard(server.connect()).startswith(b"HTTP/1.1 503 ")
+    inside[0].sendall(b"POST / HTTP/1.1\r\nhost: a\r\n\r\n")
+    assert ANSWER in inside[0].recv(999)
+    inside[1].close()
+    until(lambda: server.held() == 2)
+    assert ANSWER in server.connect(b"POST / HTTP/1.1\r\nhost: a\r\n\r\n").recv(999)
+
+
+def test_half_of_the_descriptors_are_for_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound follows the process's limit, which is raised as far as it may be."""
+    limits = (256, 1000)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
+    assert connection._connections_max() == 128
+    raised: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda _, pair: raised.append(pair))
+    connection.open_more_descriptors()
+    limits = (256, resource.RLIM_INFINITY)
+    connection.open_more_descriptors()
+    limits = (100_000, 100_000)
+    connection.open_more_descriptors()
+    assert raised == [(1000, 1000), (8192, resource.RLIM_INFINITY)]
+    assert connection._connections_max() == 4096
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\0\x01\0",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"POST / HTTP/9.9\r\n\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n",
+        b"POST http:// HTTP/1.1\r\n\r\n",
+        b"POST /\xff HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\na\0b: c\r\n\r\n",
+        b"POST / HTTP/1.1\r\n a: b\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: 1e3\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: 99999999999999999999999\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\ntransfer-encoding: chunked, identity\r\n\r\n",
+        b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n-1\r\n",
+        b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+    ],
+)
+def test_what_is_not_http_is_refused(server: Running, sent: bytes) -> None:
+    """Another protocol, headers that two parsers could read in two ways, lengths that are none: refused, no 5xx."""
+    client = server.connect(sent)
+    client.shutdown(socket.SHUT_WR)
+    answer = heard(client)
+    assert not answer or answer.startswith(b"HTTP/1.1 400 ")
+    until(lambda: server.held() == 0)
