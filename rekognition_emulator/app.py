@@ -50,7 +50,7 @@ def open_service(settings: Settings) -> Iterator[Service]:
     with ThreadPoolExecutor(max_workers=1) as beside:
         # Loading the networks and starting PostgreSQL take about as long, and neither needs the other.
         loading = beside.submit(load_engine, settings.face_model, settings.detector, settings.model_files)
-        with _database_url(settings) as url:
+        with open_database(settings) as url:
             engine = loading.result()  # where it fails, nothing has connected to a database that is about to stop
             with (
                 open_pool(url, connections_max=settings.workers + 1) as pool,
@@ -73,7 +73,12 @@ def open_service(settings: Settings) -> Iterator[Service]:
 
 
 @contextmanager
-def _database_url(settings: Settings) -> Iterator[str]:
+def open_database(settings: Settings) -> Iterator[str]:
+    """Yields the URL of the database of the settings, or of the embedded one, which runs meanwhile.
+
+    Raises:
+        DatabaseUnsuitable: the embedded one cannot be started.
+    """
     if settings.database_url:
         yield settings.database_url
     else:

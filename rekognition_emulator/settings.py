@@ -96,6 +96,9 @@ class Settings(BaseSettings):
         None,
         description="Buckets that may be read, separated by commas; without it all that the server's credentials open.",
     )
+    processes: int = Field(
+        1, ge=1, le=64, description="Server processes behind the port. They share `WORKERS` and `QUEUE_MAX` evenly."
+    )
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,
@@ -108,6 +111,11 @@ class Settings(BaseSettings):
         False, description="Check every answer against the service model before it is sent; for tests of this server."
     )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
+
+    def of_one_process(self) -> "Settings":
+        """Returns the settings of each process where there are several: with its share of the work, at least one."""
+        shared = {"workers": max(1, self.workers // self.processes), "queue_max": -(-self.queue_max // self.processes)}
+        return self.model_copy(update={"processes": 1, **shared})
 
     @property
     def model_files(self) -> ModelFiles:
