@@ -11,7 +11,7 @@ lock, which ends with its connection, says who. PostgreSQL uses a graph as soon 
 import re
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -219,9 +219,10 @@ class Builder:
         """Ends what is being made: half a graph is dropped and made anew by the next server that needs it."""
         self._closed.set()
         self._thread.shutdown(wait=False, cancel_futures=True)
-        while wait(self._made.values(), timeout=CANCEL_PAUSE_S).not_done:
+        while not all(made.done() for made in self._made.values()):
             if connection := self._connection:
                 connection.cancel_safe()
+            time.sleep(CANCEL_PAUSE_S)
 
     def _make(self, graph: Graph) -> None:
         started = time.monotonic()
