@@ -29,9 +29,6 @@ NEIGHBOURS: Final = 16
 BUILD_CANDIDATES: Final = 64
 """``ef_construction``: faces looked at when one gets its neighbours. pgvector's default."""
 
-SEARCH_CANDIDATES: Final = 400
-"""``ef_search``: faces looked at before the first is returned, and at a time after that."""
-
 SCAN_FACES_MAX: Final = 100_000
 """``max_scan_tuples``: a scan that has to go on ends here. 25 times the most that a search may ask for, because rows
 that were deleted and not yet vacuumed count, too."""
@@ -91,8 +88,21 @@ class Graph:
         query = "SELECT FROM pg_index WHERE indexrelid = to_regclass(%s) AND indisvalid"
         return connection.execute(query, [self.name]).fetchone() is not None
 
-    def nearest(self, connection: Connection[TupleRow], probe: Embedding, count: int) -> list[tuple[Any, float]]:
-        """Returns ids and cosines of what the graph finds nearest to a probe, in no order."""
+    def nearest(
+        self, connection: Connection[TupleRow], probe: Embedding, count: int, width: int
+    ) -> list[tuple[Any, float]]:
+        """Finds rows that are near to a probe.
+
+        Args:
+            connection: to the database or a copy of it.
+            probe: (d,) float32 of unit length.
+            count: how many to return.
+            width: rows among which the search keeps its way (``ef_search``), at most 1,000; again as many are looked
+                at whenever more than these have to be returned.
+
+        Returns:
+            Ids and cosines, in no order; fewer than ``count`` if the graph has no more, or where a scan ends early.
+        """
         # The key and the dimension are literals, because the planner uses a partial index only for a query that it
         # can prove to stay within; the count is one, because the planner has to know that it is small.
         query = sql.SQL("""
@@ -115,7 +125,7 @@ class Graph:
                        set_config('hnsw.ef_search', %s, true), set_config('hnsw.max_scan_tuples', %s, true),
                        set_config('hnsw.scan_mem_multiplier', %s, true)
                 """,
-                [str(SEARCH_CANDIDATES), str(SCAN_FACES_MAX), str(SCAN_MEMORY_FACTOR)],
+                [str(width), str(SCAN_FACES_MAX), str(SCAN_MEMORY_FACTOR)],
             )
             found = connection.execute(query, {"probe": probe, "half": HalfVector(probe)}, binary=True, prepare=False)
             return found.fetchall()
@@ -172,16 +182,19 @@ class Graph:
         connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [self.name])
 
 
-def drop_graphs(connection: Connection[TupleRow], key: int | None = None) -> None:
-    """Drops the graphs of one collection, or those of deleted ones. Who makes one meanwhile looks here afterwards."""
+def graphs(connection: Connection[TupleRow]) -> list[Graph]:
+    """Returns all graphs that there are, complete or not, also those of deleted collections."""
     rows = connection.execute(
         "SELECT relname FROM pg_class WHERE relkind = 'i' AND relname LIKE '%\\_hnsw\\_%' AND pg_table_is_visible(oid)"
     ).fetchall()
     names = [name for (relname,) in rows if (name := _NAME.fullmatch(relname))]
-    for table, owner, dimension in (name.groups() for name in names):
-        graph = Graph(table, int(owner), int(dimension))
-        exists = connection.execute("SELECT FROM collections WHERE id = %s", [graph.key]).fetchone() is not None
-        if (graph.key == key if key is not None else not exists) and graph.try_lock(connection):
+    return [Graph(name[1], int(name[2]), int(name[3])) for name in names]
+
+
+def drop_graphs(connection: Connection[TupleRow], key: int) -> None:
+    """Drops those graphs of a collection that are not being made at the moment."""
+    for graph in graphs(connection):
+        if graph.key == key and graph.try_lock(connection):
             graph.drop(connection)
             graph.unlock(connection)
 
@@ -198,8 +211,12 @@ class Builder:
         self._closed = threading.Event()
         self._connection: Connection[TupleRow] | None = None
 
+    def has_seen(self, graph: Graph) -> bool:
+        """Says whether it was begun here before, and may still be under way."""
+        return graph in self._made
+
     def begin(self, graph: Graph) -> Future[None]:
-        """Sees to it that a graph is made.
+        """Sees to it that a graph is made, and clears away those of deleted collections.
 
         Returns:
             What is done when the graph is there, whichever server has made it. After a failure the same is returned
@@ -237,7 +254,7 @@ class Builder:
                     graph.create(connection)
                     log.info("a collection has its graph", graph=graph.name, seconds=round(time.monotonic() - started))
                 graph.unlock(connection)
-                drop_graphs(connection)
+                _drop_graphs_of_deleted_collections(connection)
         except psycopg.Error as error:
             self._not_before[graph] = time.monotonic() + RETRY_S
             if not self._closed.is_set():
@@ -245,3 +262,11 @@ class Builder:
             raise
         finally:
             self._connection = None
+
+
+def _drop_graphs_of_deleted_collections(connection: Connection[TupleRow]) -> None:
+    """Not when a collection is deleted: dropping waits for whoever reads the table, such as a backup."""
+    keys = {graph.key for graph in graphs(connection)}
+    exist = connection.execute("SELECT id FROM collections WHERE id = ANY(%s)", [list(keys)]).fetchall()
+    for key in keys - {key for (key,) in exist}:
+        drop_graphs(connection, key)

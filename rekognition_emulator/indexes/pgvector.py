@@ -5,6 +5,7 @@ as soon as it is made; until then, and wherever candidates do not suffice, the e
 """
 
 from concurrent.futures import wait
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,24 +22,19 @@ EXACT_MAX: Final = 50_000
 """Faces, or users, of a collection up to which search is exact."""
 
 FEW: Final = 100
-"""Matches for which the graph is asked first; most thresholds leave fewer, whatever a request's limit is."""
+"""Candidates for a first look, which suffices where a threshold leaves fewer matches: as a rule."""
+
+FEW_WIDTH: Final = 200
+"""``ef_search`` of the first look."""
+
+MANY: Final = 4_000
+"""Candidates at least where the first look has not seen the end."""
+
+MANY_WIDTH: Final = 1_000
+"""``ef_search`` of the second look; pgvector allows no more."""
 
 PROGRESS_PAUSE_S: Final = 0.5
 """Between two reports while a graph is made."""
-
-_DIMENSION: Final = sql.SQL("""
-SELECT vector_dims(embedding) FROM {table} WHERE collection_id = %s AND embedding IS NOT NULL LIMIT 1
-""")
-
-_EXACT: Final = sql.SQL("""
-SELECT {column}, cosine FROM (
-    SELECT {column}, least(1, greatest(-1, -(embedding <#> %(probe)b))) AS cosine
-    FROM {table} WHERE collection_id = %(key)s AND embedding IS NOT NULL
-    OFFSET 0 -- or else the planner copies the expression to each place where it is used
-) AS gallery
-WHERE cosine >= %(cosine_min)s AND {column} IS DISTINCT FROM %(without)s
-ORDER BY cosine DESC, {column} LIMIT %(limit)s
-""")
 
 
 class PgvectorIndex(FaceIndex):
@@ -60,12 +56,14 @@ class PgvectorIndex(FaceIndex):
     def search(
         self, collection: Collection, probe: Embedding, *, cosine_min: float, limit: int, without: UUID | None = None
     ) -> list[Match]:
-        return [Match(*near) for near in self._nearest(collection, "faces", probe, cosine_min, limit, without)]
+        rows = Graph("faces", collection.key, len(probe))
+        return [Match(*near) for near in self._ask(collection, _Question(rows, probe, cosine_min, limit, without))]
 
     def search_users(
         self, collection: Collection, probe: Embedding, *, cosine_min: float, limit: int, without: str | None = None
     ) -> list[UserMatch]:
-        return [UserMatch(*near) for near in self._nearest(collection, "users", probe, cosine_min, limit, without)]
+        rows = Graph("users", collection.key, len(probe))
+        return [UserMatch(*near) for near in self._ask(collection, _Question(rows, probe, cosine_min, limit, without))]
 
     def prepare(self, collection: Collection, progress: Progress) -> None:
         for graph in self._graphs(collection):
@@ -77,10 +75,11 @@ class PgvectorIndex(FaceIndex):
         progress(collection.face_count, collection.face_count)
 
     def holding(self, collection: Collection) -> Holding:
+        graphs = self._graphs(collection)
         with self._pool.connection() as connection:
-            graphs = [graph for graph in self._graphs(collection) if graph.is_complete(connection)]
-            size_bytes = sum(graph.size_bytes(connection) for graph in graphs)
-        return Holding(collection.revision, collection.face_count, size_bytes, "hnsw" if graphs else "exact")
+            complete = [graph for graph in graphs if graph.is_complete(connection)]
+            size_bytes = sum(graph.size_bytes(connection) for graph in complete)
+        return Holding(collection.revision, collection.face_count, size_bytes, "hnsw" if complete else "exact")
 
     def forget(self, collection: Collection) -> None:
         with self._builder.connect() as connection:
@@ -91,59 +90,86 @@ class PgvectorIndex(FaceIndex):
 
     def _graphs(self, collection: Collection) -> list[Graph]:
         """Returns the graphs that the collection should have."""
-        graphs = []
-        for table in self._large_tables(collection):
-            with self._pool.connection() as connection:
-                row = connection.execute(_DIMENSION.format(table=sql.Identifier(table)), [collection.key]).fetchone()
-            if row is not None:
-                graphs.append(Graph(table, collection.key, row[0]))
-        return graphs
-
-    def _large_tables(self, collection: Collection) -> list[str]:
-        rows = {"faces": collection.face_count, "users": collection.user_count}
-        return [table for table, count in rows.items() if count > self._exact_max]
-
-    def _nearest(  # noqa: PLR0913, PLR0917 # what a search is asked for, and the table that it is asked of
-        self,
-        collection: Collection,
-        table: str,
-        probe: Embedding,
-        cosine_min: float,
-        limit: int,
-        without: object,
-    ) -> list[tuple[Any, float]]:
-        """Returns ids and cosines of a table's rows, by descending cosine, equal ones by ascending id."""
-        graph = Graph(table, collection.key, len(probe)) if table in self._large_tables(collection) else None
-
-        def ask(connection: Connection[TupleRow]) -> list[tuple[Any, float]]:
-            if graph is not None:
-                if not graph.is_complete(connection):
-                    self._builder.begin(graph)
-                elif (found := _approximate(connection, graph, probe, cosine_min, limit, without)) is not None:
-                    return found
-            parameters = {"key": collection.key, "probe": probe, "cosine_min": cosine_min, "limit": limit}
-            query = _EXACT.format(table=sql.Identifier(table), column=sql.Identifier(ID_COLUMNS[table]))
-            return connection.execute(query, {**parameters, "without": without}, binary=True).fetchall()
-
-        if self._replica is not None and (found := self._replica.ask(collection, ask)) is not None:
-            return found
         with self._pool.connection() as connection:
-            return ask(connection)
+            dimensions = {
+                table: connection.execute(_DIMENSION.format(table=sql.Identifier(table)), [collection.key]).fetchone()
+                for table in ID_COLUMNS
+                if self._is_large(collection, table)
+            }
+        return [Graph(table, collection.key, row[0]) for table, row in dimensions.items() if row is not None]
 
+    def _is_large(self, collection: Collection, table: str) -> bool:
+        return {"faces": collection.face_count, "users": collection.user_count}[table] > self._exact_max
 
-def _approximate(  # noqa: PLR0913, PLR0917 # as ``_nearest``
-    connection: Connection[TupleRow], graph: Graph, probe: Embedding, cosine_min: float, limit: int, without: object
-) -> list[tuple[Any, float]] | None:
-    """Returns the same from the graph's candidates; None where these do not reach below what would be answered.
+    def _ask(self, collection: Collection, question: "_Question") -> list[tuple[Any, float]]:
+        """Returns ids and cosines, by descending cosine, equal ones by ascending id."""
+        large = self._is_large(collection, question.rows.table)
 
-    They do not if there are too few of them, or if so many rows are equally near that they cut through their midst.
-    """
-    for wanted in sorted({min(FEW, limit), limit}):
-        # Those that are left out, and some for the order in which half precision has put them.
-        candidates = graph.nearest(connection, probe, count=wanted + wanted // 8 + 10)
-        near = [(name, cosine) for name, cosine in candidates if cosine >= cosine_min and name != without]
-        near = sorted(near, key=lambda one: (-one[1], one[0]))[:limit]
-        answered_min = near[-1][1] if len(near) == limit else cosine_min
-        if candidates and min(cosine for _, cosine in candidates) < answered_min:
+        def answer(connection: Connection[TupleRow]) -> list[tuple[Any, float]]:
+            if large:
+                complete = question.rows.is_complete(connection)
+                if not complete or not self._builder.has_seen(question.rows):
+                    self._builder.begin(question.rows)
+                if complete and (near := question.ask_graph(connection)) is not None:
+                    return near
+            return question.ask_all(connection)
+
+        if self._replica is not None and (near := self._replica.ask(collection, answer)) is not None:
             return near
-    return None
+        with self._pool.connection() as connection:
+            return answer(connection)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question:
+    """What a search asks of a collection's faces or users; ``rows`` names them, also where they have no graph."""
+
+    rows: Graph
+    probe: Embedding
+    cosine_min: float
+    limit: int
+    without: UUID | str | None
+
+    def ask_all(self, connection: Connection[TupleRow]) -> list[tuple[Any, float]]:
+        """Compares all rows."""
+        query = _EXACT.format(table=sql.Identifier(self.rows.table), column=sql.Identifier(ID_COLUMNS[self.rows.table]))
+        parameters = {
+            "key": self.rows.key,
+            "probe": self.probe,
+            # Rounding may take an opposite a little below a cosine of -1.
+            "distance_max": -self.cosine_min if self.cosine_min > -1 else 2.0,
+            "without": self.without,
+            "limit": self.limit,
+        }
+        return connection.execute(query, parameters, binary=True).fetchall()
+
+    def ask_graph(self, connection: Connection[TupleRow]) -> list[tuple[Any, float]] | None:
+        """Compares what the graph proposes.
+
+        Returns:
+            None where that does not reach below what would be answered: there are too few candidates, or so many rows
+            are equally near that the candidates end in their midst.
+        """
+        candidates = self.rows.nearest(connection, self.probe, FEW, FEW_WIDTH)
+        if not any(cosine < self.cosine_min for _, cosine in candidates):
+            # Some more than wanted, for half precision has put them into a slightly different order.
+            candidates = self.rows.nearest(connection, self.probe, max(MANY, self.limit + self.limit // 8), MANY_WIDTH)
+        near = [(name, cosine) for name, cosine in candidates if cosine >= self.cosine_min and name != self.without]
+        near = sorted(near, key=lambda one: (-one[1], one[0]))[: self.limit]
+        answered_min = near[-1][1] if len(near) == self.limit else self.cosine_min
+        return near if any(cosine < answered_min for _, cosine in candidates) else None
+
+
+_DIMENSION: Final = sql.SQL("""
+SELECT vector_dims(embedding) FROM {table} WHERE collection_id = %s AND embedding IS NOT NULL LIMIT 1
+""")
+
+_EXACT: Final = sql.SQL("""
+SELECT {column}, least(1, greatest(-1, -distance)) FROM (
+    SELECT {column}, embedding <#> %(probe)b AS distance
+    FROM {table} WHERE collection_id = %(key)s AND embedding IS NOT NULL
+    OFFSET 0 -- or else the planner copies the expression to each place where it is used
+) AS gallery
+WHERE distance <= %(distance_max)s AND {column} IS DISTINCT FROM %(without)s
+ORDER BY distance, {column} LIMIT %(limit)s
+""")

@@ -143,6 +143,14 @@ def going_on(*work: Callable[[], object]) -> Iterator[list[int]]:
             ended.result()
 
 
+def let_go_on(done: list[int], times: int, first: int = 0) -> None:
+    """Waits until each thing, from the first that matters, was done so many times more."""
+    before, deadline = list(done), time.monotonic() + 20
+    while any(now < then + times for now, then in zip(done[first:], before[first:], strict=True)):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 def test_what_one_process_has_answered_all_know(replicas: Server, album: str) -> None:
     """Indexed or deleted through any of them, a face is found or gone through each of them with the next request."""
     with wires(replicas) as connected:
@@ -184,8 +192,7 @@ def test_faces_are_deleted_while_others_search(replicas: Server, album: str) -> 
 
         with going_on(*(partial(search, wire) for wire in searching)) as done:
             for face_id in doomed:
-                seen = max(done)
-                until(lambda seen=seen: min(done) > seen)
+                let_go_on(done, 1)
                 going.add(face_id)
                 assert deleting.ask("DeleteFaces", CollectionId=album, FaceIds=[face_id])[0] == 200
                 gone.add(face_id)
@@ -207,11 +214,9 @@ def test_a_collection_is_deleted_while_others_search(replicas: Server) -> None:
                 outcomes[status, answer.get("__type")] += 1
 
             with going_on(*(partial(search, wire) for wire in searching)) as done:
-                until(lambda done=done: min(done) > 3)
+                let_go_on(done, 3)
                 assert deleting.ask("DeleteCollection", CollectionId=name)[0] == 200
-                until(
-                    lambda done=done, seen=list(done): all(now > then + 3 for now, then in zip(done, seen, strict=True))
-                )
+                let_go_on(done, 3)
     assert set(outcomes) == {(200, None), (400, "ResourceNotFoundException")}
 
 
@@ -228,19 +233,10 @@ def test_a_process_that_is_killed_is_not_missed(replicas: Server, album: str) ->
                 work(victim)
 
         with going_on(suffer, *(partial(work, wire) for wire in going)) as done:
-            until(lambda: min(done) > 3)
+            let_go_on(done, 3)
             os.kill(victim.pid, signal.SIGKILL)
-            seen = max(done)
-            until(lambda: min(done[1:]) > seen + 10)
+            let_go_on(done, 10, first=1)
     with wires(replicas) as connected:
         assert victim.pid not in {wire.pid for wire in connected}
         for wire in connected:
             assert others(wire, album, probe) == set(kept)
-
-
-def until(holds: Callable[[], bool], timeout_s: float = 20) -> None:
-    """Waits for something."""
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
