@@ -17,7 +17,6 @@ from psycopg_pool import ConnectionPool
 
 import rekognition_emulator
 from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
-from rekognition_emulator.engines.models import ESTIMATORS
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.indexes.memory import MemoryIndex
@@ -106,7 +105,7 @@ def context(pool: JoiningPool, index: FaceIndex) -> Context:
     seen = [Detection(box, (FRONTAL * 0.3 + (box.left, 0.1)).astype(np.float32), 99.9) for box in boxes]
     return Context(
         engine=ScriptedEngine(seen),
-        attributes=DeepFaceAttributes(Path("nowhere"), 1, ESTIMATORS),
+        attributes=DeepFaceAttributes({}, 1),
         store=PostgresStore(pool),
         users=PostgresUserStore(pool),
         tags=PostgresTagStore(pool),
