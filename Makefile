@@ -5,13 +5,16 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 RUN = .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz conformance demo check lint generate format bench sbom audit lock clean
+.PHONY: help run replicas test fuzz conformance demo check lint generate format bench sbom audit lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/run.stamp  ## set up what is missing and serve on http://127.0.0.1:8080
 	@$(RUN) rekognition_emulator
+
+replicas: .venv/run.stamp  ## serve the same with three processes over one database
+	@REKOGNITION_PROCESSES=3 $(RUN) rekognition_emulator
 
 test: .venv/dev.stamp  ## set up what is missing and run all tests
 	$(RUN) pytest

@@ -23,7 +23,7 @@ from rekognition_emulator.operations.coverage import PAGE
 from rekognition_emulator.s3 import S3
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.answers import PostgresAnswerStore
-from rekognition_emulator.store.database import open_pool
+from rekognition_emulator.store.database import open_pool, open_read_pool
 from rekognition_emulator.store.embedded import embedded_database
 from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.tags import PostgresTagStore
@@ -50,11 +50,12 @@ def open_service(settings: Settings) -> Iterator[Service]:
     with ThreadPoolExecutor(max_workers=1) as beside:
         # Loading the networks and starting PostgreSQL take about as long, and neither needs the other.
         loading = beside.submit(load_engine, settings.face_model, settings.detector, settings.model_files)
-        with _database_url(settings) as url:
+        with open_database(settings) as url:
             engine = loading.result()  # where it fails, nothing has connected to a database that is about to stop
             with (
                 open_pool(url, connections_max=settings.workers + 1) as pool,
-                closing(_index(settings, pool)) as index,
+                _read_pool(settings) as read_pool,
+                closing(_index(settings, pool, read_pool)) as index,
             ):
                 store = PostgresStore(pool)
                 beside.submit(store.sweep)
@@ -73,7 +74,12 @@ def open_service(settings: Settings) -> Iterator[Service]:
 
 
 @contextmanager
-def _database_url(settings: Settings) -> Iterator[str]:
+def open_database(settings: Settings) -> Iterator[str]:
+    """Yields the URL of the database of the settings, or of the embedded one, which runs meanwhile.
+
+    Raises:
+        DatabaseUnsuitable: the embedded one cannot be started.
+    """
     if settings.database_url:
         yield settings.database_url
     else:
@@ -81,7 +87,16 @@ def _database_url(settings: Settings) -> Iterator[str]:
             yield url
 
 
-def _index(settings: Settings, pool: ConnectionPool) -> ChosenIndex:
+@contextmanager
+def _read_pool(settings: Settings) -> Iterator[ConnectionPool | None]:
+    if settings.database_read_url:
+        with open_read_pool(settings.database_read_url, connections_max=settings.workers) as pool:
+            yield pool
+    else:
+        yield None
+
+
+def _index(settings: Settings, pool: ConnectionPool, read_pool: ConnectionPool | None) -> ChosenIndex:
     return ChosenIndex(
         settings.index,
         Surroundings(
@@ -89,6 +104,7 @@ def _index(settings: Settings, pool: ConnectionPool) -> ChosenIndex:
             pool,
             folder=settings.data_dir / "indexes",
             memory_bytes_max=settings.index_memory_mb * 1_000_000,
+            read_pool=read_pool,
         ),
     )
 

@@ -43,7 +43,12 @@ class Settings(BaseSettings):
     )
     database_url: str | None = Field(
         None,
-        description="PostgreSQL 15 or later with pgvector 0.7 or later; without it an embedded one is started.",
+        description="PostgreSQL 15 or later with pgvector 0.8 or later; without it an embedded one is started.",
+    )
+    database_read_url: str | None = Field(
+        None,
+        description="A copy of that database that follows it, such as a hot standby. Searches with the index "
+        "`pgvector` read from it where it is not behind.",
     )
     account_id: Annotated[str, StringConstraints(pattern=r"^\d{12}$")] = Field(
         "000000000000", description="The account in resource names and the wall around collections."
@@ -96,6 +101,12 @@ class Settings(BaseSettings):
         None,
         description="Buckets that may be read, separated by commas; without it all that the server's credentials open.",
     )
+    processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Server processes behind the port; workers, queue and the indexes' memory are shared out evenly.",
+    )
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,
@@ -108,6 +119,17 @@ class Settings(BaseSettings):
         False, description="Check every answer against the service model before it is sent; for tests of this server."
     )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
+
+    def of_one_process(self) -> "Settings":
+        """Returns the settings of each process where there are several: with its share of the work, at least one."""
+        return self.model_copy(
+            update={
+                "processes": 1,
+                "workers": max(1, self.workers // self.processes),
+                "queue_max": -(-self.queue_max // self.processes),
+                "index_memory_mb": max(1, self.index_memory_mb // self.processes),
+            }
+        )
 
     @property
     def model_files(self) -> ModelFiles:

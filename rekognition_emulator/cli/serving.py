@@ -12,7 +12,8 @@ import structlog
 import uvicorn
 
 from rekognition_emulator import __version__
-from rekognition_emulator.app import open_service
+from rekognition_emulator.app import open_database, open_service
+from rekognition_emulator.cli.processes import CannotServe, Say, keep_running
 from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.engines.licences import read_acceptances
 from rekognition_emulator.engines.networks import ModelUnusable
@@ -34,6 +35,12 @@ _MALLOC: Final = {
 """Parameters of glibc's heap, by their numbers in its malloc.h. Left alone it grows to 1.4 times as much; were blocks
 of 1 MB given back, every run of a network would pay for fresh pages. Source: ours, tests/bench/results/tried.md."""
 
+_CLOSE_TIMEOUT_S: Final = 5
+"""For what one of several processes does after its last request."""
+
+_BACKLOG: Final = 2048
+"""Connections that wait to be taken; Linux cuts it to ``net.core.somaxconn``."""
+
 _READY: Final = """\
 rekognition-emulator {version} is ready on {url} after {seconds:.1f} s ({models}, index {index})
 
@@ -46,32 +53,61 @@ rekognition-emulator {version} is ready on {url} after {seconds:.1f} s ({models}
 def serve() -> None:
     """Reads the settings, opens the service and serves. What an operator can mend is said in one sentence."""
     started = time.monotonic()
-    _bound_heap()
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        # Uvicorn drains on either and then raises it again: from here it unwinds what was opened, and is no failure.
-        signal.signal(stop, lambda *_: sys.exit())
+    _stop_on_signals()
+    settings = read_settings()
+    _configure_logging(settings.log_level)
     try:
-        settings = read_settings()
-        _configure_logging(settings.log_level)
         _log_licences(settings.model_files)
-        open_more_descriptors()
-        with open_service(settings) as service, _listen(settings) as listener:
+        with _take_port(settings) as listener:
             url = f"http://{settings.host}:{listener.getsockname()[1]}"
-            models = (
-                f"face model {service.engine.model.name} {service.engine.model.version}, "
-                f"detector {settings.detector}, device {settings.device}"
-            )
-            sys.stdout.write(
-                _READY.format(
-                    version=__version__,
-                    url=url,
-                    seconds=time.monotonic() - started,
-                    models=models,
-                    index=settings.index,
-                    region=settings.region,
+
+            def announce(models: str) -> None:
+                sys.stdout.write(
+                    _READY.format(
+                        version=__version__,
+                        url=url,
+                        seconds=time.monotonic() - started,
+                        models=models,
+                        index=settings.index,
+                        region=settings.region,
+                    )
                 )
-            )
-            sys.stdout.flush()
+                sys.stdout.flush()
+
+            if settings.processes == 1:
+                _serve(settings, listener, announce)
+            else:
+                _serve_in_processes(settings, listener, announce)
+    except (CannotServe, DatabaseUnsuitable, ModelUnusable, OSError) as error:
+        sys.exit(str(error))
+
+
+def _serve_in_processes(settings: Settings, listener: socket.socket, announce: Say) -> None:
+    with open_database(settings):  # theirs, too, and thus still there when all of them have ended
+        arguments = {"settings": settings.of_one_process(), "listener": listener}
+        timeout_s = _STOP_TIMEOUT_S + _CLOSE_TIMEOUT_S
+        keep_running(settings.processes, _serve_as_one_of_many, arguments, announce, stop_timeout_s=timeout_s)
+
+
+def _serve_as_one_of_many(settings: Settings, listener: socket.socket, say: Say) -> None:
+    _stop_on_signals()
+    _configure_logging(settings.log_level)
+    _serve(settings, listener, say)
+
+
+def _serve(settings: Settings, listener: socket.socket, say: Say) -> None:
+    """Serves until it is told to stop.
+
+    Raises:
+        CannotServe: database, face model or port cannot be used.
+    """
+    _bound_heap()
+    open_more_descriptors()
+    try:
+        with open_service(settings) as service:
+            listener.listen(_BACKLOG)  # before it says that it serves: whoever connects from now on is answered
+            model = service.engine.model
+            say(f"face model {model.name} {model.version}, detector {settings.detector}, device {settings.device}")
             config = uvicorn.Config(
                 service.app,
                 http=Connection,
@@ -80,11 +116,12 @@ def serve() -> None:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                backlog=_BACKLOG,
                 timeout_graceful_shutdown=_STOP_TIMEOUT_S,
             )
             uvicorn.Server(config).run(sockets=[listener])
     except (DatabaseUnsuitable, ModelUnusable, OSError) as error:
-        sys.exit(str(error))
+        raise CannotServe(str(error)) from error
 
 
 def _bound_heap() -> None:
@@ -95,10 +132,23 @@ def _bound_heap() -> None:
             mallopt(parameter, value)
 
 
-def _listen(settings: Settings) -> socket.socket:
-    """Takes the port before the server says that it is ready: whoever connects from now on is answered."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+def _stop_on_signals() -> None:
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        # Uvicorn drains on either and then raises it again: from here it unwinds what was opened, and is no failure.
+        signal.signal(stop, lambda *_: sys.exit())
+
+
+def _take_port(settings: Settings) -> socket.socket:
+    """Takes the port, so that a second server ends at once, but does not listen yet: nobody should wait for a start."""
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    # Connections of the last server that still linger do not keep the next one out.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"{error.strerror}: {settings.host} port {settings.port}") from error
+    return listener
 
 
 def _log_licences(files: ModelFiles) -> None:

@@ -11,6 +11,7 @@ from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.faces.store import FaceStore
 from rekognition_emulator.indexes.memory import MemoryIndex
 from rekognition_emulator.indexes.pgvector import PgvectorIndex
+from rekognition_emulator.indexes.replica import Replica
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +23,14 @@ class Surroundings:
         pool: connections to the database, for the indexes inside it.
         folder: an index keeps its files in the folder of its own name in here; it may not exist yet.
         memory_bytes_max: what an index may hold in this process's memory.
+        read_pool: connections to a copy of the database, which may be behind or away; None where there is none.
     """
 
     store: FaceStore
     pool: ConnectionPool
     folder: Path
     memory_bytes_max: int
+    read_pool: ConnectionPool | None = None
 
 
 def _faiss(around: Surroundings) -> FaceIndex:
@@ -37,7 +40,7 @@ def _faiss(around: Surroundings) -> FaceIndex:
 
 
 INDEXES: Final[Mapping[str, Callable[[Surroundings], FaceIndex]]] = {
-    "pgvector": lambda around: PgvectorIndex(around.pool),
+    "pgvector": lambda around: PgvectorIndex(around.pool, Replica(around.read_pool) if around.read_pool else None),
     "faiss": _faiss,
     "memory": lambda around: MemoryIndex(around.store, around.memory_bytes_max),
 }

@@ -19,8 +19,8 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from rekognition_emulator.store.transactions import JoiningPool
 
 POSTGRES_VERSION_MIN: Final = 15
-PGVECTOR_VERSION_MIN: Final = (0, 7)
-"""From here on the inner product is chosen for the processor at run time."""
+PGVECTOR_VERSION_MIN: Final = (0, 8)
+"""From here on an approximate search goes on until it has found as much as was asked for."""
 
 MIGRATION_LOCK: Final = 0x72656B6F
 """Our number among the database's advisory locks; any would do, as long as it never changes."""
@@ -54,13 +54,7 @@ def open_pool(url: str, *, connections_max: int, timeout_s: float = 10) -> Joini
     Raises:
         DatabaseUnsuitable: not reachable, too old, without pgvector, or with tables that are not ours.
     """
-    try:
-        conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
-        # The parser repeats the URL in its text, password included.
-        raise DatabaseUnsuitable(
-            "The database URL cannot be read; it looks like postgresql://user:password@host:5432/database."
-        ) from None
+    _require_url(url)
     try:
         with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S) as connection:
             _prepare(connection)
@@ -76,6 +70,42 @@ def open_pool(url: str, *, connections_max: int, timeout_s: float = 10) -> Joini
             f"The database has tables of another program ({error.diag.message_primary}): give us one of our own."
         ) from error
 
+    pool = _pool(url, connections_max, timeout_s)
+    try:
+        pool.open(wait=True, timeout=timeout_s)
+    except PoolTimeout as error:
+        pool.close()
+        raise DatabaseUnsuitable("The database grants no more connections: raise its max_connections.") from error
+    return pool
+
+
+def open_read_pool(url: str, *, connections_max: int) -> JoiningPool:
+    """Opens connections to a copy of a database that ``open_pool`` has prepared; nothing is written there.
+
+    Returns:
+        A pool like ``open_pool``'s, also where the copy cannot be reached at the moment: its connections are made as
+        soon as they can be.
+
+    Raises:
+        DatabaseUnsuitable: the URL is none.
+    """
+    _require_url(url)
+    pool = _pool(url, connections_max)
+    pool.open()
+    return pool
+
+
+def _require_url(url: str) -> None:
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        # The parser repeats the URL in its text, password included.
+        raise DatabaseUnsuitable(
+            "The database URL cannot be read; it looks like postgresql://user:password@host:5432/database."
+        ) from None
+
+
+def _pool(url: str, connections_max: int, timeout_s: float = 10) -> JoiningPool:
     def check(connection: Connection[TupleRow]) -> None:
         try:
             ConnectionPool.check_connection(connection)  # one empty round trip, 0.1 ms on the same machine
@@ -96,11 +126,6 @@ def open_pool(url: str, *, connections_max: int, timeout_s: float = 10) -> Joini
         check=check,
         open=False,
     )
-    try:
-        pool.open(wait=True, timeout=timeout_s)
-    except PoolTimeout as error:
-        pool.close()
-        raise DatabaseUnsuitable("The database grants no more connections: raise its max_connections.") from error
     return pool
 
 

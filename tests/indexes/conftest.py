@@ -7,8 +7,15 @@ from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.indexes import INDEXES, Surroundings
+from rekognition_emulator.indexes.pgvector import PgvectorIndex
 from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.users import PostgresUserStore
+
+OPENED: dict[str, Callable[[Surroundings], FaceIndex]] = {
+    **INDEXES,
+    "pgvector with graphs": lambda around: PgvectorIndex(around.pool, exact_max=0),
+}
+"""Each index that is offered, also where it is otherwise another for large collections only."""
 
 
 @pytest.fixture
@@ -21,10 +28,10 @@ def surroundings(store: PostgresStore, pool: ConnectionPool, tmp_path: Path) -> 
 def open_index(surroundings: Surroundings) -> Iterator[Callable[[str], FaceIndex]]:
     """Opens indexes by name, over the test's own store; they are closed with the test."""
     with ExitStack() as stack:
-        yield lambda name: stack.enter_context(closing(INDEXES[name](surroundings)))
+        yield lambda name: stack.enter_context(closing(OPENED[name](surroundings)))
 
 
-@pytest.fixture(params=INDEXES)
+@pytest.fixture(params=OPENED)
 def index(request: pytest.FixtureRequest, open_index: Callable[[str], FaceIndex]) -> FaceIndex:
     """Each index that is offered."""
     return open_index(request.param)
