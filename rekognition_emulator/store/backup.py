@@ -43,6 +43,8 @@ def back_up(directory: Path, target: Path, progress: Progress) -> None:
     """
     if target.exists():
         raise BackupUnusable(f"{target} exists already; nothing is overwritten.")
+    if not (directory / "postgres").exists():
+        raise BackupUnusable(f"{directory} holds no database.")
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)

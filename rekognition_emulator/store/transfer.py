@@ -1,8 +1,8 @@
 """Collections into files and back: changes when a collection has to take more along.
 
 Reading sees one moment of the collection, while others go on writing. Writing is one transaction, at the end of which
-the collection appears: an import that is interrupted leaves nothing that anybody sees, and is simply repeated. Its faces
-come in revisions of a few thousand, so that an index that follows the collection can take it in parts.
+the collection appears: an import that is interrupted leaves nothing that anybody sees, and is simply repeated. Faces
+come in revisions of some thousand, so that an index that follows the collection can take it in parts.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -96,7 +96,7 @@ def import_collection(
         assert row is not None
         key, revision = row[0], 0
         try:
-            for revision, part in enumerate(parts, start=1):  # noqa: B007 - the last one is the collection's
+            for revision, part in enumerate(parts, start=1):
                 _store_users(connection, key, revision, part.users)
                 _store_faces(connection, key, revision, part.faces)
                 progress(len(part.users) + len(part.faces))
@@ -177,8 +177,8 @@ def _require_dimension(connection: Connection[TupleRow], path: Path, described: 
     ).fetchone()
     if row is not None and described.dimension not in {None, row[1]}:
         raise ArchiveUnusable(
-            f"{path} has embeddings of {described.dimension} dimensions from face model {described.face_model_version}, "
-            f"whose embeddings in the collection {row[0]} have {row[1]}."
+            f"{path} has embeddings of {described.dimension} dimensions; those of the collection {row[0]}, of the same "
+            f"face model {described.face_model_version}, have {row[1]}."
         )
 
 
