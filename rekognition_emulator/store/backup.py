@@ -131,7 +131,7 @@ def restore(backup: Path, directory: Path, *, replace: bool, progress: Progress)
 
 
 def _copy_running(url: str, target: Path, progress: Progress) -> None:
-    command = [program("pg_basebackup"), "--dbname", url, "--pgdata", target, "--no-password"]
+    command: list[str | Path] = [program("pg_basebackup"), "--dbname", url, "--pgdata", target, "--no-password"]
     options = ["--checkpoint=fast", "--wal-method=stream", "--manifest-checksums=SHA256"]
     with tempfile.TemporaryFile("w+") as said, psycopg.connect(url, autocommit=True) as connection:
         process = subprocess.Popen([*command, *options], stderr=said, env={**os.environ, "LC_ALL": "C"})  # noqa: S603 - our own program

@@ -178,4 +178,3 @@ def _broken_indexes(connection: Connection[TupleRow]) -> list[str]:
 def _prepare(connection: Connection[TupleRow]) -> None:
     connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     connection.execute("SET LOCAL statement_timeout = 0")  # nobody waits for it
-

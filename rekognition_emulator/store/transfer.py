@@ -6,6 +6,7 @@ come in revisions of some thousand, so that an index that follows the collection
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -61,7 +62,7 @@ def export_collection(
         key, described = _describe(connection, owner, name)
         progress = begin(described)
         with create_archive(path, described) as archive:
-            for part in _parts(connection, key):
+            for part in _ahead(_parts(connection, key)):
                 archive.write(part)
                 progress(len(part.users) + len(part.faces))
 
@@ -71,7 +72,7 @@ def import_collection(
     path: Path,
     target: Callable[[Described], tuple[Owner, str]],
     begin: Callable[[Described], Progress],
-) -> None:
+) -> Described:
     """Makes a collection of a file that ``export_collection`` has written: all of it, or nothing.
 
     Args:
@@ -79,6 +80,9 @@ def import_collection(
         path: of the file.
         target: told what the file holds, says whose it becomes and under which name.
         begin: called once it is known how much there is.
+
+    Returns:
+        What the file holds.
 
     Raises:
         CollectionExists: the owner has one of this name.
@@ -96,7 +100,7 @@ def import_collection(
         assert row is not None
         key, revision = row[0], 0
         try:
-            for revision, part in enumerate(parts, start=1):
+            for revision, part in enumerate(_ahead(parts), start=1):
                 _store_users(connection, key, revision, part.users)
                 _store_faces(connection, key, revision, part.faces)
                 progress(len(part.users) + len(part.faces))
@@ -116,6 +120,7 @@ def import_collection(
             raise ArchiveUnusable(f"{path} cannot be stored: {error.diag.message_primary or error}.") from error
         if not created.rowcount:
             raise CollectionExists(name)
+    return described
 
 
 def _describe(connection: Connection[TupleRow], owner: Owner, name: str) -> tuple[int, Described]:
@@ -158,6 +163,15 @@ def _new_face(row: TupleRow) -> NewFace:
     face_id, image_id, external_image_id, left, top, width, height, confidence, user_id, embedding = row
     box = BoundingBox(left, top, width, height)
     return NewFace(EnrolledFace(face_id, image_id, external_image_id, box, confidence, user_id), embedding.to_numpy())
+
+
+def _ahead(parts: Iterator[Part]) -> Iterator[Part]:
+    """Yields parts, and fetches the next one meanwhile: disks, sockets and zlib do not need Python."""
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        coming = beside.submit(next, parts, None)
+        while part := coming.result():
+            coming = beside.submit(next, parts, None)
+            yield part
 
 
 def _exists(connection: Connection[TupleRow], owner: Owner, name: str) -> bool:
