@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -38,6 +38,16 @@ _AS = typer.Option("--as", help="The new collection's name. Default: the one tha
 _BACKUP_TO = typer.Option(help="The folder to make.")
 _FROM = typer.Option("--from", exists=True, file_okay=False, help="A folder that backup has written.")
 _FORCE = typer.Option("--force", help="Set aside the database that is there.")
+_SOURCE = typer.Argument(help="A folder, or s3://BUCKET/PREFIX.")
+_COLLECTION = typer.Option(help="The collection's name; it is made if there is none.")
+_ENDPOINT = typer.Option(help="Where the service is. Default: as boto3 finds it, which is AWS.")
+_S3_ENDPOINT = typer.Option(help="Where the pictures' storage is. Default: likewise.")
+_CLIENT_REGION = typer.Option(help="The collection's region. Default: likewise.")
+_MAX_FACES = typer.Option(min=1, help="Of a picture, the largest so many. Default: the service's.")
+_QUALITY = typer.Option(case_sensitive=False, help="As IndexFaces has it. Default: the service's.")
+_JOURNAL = typer.Option(dir_okay=False, help="Where to remember what is indexed. Default: beside the folder.")
+_REPORT = typer.Option(dir_okay=False, help="Write what becomes of each picture to this file: .csv, or JSON lines.")
+_REQUESTS = typer.Option(min=1, max=256, help="Pictures sent at once.")
 _VERIFIED = typer.Argument(exists=True, help="A file or a folder. Default: the database of the settings.")
 
 
@@ -132,3 +142,32 @@ def verify(path: Annotated[Path | None, _VERIFIED] = None) -> None:
     from rekognition_emulator.cli import backup as command  # noqa: PLC0415 - likewise
 
     command.verify(path)
+
+
+@app.command()
+def index_album(  # noqa: PLR0913 - an argument is an option of the command line
+    source: Annotated[str, _SOURCE],
+    *,
+    collection: Annotated[str, _COLLECTION],
+    endpoint_url: Annotated[str | None, _ENDPOINT] = None,
+    s3_endpoint_url: Annotated[str | None, _S3_ENDPOINT] = None,
+    region: Annotated[str | None, _CLIENT_REGION] = None,
+    max_faces: Annotated[int | None, _MAX_FACES] = None,
+    quality_filter: Annotated[Literal["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"] | None, _QUALITY] = None,
+    journal: Annotated[Path | None, _JOURNAL] = None,
+    report: Annotated[Path | None, _REPORT] = None,
+    workers: Annotated[int, _REQUESTS] = 8,
+) -> None:
+    """Index all pictures of a folder, here or in S3, into a collection of this server or of AWS."""
+    from rekognition_emulator.cli import album as command  # noqa: PLC0415 - nothing else needs boto3
+
+    command.index_album(
+        source,
+        command.Wishes(collection, max_faces, quality_filter),
+        endpoint_url=endpoint_url,
+        s3_endpoint_url=s3_endpoint_url,
+        region=region,
+        journal=journal,
+        report=report,
+        workers=workers,
+    )
