@@ -85,7 +85,7 @@ def index_album(  # noqa: PLR0913 - each is an option of the command line
                 _index_all(indexer, workers, outcomes)
             finally:
                 if report:
-                    write_report(report, outcomes.values())
+                    write_report(report, (outcomes[path] for path in sorted(outcomes)))
                 _say(wishes.collection, outcomes)
     except KeyboardInterrupt:
         typer.echo("Stopped; the same command goes on from here.", err=True)

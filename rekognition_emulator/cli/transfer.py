@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import typer
+from rich.progress import Progress as Bars
 
 from rekognition_emulator.cli.database import open_database, said_in_words
 from rekognition_emulator.cli.progress import counting
@@ -40,14 +41,8 @@ def export_collections(names: Sequence[str], target: Path, region: str | None) -
         for where, name in wanted:
             file = target if target.name.endswith(".gz") else target / where / f"{name}{SUFFIX}"
             file.parent.mkdir(parents=True, exist_ok=True)
-
-            def begin(described: Described, file: Path = file) -> Progress:
-                task = bars.add_task(described.name, total=described.face_count + described.user_count)
-                bars.print(f"{_said(described)} → {file}", markup=False, highlight=False, soft_wrap=True)
-                return partial(bars.advance, task)
-
-            export_collection(pool, Owner(settings.account_id, where), name, file, begin)
-    typer.echo(f"{len(wanted):,} {'collection is' if len(wanted) == 1 else 'collections are'} exported.")
+            described = export_collection(pool, Owner(settings.account_id, where), name, file, partial(_begin, bars))
+            typer.echo(f"{name} in {where} → {file}: {_counted(described)}")
 
 
 def import_collections(files: Sequence[Path], name: str | None, region: str | None) -> None:
@@ -69,19 +64,16 @@ def import_collections(files: Sequence[Path], name: str | None, region: str | No
         return Owner(settings.account_id, region or described.region), chosen
 
     with said_in_words(), open_database(settings) as pool, counting() as bars:
-
-        def begin(described: Described) -> Progress:
-            task = bars.add_task(described.name, total=described.face_count + described.user_count)
-            return partial(bars.advance, task)
-
         for file in files:
-            described = import_collection(pool, file, target, begin)
+            described = import_collection(pool, file, target, partial(_begin, bars))
             owner, chosen = target(described)
-            typer.echo(f"{file} → {chosen} in {owner.region}: {_said(described)}")
+            typer.echo(f"{file} → {chosen} in {owner.region}: {_counted(described)}")
 
 
-def _said(described: Described) -> str:
-    return (
-        f"{described.name}: {described.face_count:,} faces and {described.user_count:,} users "
-        f"of face model {described.face_model_version}"
-    )
+def _begin(bars: Bars, described: Described) -> Progress:
+    task = bars.add_task(described.name, total=described.face_count + described.user_count)
+    return partial(bars.advance, task)
+
+
+def _counted(described: Described) -> str:
+    return f"{described.face_count:,} faces of model {described.face_model_version} and {described.user_count:,} users"

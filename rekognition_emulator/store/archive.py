@@ -272,7 +272,9 @@ def _part(path: Path, described: Described, lines: Sequence[dict[str, Any]]) -> 
     present = [embedding for embedding in embeddings if embedding is not None]
     if any(len(embedding) != described.dimension for embedding in present):
         raise ArchiveUnusable(f"{path} has embeddings that do not have {described.dimension} dimensions, as it says.")
-    if present and not np.all(np.abs(np.linalg.norm(present, axis=1) - 1) < UNIT_TOLERANCE):
+    # Not a user's: of faces that point in opposite directions, the mean is nowhere.
+    lengths = np.linalg.norm([new.embedding for new in faces], axis=1) if faces else np.ones(1)
+    if not np.all(np.abs(lengths - 1) < UNIT_TOLERANCE):
         raise ArchiveUnusable(f"{path} has embeddings that are not of unit length.")
     return Part(users, faces)
 

@@ -16,8 +16,8 @@ from psycopg_pool import ConnectionPool
 UNIT_TOLERANCE: Final = 1e-3
 """By how much the length of an embedding may differ from 1; 32-bit floats differ by less than 1e-6."""
 
-MEAN_TOLERANCE: Final = 1e-5
-"""Cosine distance of a user's embedding to the mean of the faces', which is rounded to 32 bits in between."""
+MEAN_TOLERANCE: Final = 1e-4
+"""Distance of a user's embedding to the mean of the faces', whose sum depends on their order in the seventh digit."""
 
 TABLES: Final = ("faces", "users", "removed_faces", "removed_users")
 """Whose rows belong to a collection, or to one that is being removed."""
@@ -121,7 +121,7 @@ def _count_users(connection: Connection[TupleRow], parameters: dict[str, object]
         cursor.execute(
             """
             SELECT count(*) AS total, count(*) FILTER (WHERE face_count <> held) AS miscounted,
-                   count(*) FILTER (WHERE embedding IS NULL <> (mean IS NULL) OR embedding <=> mean > %(mean)s)
+                   count(*) FILTER (WHERE embedding IS NULL <> (mean IS NULL) OR embedding <-> mean > %(mean)s)
                    AS not_mean,
                    count(*) FILTER (WHERE revision > %(revision)s) AS too_new
             FROM users CROSS JOIN LATERAL (

@@ -41,7 +41,7 @@ def list_names(pool: ConnectionPool, account: str) -> list[tuple[str, str]]:
 
 def export_collection(
     pool: ConnectionPool, owner: Owner, name: str, path: Path, begin: Callable[[Described], Progress]
-) -> None:
+) -> Described:
     """Writes a collection, as it is at one moment, into a file that must not exist.
 
     Args:
@@ -50,6 +50,9 @@ def export_collection(
         name: the collection's.
         path: of the file; it appears when it is complete.
         begin: called once it is known how much there is.
+
+    Returns:
+        What the file holds.
 
     Raises:
         CollectionNotFound: the owner has none of this name.
@@ -65,6 +68,7 @@ def export_collection(
             for part in _ahead(_parts(connection, key)):
                 archive.write(part)
                 progress(len(part.users) + len(part.faces))
+    return described
 
 
 def import_collection(
