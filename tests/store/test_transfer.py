@@ -3,6 +3,7 @@ import hashlib
 import json
 import re
 import zlib
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -298,6 +299,8 @@ def test_embeddings_of_another_dimension_are_refused(
     with pytest.raises(ArchiveUnusable, match=rf"8 dimensions; those of the collection {wide.name}.* have 9"):
         bring_in(pool, exported)
 
+
+ALL_ONES = b64encode(np.ones(8, "<f4")).decode()
 
 CRAFTED: dict[str, Callable[[list[Any]], object]] = {
     "an embedding too long": lambda content: content[5].update(embedding=content[5]["embedding"][:8] * 4),
