@@ -71,7 +71,8 @@ def test_a_backup_comes_back_as_it_was_and_nothing_is_deleted(home: Path, saved:
     aside = restore(saved, home / "data", replace=True, progress=silent)
     assert names(home / "data") == ["before"]
     assert aside
-    aside.rename(home / "other" / "postgres" if (home / "other").mkdir() is None else aside)
+    (home / "other").mkdir()
+    aside.rename(home / "other" / "postgres")
     assert names(home / "other") == ["after", "before"]
 
 
@@ -98,7 +99,7 @@ def flip(file: Path) -> None:
     file.write_bytes(content)
 
 
-DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "flipped": (lambda copy: flip(copy / "global" / "pg_control"), "global/pg_control is not what was written"),
     "missing": (lambda copy: (copy / "PG_VERSION").unlink(), "PG_VERSION is missing"),
     "manifest": (lambda copy: flip(copy / "backup_manifest"), "its manifest is not what was written"),
@@ -110,7 +111,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
 
 @pytest.mark.parametrize(("damage", "says"), DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_backup_is_refused_before_anything_is_touched(
-    damage: Callable[[Path], None], says: str, saved: Path, tmp_path: Path
+    damage: Callable[[Path], object], says: str, saved: Path, tmp_path: Path
 ) -> None:
     """Whatever is missing or changed is named, and the directory stays as it is."""
     copy = tmp_path / "copy"

@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-
 import pytest
 from psycopg_pool import ConnectionPool
 
@@ -11,7 +9,7 @@ from tests.gallery import OWNER, embeddings, picture
 
 
 @pytest.fixture
-def album(pool: ConnectionPool) -> Iterator[Collection]:
+def album(pool: ConnectionPool) -> Collection:
     """Five faces, three of them of two users, of whom one was told of in vain; and two collections more."""
     store, users = PostgresStore(pool), PostgresUserStore(pool)
     faces = picture(embeddings(5))

@@ -300,7 +300,7 @@ def test_embeddings_of_another_dimension_are_refused(
         bring_in(pool, exported)
 
 
-ALL_ONES = b64encode(np.ones(8, "<f4")).decode()
+ALL_ONES = b64encode(np.ones(8, "<f4").tobytes()).decode()
 
 CRAFTED: dict[str, Callable[[list[Any]], object]] = {
     "an embedding too long": lambda content: content[5].update(embedding=content[5]["embedding"][:8] * 4),

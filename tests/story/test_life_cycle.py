@@ -3,29 +3,22 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.server import ROOT, Server
+from typer.testing import CliRunner
+
+from rekognition_emulator.cli.commands import app
+from tests.server import Server
 
 
 def command(data_dir: Path, *arguments: object, succeeds: bool = True) -> str:
-    """Runs a command as an operator would and returns what it says."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "rekognition_emulator", *map(str, arguments)],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "REKOGNITION_DATA_DIR": str(data_dir)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert (ended.returncode == 0) is succeeds, ended.stdout + ended.stderr
-    assert "Traceback" not in ended.stderr
-    return ended.stdout + ended.stderr
+    """Runs a command beside whatever serves from the directory, and returns what it says."""
+    environment = {"REKOGNITION_DATA_DIR": str(data_dir)}
+    ended = CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
+    assert (ended.exit_code == 0) is succeeds, ended.output
+    return ended.output
 
 
 def answers(server: Server, selfie: bytes, collection: str = "party") -> dict[str, Any]:
