@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import psycopg
 
+from rekognition_emulator.cli.start import said_in_words
 from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFound
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.archive import ArchiveUnusable
@@ -31,15 +32,14 @@ def open_database(settings: Settings) -> Iterator[JoiningPool]:
 
 
 @contextmanager
-def said_in_words() -> Iterator[None]:
-    """Ends the program with a sentence where the operator can mend what is wrong."""
-    try:
-        yield
-    except CollectionNotFound as error:
-        sys.exit(f"There is no collection {error.name}.")
-    except CollectionExists as error:
-        sys.exit(f"There is a collection {error.name} already; --as gives another name.")
-    except psycopg.Error as error:
-        sys.exit(f"The database does not manage: {error.diag.message_primary or error}.")
-    except (ArchiveUnusable, BackupUnusable, DatabaseUnsuitable, OSError) as error:
-        sys.exit(str(error))
+def data_said_in_words() -> Iterator[None]:
+    """Ends the program with a sentence where the operator can mend what is wrong with the data or their files."""
+    with said_in_words(ArchiveUnusable, BackupUnusable, DatabaseUnsuitable, OSError):
+        try:
+            yield
+        except CollectionNotFound as error:
+            sys.exit(f"There is no collection {error.name}.")
+        except CollectionExists as error:
+            sys.exit(f"There is a collection {error.name} already; --as gives another name.")
+        except psycopg.Error as error:
+            sys.exit(f"The database does not manage: {error.diag.message_primary or error}.")

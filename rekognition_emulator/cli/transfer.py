@@ -10,7 +10,7 @@ from typing import Final
 import typer
 from rich.progress import Progress as Bars
 
-from rekognition_emulator.cli.database import open_database, said_in_words
+from rekognition_emulator.cli.database import data_said_in_words, open_database
 from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.faces.gallery import Owner
@@ -32,7 +32,7 @@ def export_collections(names: Sequence[str], target: Path, region: str | None) -
         region: the collections'; by default that of the settings, or all regions if all collections are wanted.
     """
     settings = read_settings()
-    with said_in_words(), open_database(settings) as pool, counting() as bars:
+    with data_said_in_words(), open_database(settings) as pool, counting() as bars:
         wanted = [(region or settings.region, name) for name in names] or [
             listed for listed in list_names(pool, settings.account_id) if region in {None, listed[0]}
         ]
@@ -63,7 +63,7 @@ def import_collections(files: Sequence[Path], name: str | None, region: str | No
             sys.exit(f"{chosen!r} cannot be a collection's name: up to 255 letters, digits, and _ . -")
         return Owner(settings.account_id, region or described.region), chosen
 
-    with said_in_words(), open_database(settings) as pool, counting() as bars:
+    with data_said_in_words(), open_database(settings) as pool, counting() as bars:
         for file in files:
             described = import_collection(pool, file, target, partial(_begin, bars))
             owner, chosen = target(described)
