@@ -75,6 +75,8 @@ def index_album(  # noqa: PLR0913 - each is an option of the command line
 ) -> None:
     """Indexes all pictures of an album that are not indexed yet; exits with 1 if one fails."""
     try:
+        if report:
+            report.touch()  # not to learn after an hour that it cannot be written
         client = _client("rekognition", endpoint_url, region, workers)
         album = _open_album(source, s3_endpoint_url, region, workers)
         identity = {"album": album.name, **_identify(client, wishes.collection), **asdict(wishes)}

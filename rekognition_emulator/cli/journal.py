@@ -9,6 +9,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Literal, Self
@@ -47,6 +48,9 @@ class Journal:
         Args:
             path: of the file.
             wishes: which collection this is and what is asked for; whatever it is, it must be the same again.
+
+        Raises:
+            OSError: it cannot be read, or is something else.
         """
         self._path = path
         self._head = json.dumps({"journal": 1, **wishes})
@@ -85,11 +89,13 @@ class Journal:
             self._file.flush()
 
     def _read(self) -> dict[str, Outcome]:
-        known = {}
-        if self._path.exists():
-            head, *lines = self._path.read_text().split("\n")
-            if head == self._head:
-                for line in lines[:-1]:  # behind the last line's end nothing stands, or what was cut off
+        known: dict[str, Outcome] = {}
+        head, *lines = self._path.read_text(errors="replace").split("\n") if self._path.exists() else [""]
+        if head and not head.startswith('{"journal":'):
+            raise FileExistsError(f"{self._path} is no journal, and nothing is overwritten.")
+        if head == self._head:
+            for line in lines:
+                with suppress(ValueError, TypeError):  # cut off, as the last one may be: that picture is sent again
                     outcome = Outcome(**json.loads(line))
                     known[outcome.path] = outcome
         return known

@@ -24,6 +24,7 @@ import numpy as np
 from rekognition_emulator.faces.detection import BoundingBox
 from rekognition_emulator.faces.gallery import Embedding, EnrolledFace, NewFace
 from rekognition_emulator.faces.users import User
+from rekognition_emulator.store.files import move
 
 FORMAT: Final = "rekognition-emulator collection"
 VERSION: Final = 1
@@ -84,8 +85,8 @@ class ArchiveWriter:
 
     def __init__(self, file: IO[bytes], described: Described) -> None:
         self._file = file
-        # Numbers in base64 repeat nothing, so looking for repetitions takes 2.4 times as
-        # long as counting letters does, and saves 5 % at 512 dimensions.
+        # Numbers in base64 repeat nothing: looking for repetitions takes 2.4 times as long as counting letters does,
+        # and saves 5 % at 512 dimensions.
         self._packer = zlib.compressobj(method=zlib.DEFLATED, wbits=_GZIP, strategy=zlib.Z_HUFFMAN_ONLY)
         self._digest = hashlib.sha256()
         self._users = self._faces = 0
@@ -157,7 +158,7 @@ def create_archive(path: Path, described: Described) -> Iterator[ArchiveWriter]:
             writer.end()
             raw.flush()
             os.fsync(raw.fileno())
-        unfinished.rename(path)
+        move(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -189,7 +190,7 @@ def _read(path: Path, file: IO[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
         digest.update(b"\n")
         try:
             content = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _changed(path) from error
         if not isinstance(content, dict):
             raise _changed(path)
@@ -221,13 +222,22 @@ def _described(path: Path, line: dict[str, Any]) -> Described:
         raise ArchiveUnusable(f"{path} has version {line.get('version')} of the format; this program reads {VERSION}.")
     try:
         about = line["collection"]
-        return Described(**{**about, "created_at": datetime.fromisoformat(about["created_at"])})
+        return Described(
+            region=str(about["region"]),
+            name=str(about["name"]),
+            face_model_version=str(about["face_model_version"]),
+            dimension=None if about["dimension"] is None else int(about["dimension"]),
+            created_at=datetime.fromisoformat(about["created_at"]),
+            tags=dict(about["tags"]),
+            face_count=int(about["face_count"]),
+            user_count=int(about["user_count"]),
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise _changed(path) from error
 
 
 def _parts(path: Path, described: Described, lines: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[Part]:
-    """Yields what stands between checksums; each part waits for the line after its own, which may be the end."""
+    """Yields what stands between checksums, each part after its own."""
     collected: list[dict[str, Any]] = []
     users = faces = 0
     for before, line in lines:

@@ -20,7 +20,8 @@ from typing import Any, Final
 import psycopg
 
 from rekognition_emulator.store.database import open_pool
-from rekognition_emulator.store.embedded import closed_database, embedded_database, hand_over, move, program
+from rekognition_emulator.store.embedded import closed_database, embedded_database, hand_over, program
+from rekognition_emulator.store.files import move
 
 Progress = Callable[[int, int], None]
 """(bytes that are done, bytes that there are about) → None."""

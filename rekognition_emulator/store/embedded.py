@@ -27,6 +27,7 @@ import psutil
 import psycopg
 
 from rekognition_emulator.store.database import DatabaseUnsuitable
+from rekognition_emulator.store.files import move
 
 with warnings.catch_warnings():
     # It looks for a runtime directory on import, which servers and containers rarely have and we do not use.
@@ -107,16 +108,6 @@ def hand_over(data: Path) -> None:
     if server.system_user is not None:
         for path in (data, *data.rglob("*")):
             shutil.chown(path, server.system_user)
-
-
-def move(path: Path, target: Path) -> None:
-    """Renames a file or folder, and returns when the new name is on the disk."""
-    path.rename(target)
-    parent = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)
 
 
 def program(name: str) -> Path:

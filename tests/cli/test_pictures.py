@@ -104,6 +104,11 @@ def test_a_journal_of_something_else_says_nothing(tmp_path: Path) -> None:
         journal.add(outcome("a.jpg"))
     with Journal(tmp_path / "journal", {**WISHES, "max_faces": 1}) as journal:
         assert not journal.find(picture("a.jpg"))
-    (tmp_path / "journal").write_text("something else\nentirely\n")
-    with Journal(tmp_path / "journal", WISHES) as journal:
-        assert not journal.find(picture("a.jpg"))
+
+
+def test_a_file_that_is_no_journal_is_not_overwritten(tmp_path: Path) -> None:
+    """A slip of the pen costs nobody a picture."""
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff a picture")
+    with pytest.raises(FileExistsError, match="is no journal"):
+        Journal(tmp_path / "a.jpg", WISHES)
+    assert (tmp_path / "a.jpg").read_bytes() == b"\xff\xd8\xff a picture"

@@ -318,6 +318,7 @@ CRAFTED: dict[str, Callable[[list[Any]], object]] = {
     "fewer faces than announced": lambda content: content.pop(5),
     "no face model": lambda content: content[0]["collection"].pop("face_model_version"),
     "no moment": lambda content: content[0]["collection"].update(created_at="yesterday"),
+    "no count": lambda content: content[0]["collection"].update(face_count="five"),
     "no object": lambda content: content.__setitem__(5, 7),
     "something after the end": lambda content: content.append({}),
 }
