@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,6 +29,26 @@ _PLOT = typer.Option("--plot", dir_okay=False, help="Draw the ROC into this PNG 
 _WORKERS = typer.Option(min=1, help="Pictures worked on at once. Default: one per core.", show_default=False)
 _MENDABLE = (LabelsUnusable, ModelUnusable, TooFewPairs, OSError)
 _CORES = os.cpu_count() or 1
+_TO = typer.Option(help="A folder, for files REGION/NAME.jsonl.gz, or for one collection a file that ends in .gz.")
+_COLLECTIONS = typer.Option(help="A collection's name; may be given several times.")
+_ALL = typer.Option("--all", help="All collections.")
+_REGION = typer.Option(help="The collections' region. Default: that of the settings or file; with --all every one.")
+_FILES = typer.Argument(exists=True, dir_okay=False, help="Files that export has written.")
+_AS = typer.Option("--as", help="The new collection's name. Default: the one that was exported.")
+_BACKUP_TO = typer.Option(help="The folder to make.")
+_FROM = typer.Option("--from", exists=True, file_okay=False, help="A folder that backup has written.")
+_FORCE = typer.Option("--force", help="Set aside the database that is there.")
+_SOURCE = typer.Argument(help="A folder, or s3://BUCKET/PREFIX.")
+_COLLECTION = typer.Option(help="The collection's name; it is made if there is none.")
+_ENDPOINT = typer.Option(help="Where the service is. Default: as boto3 finds it, which is AWS.")
+_S3_ENDPOINT = typer.Option(help="Where the pictures' storage is. Default: likewise.")
+_CLIENT_REGION = typer.Option(help="The collection's region. Default: likewise.")
+_MAX_FACES = typer.Option(min=1, help="Of a picture, the largest so many. Default: the service's.")
+_QUALITY = typer.Option(case_sensitive=False, help="As IndexFaces has it. Default: the service's.")
+_JOURNAL = typer.Option(dir_okay=False, help="Where to remember what is indexed. Default: beside the folder.")
+_REPORT = typer.Option(dir_okay=False, help="Write what becomes of each picture to this file: .csv, or JSON lines.")
+_REQUESTS = typer.Option(min=1, max=256, help="Pictures sent at once.")
+_VERIFIED = typer.Argument(exists=True, help="A file or a folder. Default: the database of the settings.")
 
 
 @app.command()
@@ -69,3 +89,85 @@ def calibrate(
     """Measure on an album which cosines of the face model mean which similarities."""
     with said_in_words(*_MENDABLE):
         calibrate_on_album(album, json_file, workers)
+
+
+@app.command(name="export")
+def export_(
+    *,
+    to: Annotated[Path, _TO],
+    collection: Annotated[list[str] | None, _COLLECTIONS] = None,
+    every: Annotated[bool, _ALL] = False,
+    region: Annotated[str | None, _REGION] = None,
+) -> None:
+    """Write collections into files, with everything that is known of their faces and users."""
+    from rekognition_emulator.cli import transfer  # noqa: PLC0415 - what works on the database needs SQL, nothing else
+
+    if every == bool(collection):
+        raise typer.BadParameter("give either --collection, once or more, or --all")
+    transfer.export_collections(collection or [], to, region)
+
+
+@app.command(name="import")
+def import_(
+    files: Annotated[list[Path], _FILES],
+    *,
+    name: Annotated[str | None, _AS] = None,
+    region: Annotated[str | None, _REGION] = None,
+) -> None:
+    """Make collections of files that export has written."""
+    from rekognition_emulator.cli import transfer  # noqa: PLC0415 - likewise
+
+    transfer.import_collections(files, name, region)
+
+
+@app.command()
+def backup(*, to: Annotated[Path, _BACKUP_TO]) -> None:
+    """Copy the embedded database into a new folder, while it is in use or not."""
+    from rekognition_emulator.cli import backup as command  # noqa: PLC0415 - likewise
+
+    command.back_up_database(to)
+
+
+@app.command()
+def restore(*, backup: Annotated[Path, _FROM], force: Annotated[bool, _FORCE] = False) -> None:
+    """Put a backup in the place of the embedded database, which no server may use."""
+    from rekognition_emulator.cli import backup as command  # noqa: PLC0415 - likewise
+
+    command.restore_database(backup, replace=force)
+
+
+@app.command()
+def verify(path: Annotated[Path | None, _VERIFIED] = None) -> None:
+    """Check the database, or a file that export or a folder that backup has written."""
+    from rekognition_emulator.cli import backup as command  # noqa: PLC0415 - likewise
+
+    command.verify(path)
+
+
+@app.command()
+def index_album(  # noqa: PLR0913 - an argument is an option of the command line
+    source: Annotated[str, _SOURCE],
+    *,
+    collection: Annotated[str, _COLLECTION],
+    endpoint_url: Annotated[str | None, _ENDPOINT] = None,
+    s3_endpoint_url: Annotated[str | None, _S3_ENDPOINT] = None,
+    region: Annotated[str | None, _CLIENT_REGION] = None,
+    max_faces: Annotated[int | None, _MAX_FACES] = None,
+    quality_filter: Annotated[Literal["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"] | None, _QUALITY] = None,
+    journal: Annotated[Path | None, _JOURNAL] = None,
+    report: Annotated[Path | None, _REPORT] = None,
+    workers: Annotated[int, _REQUESTS] = 8,
+) -> None:
+    """Index all pictures of a folder, here or in S3, into a collection of this server or of AWS."""
+    from rekognition_emulator.cli import album as command  # noqa: PLC0415 - nothing else needs boto3
+
+    command.index_album(
+        source,
+        command.Wishes(collection, max_faces, quality_filter),
+        endpoint_url=endpoint_url,
+        s3_endpoint_url=s3_endpoint_url,
+        region=region,
+        journal=journal,
+        report=report,
+        workers=workers,
+    )

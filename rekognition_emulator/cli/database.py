@@ -1,0 +1,45 @@
+"""What commands begin with that work on the database of the settings. Changes when it is come by in another way."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from rekognition_emulator.cli.start import said_in_words
+from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFound
+from rekognition_emulator.settings import Settings
+from rekognition_emulator.store.archive import ArchiveUnusable
+from rekognition_emulator.store.backup import BackupUnusable
+from rekognition_emulator.store.database import DatabaseUnsuitable, open_pool
+from rekognition_emulator.store.embedded import embedded_database
+from rekognition_emulator.store.transactions import JoiningPool
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[JoiningPool]:
+    """Opens the database of the settings; a server may work with it at the same time.
+
+    Raises:
+        DatabaseUnsuitable: it cannot be used.
+    """
+    if settings.database_url:
+        with open_pool(settings.database_url, connections_max=1) as pool:
+            yield pool
+    else:
+        with embedded_database(settings.data_dir) as url, open_pool(url, connections_max=1) as pool:
+            yield pool
+
+
+@contextmanager
+def data_said_in_words() -> Iterator[None]:
+    """Ends the program with a sentence where the operator can mend what is wrong with the data or their files."""
+    with said_in_words(ArchiveUnusable, BackupUnusable, DatabaseUnsuitable, OSError):
+        try:
+            yield
+        except CollectionNotFound as error:
+            sys.exit(f"There is no collection {error.name}.")
+        except CollectionExists as error:
+            sys.exit(f"There is a collection {error.name} already; --as gives another name.")
+        except psycopg.Error as error:
+            sys.exit(f"The database does not manage: {error.diag.message_primary or error}.")

@@ -1,0 +1,151 @@
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from tempfile import mkdtemp
+
+import psycopg
+import pytest
+
+from rekognition_emulator.store import backup
+from rekognition_emulator.store.backup import BackupUnusable, back_up, restore, verify_backup
+from rekognition_emulator.store.database import DatabaseUnsuitable, open_pool
+from rekognition_emulator.store.embedded import closed_database, embedded_database
+from rekognition_emulator.store.postgres import PostgresStore
+from tests.gallery import OWNER, embeddings, picture
+
+
+def silent(_done: int, _total: int) -> None:
+    """Nobody watches."""
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """A folder for databases and backups."""
+    # Not below pytest's own folder: as root, the database's user must be able to enter every parent.
+    directory = Path(mkdtemp(prefix="rekognition-test-"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def opened(directory: Path) -> AbstractContextManager[str]:
+    """The database; where a test starts it, nothing has to survive the machine."""
+    return embedded_database(directory, {"fsync": "off"})
+
+
+def write(directory: Path, name: str) -> None:
+    """Makes a collection with three faces."""
+    with opened(directory) as url, open_pool(url, connections_max=1) as pool:
+        store = PostgresStore(pool)
+        faces = picture(embeddings(3))
+        store.add_faces(store.create_collection(OWNER, name, "100.1"), faces[0].face.image_id, faces)
+
+
+def names(directory: Path) -> list[str]:
+    """Which collections there are."""
+    with opened(directory) as url, open_pool(url, connections_max=1) as pool:
+        return [
+            collection.name for collection in PostgresStore(pool).list_collections(OWNER, after=None, limit=9).items
+        ]
+
+
+@pytest.fixture(scope="module")
+def saved(home: Path) -> Path:
+    """A backup that was made while the database was in use, and written to afterwards."""
+    data_dir, target = home / "data", home / "backups" / "first"
+    seen: list[tuple[int, int]] = []
+    with opened(data_dir):
+        write(data_dir, "before")
+        back_up(data_dir, target, lambda done, total: seen.append((done, total)))
+        write(data_dir, "after")
+    assert seen == sorted(seen)
+    return target
+
+
+def test_a_backup_comes_back_as_it_was_and_nothing_is_deleted(home: Path, saved: Path) -> None:
+    """What was written later is gone from the database, and still in what was set aside."""
+    with pytest.raises(BackupUnusable, match="holds a database; --force"):
+        restore(saved, home / "data", replace=False, progress=silent)
+    assert names(home / "data") == ["after", "before"]
+    aside = restore(saved, home / "data", replace=True, progress=silent)
+    assert names(home / "data") == ["before"]
+    assert aside
+    (home / "other").mkdir()
+    aside.rename(home / "other" / "postgres")
+    assert names(home / "other") == ["after", "before"]
+
+
+def test_a_backup_fills_a_directory_that_is_not_there_yet(home: Path, saved: Path) -> None:
+    """Another machine starts from it, and left-overs of an attempt that was killed are in nobody's way."""
+    (home / "new" / "restore.unfinished" / "postgres").mkdir(parents=True)
+    assert restore(saved, home / "new", replace=False, progress=silent) is None
+    assert names(home / "new") == ["before"]
+    assert sorted(path.name for path in (home / "new").iterdir()) == ["postgres", "postgres.lock"]
+
+
+def test_a_database_in_use_is_not_replaced(home: Path, saved: Path) -> None:
+    """Neither by force; and while one restore goes on, there is no other."""
+    with opened(home / "data"), pytest.raises(DatabaseUnsuitable, match="in use: stop the server"):
+        restore(saved, home / "data", replace=True, progress=silent)
+    with closed_database(home / "data"), pytest.raises(DatabaseUnsuitable, match="in use"):
+        restore(saved, home / "data", replace=True, progress=silent)
+
+
+def flip(file: Path) -> None:
+    """Changes one bit in the middle."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "flipped": (lambda copy: flip(copy / "global" / "pg_control"), "global/pg_control is not what was written"),
+    "missing": (lambda copy: (copy / "PG_VERSION").unlink(), "PG_VERSION is missing"),
+    "manifest": (lambda copy: flip(copy / "backup_manifest"), "its manifest is not what was written"),
+    "cut": (lambda copy: (copy / "backup_manifest").write_text(""), "its manifest is not what was written"),
+    "log": (lambda copy: shutil.rmtree(copy / "pg_wal"), "write-ahead log"),
+    "none": (lambda copy: (copy / "backup_manifest").unlink(), "is no backup"),
+}
+
+
+@pytest.mark.parametrize(("damage", "says"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_backup_is_refused_before_anything_is_touched(
+    damage: Callable[[Path], object], says: str, saved: Path, tmp_path: Path
+) -> None:
+    """Whatever is missing or changed is named, and the directory stays as it is."""
+    copy = tmp_path / "copy"
+    shutil.copytree(saved, copy)
+    verify_backup(copy, silent)
+    damage(copy)
+    with pytest.raises(BackupUnusable, match=says):
+        verify_backup(copy, silent)
+    with pytest.raises(BackupUnusable, match=says):
+        restore(copy, tmp_path / "data", replace=True, progress=silent)
+    assert not (tmp_path / "data" / "postgres").exists()
+
+
+def test_a_backup_appears_when_it_is_complete(home: Path, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is overwritten, an interrupted one leaves nothing, and of no database there is none."""
+    with pytest.raises(BackupUnusable, match="exists already"):
+        back_up(home / "data", saved, silent)
+    with pytest.raises(BackupUnusable, match="holds no database"):
+        back_up(home / "nowhere", home / "backups" / "second", silent)
+
+    def interrupt(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(backup, "_LOOK_S", 0.001)
+    with pytest.raises(KeyboardInterrupt):
+        back_up(home / "data", home / "backups" / "second", interrupt)
+    assert [path.name for path in (home / "backups").iterdir()] == ["first"]
+
+
+def test_a_backup_of_another_program_is_refused(home: Path) -> None:
+    """A database that is sound but not ours is not put in the place of ours."""
+    with opened(home / "foreign") as url, psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE collections (stamps int)")
+    back_up(home / "foreign", home / "stamps", silent)
+    with pytest.raises(DatabaseUnsuitable, match="another program"):
+        restore(home / "stamps", home / "data", replace=True, progress=silent)
+    assert "before" in names(home / "data")

@@ -1,0 +1,192 @@
+"""A photographer's folder becomes a collection, whatever happens on the way."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+from typer.testing import CliRunner
+
+from rekognition_emulator.cli.commands import app
+from tests.server import ROOT, Server
+
+PICTURES = (
+    "people/df01_img2.jpg",
+    "people/df01_img10.jpg",
+    "people/df02_img8.jpg",
+    "people/fr_obama_1.jpg",
+    "people/fr_biden_1.jpg",
+    "groups/fr_obama_and_biden.jpg",
+    "groups/bbt_1.jpg",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(faces_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven photographs in two folders."""
+    folder = tmp_path_factory.mktemp("photographer") / "wedding"
+    for name in PICTURES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(faces_dir / name, folder / name)
+    return folder
+
+
+FAILING = {"broken Zoë.jpg", "empty.png", "gone.jpg", "large.jpg"}
+
+
+CALLER = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "eu-central-1"}
+
+
+def run(server: Server, *arguments: object, code: int = 0, **environment: str) -> str:
+    """Runs the command to its end and returns what it says."""
+    command = ["index-album", *map(str, arguments), "--endpoint-url", server.url]
+    ended = CliRunner().invoke(app, command, env=CALLER | environment)
+    assert ended.exit_code == code, ended.output
+    return ended.output
+
+
+def start(server: Server, *arguments: object) -> subprocess.Popen[str]:
+    """Starts the command in a process of its own."""
+    command = [sys.executable, "-m", "rekognition_emulator", "index-album", *map(str, arguments)]
+    return subprocess.Popen(
+        [*command, "--endpoint-url", server.url],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **CALLER},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def stored(server: Server, collection: str) -> dict[str, list[str]]:
+    """ExternalImageId → ids of the faces."""
+    found: dict[str, list[str]] = {}
+    for page in server.client().get_paginator("list_faces").paginate(CollectionId=collection):
+        for face in page["Faces"]:
+            found.setdefault(face["ExternalImageId"], []).append(face["FaceId"])
+    return found
+
+
+def test_a_folder_becomes_a_collection(server: Server, folder: Path, tmp_path: Path) -> None:
+    """Every picture is indexed under its path, what cannot be is reported with a reason, and all of it once."""
+    (folder / "notes.txt").write_text("bring more light")
+    (folder / "broken Zoë.jpg").write_text("no picture")
+    (folder / "empty.png").touch()
+    (folder / "gone.jpg").symlink_to("nowhere")
+    (folder / "large.jpg").write_bytes(bytes(5 * 2**20 + 1))
+    journal, table, rows = tmp_path / "journal", tmp_path / "report.csv", tmp_path / "report.jsonl"
+    said = run(server, folder, "--collection", "wedding", "--journal", journal, "--report", table, code=1)
+    assert "7 pictures indexed" in said
+    assert "4 failed; 1 other files" in said
+    assert "large.jpg: it has 5.0 MB, and may have 5; from S3 it may have 15" in said
+    faces = stored(server, "wedding")
+    assert faces.keys() == {name.replace("/", ":") for name in PICTURES}
+    with table.open(newline="") as file:
+        report = {row["path"]: row for row in csv.DictReader(file)}
+    assert {path for path, row in report.items() if row["status"] == "failed"} == FAILING
+    assert {path: int(row["faces"]) for path, row in report.items() if row["status"] == "indexed"} == {
+        name: len(faces[name.replace("/", ":")]) for name in PICTURES
+    }
+    assert "InvalidImageFormatException" in report["broken Zoë.jpg"]["error"]
+    assert report["broken Zoë.jpg"]["external_image_id"] == "broken::20:Zo::C3AB:.jpg"
+
+    for name in FAILING:
+        (folder / name).unlink()
+    os.utime(folder / PICTURES[0], ns=(1, 1))  # touched, not changed
+    before = journal.read_text().splitlines()
+    said = run(server, folder, "--collection", "wedding", "--journal", journal, "--report", rows)
+    assert "7 pictures indexed" in said
+    assert stored(server, "wedding") == faces
+    assert len(journal.read_text().splitlines()) == len(before) + 1
+    told = [json.loads(row) for row in rows.read_text().splitlines()]
+    assert sum(row["faces"] for row in told) == sum(map(len, faces.values()))
+
+    server.client().delete_collection(CollectionId="wedding")
+    run(server, folder, "--collection", "wedding", "--journal", journal)
+    assert {name: len(ids) for name, ids in stored(server, "wedding").items()} == {
+        name: len(ids) for name, ids in faces.items()
+    }
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_what_was_cut_off_is_gone_on_with(how: signal.Signals, server: Server, folder: Path, tmp_path: Path) -> None:
+    """Ended in the middle, by a kill or by Ctrl-C, the next run sends the rest and stores nothing twice."""
+    collection, journal = f"cut-{how.name}", tmp_path / "journal"
+    arguments = (folder, "--collection", collection, "--journal", journal, "--workers", 1)
+    process = start(server, *arguments)
+    while not journal.exists() or len(journal.read_text().splitlines()) < 3:
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(how)
+    process.communicate(timeout=60)
+    assert process.returncode == (130 if how == signal.SIGINT else -how)
+    begun = stored(server, collection)
+    assert 2 <= len(begun) < len(PICTURES)
+    assert 2 <= len(journal.read_text().splitlines()) - 1 < len(PICTURES)
+    said = run(server, *arguments)
+    assert "7 pictures indexed" in said
+    ended = stored(server, collection)
+    assert ended.keys() == {name.replace("/", ":") for name in PICTURES}
+    assert {name: ended[name] for name in begun} == begun
+
+
+def test_a_throttled_album_arrives(start_server: Callable[..., Server], folder: Path, tmp_path: Path) -> None:
+    """Where the service takes one request at a time, the others come again until it does."""
+    narrow = start_server(REKOGNITION_WORKERS="1", REKOGNITION_QUEUE_MAX="0")
+    arguments = (folder, "--collection", "narrow", "--journal", tmp_path / "journal", "--workers", 4)
+    said = run(narrow, *arguments)
+    assert "7 pictures indexed" in said
+    assert "Throttling" not in said
+
+
+def test_what_every_picture_would_meet_ends_the_run(server: Server, folder: Path, tmp_path: Path) -> None:
+    """No folder, no credentials, no server: one sentence, and no failure per picture."""
+    common = ("--collection", "nothing", "--journal", tmp_path / "journal")
+    assert "is no folder" in run(server, tmp_path / "missing", *common, code=1)
+    bare = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}
+    assert "credentials" in run(server, folder, *common, code=1, **bare, HOME=str(tmp_path))
+    assert "journal" in run(server, folder, "--collection", "nothing", "--journal", tmp_path / "no" / "journal", code=1)
+
+
+@pytest.fixture(scope="module")
+def storage_url(faces_dir: Path) -> Iterator[str]:
+    """A server that speaks S3, with pictures below a prefix, others beside it, and what consoles leave behind."""
+    storage = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    storage.start()
+    url = "http://{}:{}".format(*storage.get_host_and_port())
+    names: dict[str, Any] = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    s3 = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **names)
+    s3.create_bucket(Bucket="events")
+    for name in PICTURES[:3]:
+        s3.put_object(Bucket="events", Key=f"album 7/{name}", Body=(faces_dir / name).read_bytes())
+    s3.put_object(Bucket="events", Key="album 7/", Body=b"")
+    s3.put_object(Bucket="events", Key="album 7/notes.txt", Body=b"text")
+    s3.put_object(Bucket="events", Key="album 70/other.jpg", Body=b"not ours")
+    yield url
+    storage.stop()
+
+
+def test_an_album_in_s3_is_read_by_the_server(
+    start_server: Callable[..., Server], storage_url: str, tmp_path: Path
+) -> None:
+    """Objects below the prefix, as below a folder, are indexed under their paths, without passing through here."""
+    credentials = {"AWS_ACCESS_KEY_ID": "server", "AWS_SECRET_ACCESS_KEY": "server", "AWS_DEFAULT_REGION": "us-east-1"}
+    server = start_server(REKOGNITION_S3_ENDPOINT_URL=storage_url, **credentials)
+    arguments = ("--collection", "bucket", "--journal", tmp_path / "journal", "--s3-endpoint-url", storage_url)
+    said = run(server, "s3://events/album 7", *arguments)
+    assert "3 pictures indexed" in said
+    assert "1 other files" in said
+    faces = stored(server, "bucket")
+    assert faces.keys() == {name.replace("/", ":") for name in PICTURES[:3]}
+    run(server, "s3://events/album 7/", *arguments)
+    assert stored(server, "bucket") == faces
