@@ -17,9 +17,9 @@ from threading import Lock
 
 import psutil
 
-from rekognition_emulator.engines.embedded import EmbeddedEngine
 from tests.fuzz.seeds import COLLECTION, pictures
 from tests.fuzz.targets import SECONDS_MAX, Decoder, Pictures, Requests, Target, Wire
+from tests.networks import embedded_engine
 from tests.server import ROOT, Server
 
 FINDINGS = ROOT / "build" / "fuzz"
@@ -114,7 +114,7 @@ def fuzz(seconds: float, seed: int, *, number_max: float = float("inf")) -> list
     """Feeds all targets for this time altogether and returns what was found, memory that grew included."""
     seeds, found = pictures(), []
     with tempfile.TemporaryDirectory() as folder, running_server() as server:
-        engine = EmbeddedEngine(Path(folder), threads=1)
+        engine = embedded_engine(Path(folder), threads=1)
         warm = [Run(target, seed + 1) for target in (Requests(server.url), Pictures(server.url, seeds))]
         for run in warm:
             run.until(time.monotonic() + seconds, WARM_UP, CLIENTS)
@@ -148,7 +148,7 @@ def again(which: str, seed: int) -> list[str]:
             target.name: target
             for target in (
                 Wire(),
-                Decoder(seeds, EmbeddedEngine(Path(folder), threads=1)),
+                Decoder(seeds, embedded_engine(Path(folder), threads=1)),
                 Requests(server.url),
                 Pictures(server.url, seeds),
             )
