@@ -185,18 +185,19 @@ def _exists(connection: Connection[TupleRow], owner: Owner, name: str) -> bool:
 
 def _require_dimension(connection: Connection[TupleRow], path: Path, described: Described) -> None:
     """Compares with what is stored here of the same face model: embeddings of two dimensions are never of one model."""
-    row = connection.execute(
-        """
-        SELECT name, vector_dims(embedding) FROM collections CROSS JOIN LATERAL (
-            SELECT embedding FROM faces WHERE collection_id = collections.id LIMIT 1
-        ) AS face WHERE face_model_version = %s LIMIT 1
-        """,
+    other = connection.execute(
+        "SELECT id, name FROM collections WHERE face_model_version = %s AND face_count > 0 LIMIT 1",
         [described.face_model_version],
     ).fetchone()
-    if row is not None and described.dimension not in {None, row[1]}:
+    if other is None:
+        return
+    key, name = other
+    query = "SELECT vector_dims(embedding) FROM faces WHERE collection_id = %s LIMIT 1"
+    row = connection.execute(query, [key]).fetchone()
+    if row is not None and described.dimension not in {None, row[0]}:
         raise ArchiveUnusable(
-            f"{path} has embeddings of {described.dimension} dimensions; those of the collection {row[0]}, of the same "
-            f"face model {described.face_model_version}, have {row[1]}."
+            f"{path} has embeddings of {described.dimension} dimensions; those of the collection {name}, of the same "
+            f"face model {described.face_model_version}, have {row[0]}."
         )
 
 
