@@ -141,11 +141,12 @@ def test_a_backup_appears_when_it_is_complete(home: Path, saved: Path, monkeypat
     assert [path.name for path in (home / "backups").iterdir()] == ["first"]
 
 
-def test_a_backup_of_another_program_is_refused(home: Path) -> None:
-    """A database that is sound but not ours is not put in the place of ours."""
-    with opened(home / "foreign") as url, psycopg.connect(url) as connection:
-        connection.execute("CREATE TABLE collections (stamps int)")
-    back_up(home / "foreign", home / "stamps", silent)
-    with pytest.raises(DatabaseUnsuitable, match="another program"):
-        restore(home / "stamps", home / "data", replace=True, progress=silent)
+def test_a_backup_of_a_later_program_is_refused(home: Path, saved: Path) -> None:
+    """A database that is sound, but not one that this program can work with, is not put in the place of ours."""
+    restore(saved, home / "later", replace=False, progress=silent)
+    with opened(home / "later") as url, psycopg.connect(url) as connection:
+        connection.execute("INSERT INTO applied_migrations (name, sha256) VALUES ('9999.future.sql', '')")
+    back_up(home / "later", home / "future", silent)
+    with pytest.raises(DatabaseUnsuitable, match="later version"):
+        restore(home / "future", home / "data", replace=True, progress=silent)
     assert "before" in names(home / "data")
