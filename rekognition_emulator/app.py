@@ -5,13 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import psycopg
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, FastAPI, Response
 from psycopg_pool import ConnectionPool
+from starlette.middleware.cors import CORSMiddleware
 
 import botocore_models
 from rekognition_emulator import __version__
+from rekognition_emulator.access.keyring import Keyring
 from rekognition_emulator.engines.selection import load_attributes, load_engine
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.gallery import Owner
@@ -25,19 +28,29 @@ from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.answers import PostgresAnswerStore
 from rekognition_emulator.store.database import open_pool, open_read_pool
 from rekognition_emulator.store.embedded import embedded_database
+from rekognition_emulator.store.keys import PostgresKeyStore
 from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.tags import PostgresTagStore
 from rekognition_emulator.store.users import PostgresUserStore
 from rekognition_emulator.wire.dispatch import Dispatcher
-from rekognition_emulator.wire.endpoint import Caller, create_router
+from rekognition_emulator.wire.endpoint import create_router
+from rekognition_emulator.wire.gate import Caller, Gate
+
+PREFLIGHT_SECONDS: Final = 7200
+"""For which a browser remembers that it may call. Source: Chromium's own limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The application, and the engine that its start-up line names."""
+    """The application, and what its start-up lines tell: the engine, and whether anybody is asked for a key."""
 
     app: FastAPI
     engine: FaceEngine
+    is_open: bool
+
+
+class Unguarded(Exception):
+    """Others could reach the server, and nobody would be asked for a key; the text says what to do."""
 
 
 @contextmanager
@@ -45,7 +58,8 @@ def open_service(settings: Settings) -> Iterator[Service]:
     """Opens database, engine and index, and closes them at the end.
 
     Raises:
-        DatabaseUnsuitable, ModelUnusable: the database or a face model cannot serve; the text says what to do.
+        DatabaseUnsuitable, MasterKeyUnusable, MasterKeyWrong, ModelUnusable, Unguarded: the database, the access keys
+            or a face model cannot serve; the text says what to do.
     """
     with ThreadPoolExecutor(max_workers=1) as beside:
         # Loading the networks and starting PostgreSQL take about as long, and neither needs the other.
@@ -70,7 +84,11 @@ def open_service(settings: Settings) -> Iterator[Service]:
                     index=index,
                     fetch_object=_s3(settings).fetch_object,
                 )
-                yield Service(_create_app(settings, context_for_owner, engine, store), engine)
+                keyring = Keyring(PostgresKeyStore(pool), settings.vault)
+                with keyring.followed():
+                    gate = _gate(settings, keyring)
+                    router = _router(settings, context_for_owner, gate, keyring)
+                    yield Service(_create_app(settings, engine, store, router), engine, gate.is_open)
 
 
 @contextmanager
@@ -109,6 +127,21 @@ def _index(settings: Settings, pool: ConnectionPool, read_pool: ConnectionPool |
     )
 
 
+def _gate(settings: Settings, keyring: Keyring) -> Gate:
+    if not settings.is_local and not keyring.is_keyed:
+        raise Unguarded(
+            f"Others can reach {settings.host}, and there is no access key yet: create one with `rekognition-emulator "
+            "keys create NAME --policy full`, or listen on a loopback address."
+        )
+    return Gate(
+        keyring,
+        settings.auth,
+        is_local=settings.is_local,
+        account=settings.account_id,
+        default_region=settings.region,
+    )
+
+
 def _s3(settings: Settings) -> S3:
     return S3(
         settings.s3_endpoint_url,
@@ -119,12 +152,21 @@ def _s3(settings: Settings) -> S3:
     )
 
 
-def _create_app(
-    settings: Settings, context_for_owner: Callable[..., Context], engine: FaceEngine, store: PostgresStore
-) -> FastAPI:
+def _router(settings: Settings, context_for_owner: Callable[..., Context], gate: Gate, keyring: Keyring) -> APIRouter:
     def context_for(caller: Caller) -> Context:
         return context_for_owner(owner=Owner(caller.account, caller.region))
 
+    return create_router(
+        Dispatcher(botocore_models.load(), HANDLERS, fault, PAGE, strict=settings.strict),
+        context_for,
+        gate=gate,
+        issue_session=keyring.issue_session,
+        workers=settings.workers,
+        queue_max=settings.queue_max,
+    )
+
+
+def _create_app(settings: Settings, engine: FaceEngine, store: PostgresStore, router: APIRouter) -> FastAPI:
     app = FastAPI(title="rekognition-emulator", version=__version__, openapi_url=None)
 
     @app.get("/healthz")
@@ -149,14 +191,14 @@ def _create_app(
             "device": settings.device,
         }
 
-    app.include_router(
-        create_router(
-            Dispatcher(botocore_models.load(), HANDLERS, fault, PAGE, strict=settings.strict),
-            context_for,
-            account=settings.account_id,
-            default_region=settings.region,
-            workers=settings.workers,
-            queue_max=settings.queue_max,
+    app.include_router(router)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["POST"],
+            allow_headers=["*"],  # what browsers ask for is granted: SDKs add headers with every version
+            expose_headers=["x-amzn-RequestId", "Date"],  # SDKs correct their clocks by the latter
+            max_age=PREFLIGHT_SECONDS,
         )
-    )
     return app

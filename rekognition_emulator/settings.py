@@ -4,14 +4,16 @@ Imported by ``app`` and ``cli`` alone: everything below receives values, not set
 """
 
 import os
+import re
 from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, SecretStr, StringConstraints, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from rekognition_emulator.access.vault import Vault, read_master_key, read_master_key_file
 from rekognition_emulator.engines.models import RESEARCH
 from rekognition_emulator.engines.networks import Device
 from rekognition_emulator.engines.selection import ModelFiles
@@ -20,6 +22,8 @@ from rekognition_emulator.indexes import INDEXES
 THREADS_PER_CALL: Final = 1
 """Of one inference. As many requests as cores run side by side, which beats one request on all cores: measured, 30
 pictures a second with two workers of one thread, 21 with one of two."""
+
+_ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]+)?")
 
 
 Mirror = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
@@ -34,7 +38,7 @@ class Settings(BaseSettings):
 
     host: str = Field(
         "127.0.0.1",
-        description="Address to listen on. Loopback only, for as long as request signatures are not verified.",
+        description="Address to listen on. One that others can reach needs an access key, see [Access](#access).",
     )
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
     data_dir: Path = Field(
@@ -55,6 +59,23 @@ class Settings(BaseSettings):
     )
     region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")] = Field(
         "us-east-1", description="The region of requests whose credential scope names none."
+    )
+    auth: Literal["enforce", "warn"] | None = Field(
+        None,
+        description="`enforce`: refuse what is not signed with an access key. `warn`: only count and log it. Default: "
+        "enforce as soon as there is a key.",
+    )
+    master_key: SecretStr | None = Field(
+        None, description="32 bytes in base64 with which the secrets of access keys are encrypted."
+    )
+    master_key_file: Path | None = Field(
+        None,
+        description="A file that holds them instead. Default: `master.key` in the data directory, made with the first "
+        "access key.",
+    )
+    cors_origins: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="Web sites whose pages may call, such as `https://example.com`, separated by commas; `*` for all.",
     )
     face_model: str = Field(
         "auto",
@@ -143,12 +164,40 @@ class Settings(BaseSettings):
             device=self.device,
         )
 
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return self.host == "localhost" or ip_address(self.host).is_loopback
+
+    def vault(self) -> Vault:
+        """Opens what access keys are sealed with.
+
+        Raises:
+            MasterKeyUnusable: there is no master key, or it is none.
+        """
+        if self.master_key:
+            return Vault(read_master_key(self.master_key.get_secret_value()))
+        return Vault(read_master_key_file(self.master_key_file or self.default_master_key_file))
+
+    @property
+    def default_master_key_file(self) -> Path:
+        """Where the master key is that nobody has chosen."""
+        return self.data_dir / "master.key"
+
     @field_validator("host")
     @classmethod
-    def _is_loopback(cls, host: str) -> str:
-        if host != "localhost" and not ip_address(host).is_loopback:
-            raise ValueError("is not a loopback address, and whoever reaches this server may use it")
+    def _is_an_address(cls, host: str) -> str:
+        if host != "localhost":
+            ip_address(host)
         return host
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: frozenset[str]) -> frozenset[str]:
+        for origin in origins - {"*"}:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin} is not like https://example.com, without a path")
+        return origins
 
     @field_validator("accept_licences")
     @classmethod
@@ -160,12 +209,12 @@ class Settings(BaseSettings):
     def _is_an_index(cls, index: str) -> str:
         return _one_of(INDEXES, index)
 
-    @field_validator("s3_buckets", "accept_licences", "model_mirrors", mode="before")
+    @field_validator("s3_buckets", "accept_licences", "model_mirrors", "cors_origins", mode="before")
     @classmethod
     def _is_a_list(cls, names: str | Iterable[str] | None) -> Iterable[str] | None:
         return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
 
-    @field_validator("data_dir", "models_dir", "attributes_dir")
+    @field_validator("data_dir", "models_dir", "attributes_dir", "master_key_file")
     @classmethod
     def _is_absolute(cls, directory: Path | None) -> Path | None:
         return directory and directory.expanduser().absolute()

@@ -49,6 +49,26 @@ class SerializationException(FrameworkError):
     message_key = "Message"
 
 
+class MissingAuthenticationTokenException(FrameworkError):
+    """The request is not signed."""
+
+
+class IncompleteSignatureException(FrameworkError):
+    """The Authorization header is no signature, or lacks a part."""
+
+
+class InvalidSignatureException(FrameworkError):
+    """The signature is wrong, or for another time, region or service."""
+
+
+class UnrecognizedClientException(FrameworkError):
+    """There is no such access key, or its session token is none of ours."""
+
+
+class ExpiredTokenException(FrameworkError):
+    """The session, or the access key, is over."""
+
+
 class UnknownOperationException(FrameworkError):
     """The target header is missing or names no operation of this service."""
 

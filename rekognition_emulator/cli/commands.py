@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from rekognition_emulator.cli import keys
 from rekognition_emulator.cli.calibration import calibrate_on_album
 from rekognition_emulator.cli.evaluation import evaluate_album, evaluate_pairs
 from rekognition_emulator.cli.models import models
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # they would print the values of variables
 )
 app.add_typer(models, name="models")
+app.add_typer(keys.app, name="keys")
 
 _ALBUM = typer.Option(exists=True, help="A folder with a folder of pictures per person, or CSV: file, person.")
 _PAIRS = typer.Option(exists=True, dir_okay=False, help="LFW's pairs.txt, or CSV: file_a, file_b, same (1 or 0).")

@@ -12,7 +12,9 @@ import structlog
 import uvicorn
 
 from rekognition_emulator import __version__
-from rekognition_emulator.app import open_database, open_service
+from rekognition_emulator.access.keys import MasterKeyWrong
+from rekognition_emulator.access.vault import MasterKeyUnusable
+from rekognition_emulator.app import Service, Unguarded, open_database, open_service
 from rekognition_emulator.cli.processes import CannotServe, Say, keep_running
 from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.engines.licences import read_acceptances
@@ -41,13 +43,27 @@ _CLOSE_TIMEOUT_S: Final = 5
 _BACKLOG: Final = 2048
 """Connections that wait to be taken; Linux cuts it to ``net.core.somaxconn``."""
 
-_READY: Final = """\
-rekognition-emulator {version} is ready on {url} after {seconds:.1f} s ({models}, index {index})
+_READY: Final = "rekognition-emulator {version} is ready on {url} after {seconds:.1f} s {said}\n"
+
+_SAID: Final = """\
+({models}, index {index})
 
   boto3    boto3.client("rekognition", endpoint_url="{url}", region_name="{region}",
-                        aws_access_key_id="any", aws_secret_access_key="any")
+                        aws_access_key_id="{key}", aws_secret_access_key="{secret}")
   AWS CLI  aws rekognition list-collections --endpoint-url {url} --region {region}
+
+{access}
 """
+
+_OPEN: Final = """\
+There is no access key yet, so nobody is asked for one: whoever can reach this loopback address may do everything.
+`rekognition-emulator keys create NAME --policy full` ends that."""
+_GUARDED: Final = (
+    "Requests have to be signed with an access key; `rekognition-emulator keys list` shows which there are."
+)
+_WARNING: Final = (
+    "Requests that are not signed with an access key are logged as `would be denied`, and served all the same."
+)
 
 
 def serve() -> None:
@@ -59,19 +75,11 @@ def serve() -> None:
     try:
         _log_licences(settings.model_files)
         with _take_port(settings) as listener:
-            url = f"http://{settings.host}:{listener.getsockname()[1]}"
+            url = _url(settings, listener)
 
-            def announce(models: str) -> None:
-                sys.stdout.write(
-                    _READY.format(
-                        version=__version__,
-                        url=url,
-                        seconds=time.monotonic() - started,
-                        models=models,
-                        index=settings.index,
-                        region=settings.region,
-                    )
-                )
+            def announce(said: str) -> None:
+                seconds = time.monotonic() - started
+                sys.stdout.write(_READY.format(version=__version__, url=url, seconds=seconds, said=said))
                 sys.stdout.flush()
 
             if settings.processes == 1:
@@ -80,6 +88,23 @@ def serve() -> None:
                 _serve_in_processes(settings, listener, announce)
     except (CannotServe, DatabaseUnsuitable, ModelUnusable, OSError) as error:
         sys.exit(str(error))
+
+
+def _said(service: Service, settings: Settings, url: str) -> str:
+    model = service.engine.model
+    return _SAID.format(
+        models=f"face model {model.name} {model.version}, detector {settings.detector}, device {settings.device}",
+        index=settings.index,
+        url=url,
+        region=settings.region,
+        key="any" if service.is_open else "AKIA…",
+        secret="any" if service.is_open else "…",
+        access=_OPEN if service.is_open else _WARNING if settings.auth == "warn" else _GUARDED,
+    )
+
+
+def _url(settings: Settings, listener: socket.socket) -> str:
+    return f"http://{settings.host}:{listener.getsockname()[1]}"
 
 
 def _serve_in_processes(settings: Settings, listener: socket.socket, announce: Say) -> None:
@@ -106,8 +131,7 @@ def _serve(settings: Settings, listener: socket.socket, say: Say) -> None:
     try:
         with open_service(settings) as service:
             listener.listen(_BACKLOG)  # before it says that it serves: whoever connects from now on is answered
-            model = service.engine.model
-            say(f"face model {model.name} {model.version}, detector {settings.detector}, device {settings.device}")
+            say(_said(service, settings, _url(settings, listener)))
             config = uvicorn.Config(
                 service.app,
                 http=Connection,
@@ -120,7 +144,7 @@ def _serve(settings: Settings, listener: socket.socket, say: Say) -> None:
                 timeout_graceful_shutdown=_STOP_TIMEOUT_S,
             )
             uvicorn.Server(config).run(sockets=[listener])
-    except (DatabaseUnsuitable, ModelUnusable, OSError) as error:
+    except (DatabaseUnsuitable, MasterKeyUnusable, MasterKeyWrong, ModelUnusable, OSError, Unguarded) as error:
         raise CannotServe(str(error)) from error
 
 

@@ -26,6 +26,8 @@ MEMBERS_BYTES: Final = 2**20
 
 Handler = Callable[[Any, Any], Mapping[str, Any]]
 Faults = Callable[[Exception, str], ServiceError | None]
+Permit = Callable[[str, Mapping[str, Any]], None]
+"""(operation, request) → nothing. Raises what the caller is told who may not do this."""
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +70,10 @@ class _Operation:
     render: Callable[[Mapping[str, Any]], bytes]
 
 
+def _everything(_operation: str, _request: Mapping[str, Any]) -> None:
+    """Permits everything."""
+
+
 class Dispatcher:
     """Calls the handler that a request names.
 
@@ -101,7 +107,9 @@ class Dispatcher:
         self._coverage_page = coverage_page
         self._strict = strict
 
-    def dispatch(self, target: str | None, content_type: str | None, body: bytes, context: object) -> WireResponse:
+    def dispatch(
+        self, target: str | None, content_type: str | None, body: bytes, context: object, permit: Permit = _everything
+    ) -> WireResponse:
         """Answers one request; safe to call from many threads.
 
         Args:
@@ -109,6 +117,7 @@ class Dispatcher:
             content_type: the Content-Type header.
             body: of the request, complete.
             context: handed to the handler.
+            permit: asked when the request is known to be valid, and before the handler sees it.
         """
         media_type = (content_type or "").partition(";")[0].strip().lower()
         if media_type not in {JSON_1_1, JSON_ENVELOPED}:
@@ -117,13 +126,13 @@ class Dispatcher:
         if operation is None:
             answer = error_response(UnknownOperationException())
         else:
-            answer = self._answer(operation, body, context)
+            answer = self._answer(operation, body, context, permit)
         return answer if media_type == JSON_1_1 else _enveloped(answer)
 
-    def _answer(self, operation: _Operation, body: bytes, context: object) -> WireResponse:
+    def _answer(self, operation: _Operation, body: bytes, context: object, permit: Permit) -> WireResponse:
         name = operation.model.name
         try:
-            return WireResponse(200, JSON_1_1, self._call(operation, body, context), name)
+            return WireResponse(200, JSON_1_1, self._call(operation, body, context, permit), name)
         except InvalidAnswer:
             raise
         except ServiceError as error:
@@ -141,13 +150,14 @@ class Dispatcher:
             raise InvalidAnswer(f"{operation.model.name} does not declare {error.code}")
         return error_response(error, operation.model.name)
 
-    def _call(self, operation: _Operation, body: bytes, context: object) -> bytes:
+    def _call(self, operation: _Operation, body: bytes, context: object, permit: Permit) -> bytes:
         if operation.handler is None:
             raise UnsupportedOperationException(
                 f"This server does not offer {operation.model.name}. Which operations it offers: {self._coverage_page}"
             )
         request = operation.parse(body)
         operation.validate(request)
+        permit(operation.model.name, request)
         response = operation.handler(context, request)
         if self._strict:
             complaints = check_output(operation.model.output_shape, response)

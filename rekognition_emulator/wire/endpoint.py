@@ -9,9 +9,9 @@ comes when all places are taken is told at once to slow down, after which every 
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
@@ -21,7 +21,9 @@ from starlette.responses import Response
 
 from rekognition_emulator.api.core import ServiceError
 from rekognition_emulator.wire.dispatch import Dispatcher, WireResponse, error_response, not_found
-from rekognition_emulator.wire.sigv4 import scope_region
+from rekognition_emulator.wire.gate import Caller, Claim, Gate
+from rekognition_emulator.wire.sessions import SESSION_BODY_BYTES_MAX, IssueSession, answer_session_request
+from rekognition_emulator.wire.sigv4 import Head
 
 BODY_SECONDS_MAX: Final = 60.0
 """How long a body may take to arrive. Ours: enough for the largest at 2 Mbit/s, and a client that stalls does not hold
@@ -35,6 +37,9 @@ REQUEST_TIMEOUT: Final = WireResponse(408, None, b"", error="408")
 CLIENT_GONE: Final = WireResponse(499, None, b"", error="ClientDisconnect")
 """Nobody receives it; the status is what web servers write into their logs for this."""
 
+Work = Callable[[Caller, Head, bytes], WireResponse]
+"""(who calls, head, body) → the answer; runs in a worker's thread."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -42,71 +47,99 @@ class ThrottlingException(ServiceError):
     """Too many requests at once. The model declares it too; this floor does not import the model's classes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, and from which region. The answer and every log line carry ``request_id``."""
-
-    account: str
-    region: str
-    request_id: str
-
-
-def create_router(  # noqa: PLR0913 # each is a setting of one server and named at the call
+def create_router(  # noqa: PLR0913 # each is a part of one server and named at the call
     dispatcher: Dispatcher,
     context_for: Callable[[Caller], object],
     *,
-    account: str,
-    default_region: str,
+    gate: Gate,
+    issue_session: IssueSession,
     workers: int,
     queue_max: int,
 ) -> APIRouter:
-    """Returns the service's route and, for what is sent elsewhere by mistake, AWS's answer to that.
+    """Returns the service's routes and, for what is sent elsewhere by mistake, AWS's answer to that.
 
     Args:
         dispatcher: answers a request whose body is complete.
         context_for: makes what handlers are given from who calls; called in the worker's thread.
-        account: the account that every caller belongs to.
-        default_region: of callers whose request names none.
+        gate: lets callers in.
+        issue_session: makes temporary credentials.
         workers: requests that are worked on at a time.
         queue_max: requests that may be read or wait for a worker meanwhile.
     """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="worker")
-    places = asyncio.Semaphore(workers + queue_max)
 
-    def work(request: Request, body: bytes, caller: Caller) -> WireResponse:
-        target, content_type = request.headers.get("x-amz-target"), request.headers.get("content-type")
-        with structlog.contextvars.bound_contextvars(request_id=caller.request_id):
-            return dispatcher.dispatch(target, content_type, body, context_for(caller))
+    def operate(caller: Caller, head: Head, body: bytes) -> WireResponse:
+        target, content_type = head.header("x-amz-target"), head.header("content-type")
+        return dispatcher.dispatch(target, content_type, body, context_for(caller), partial(gate.permit, caller))
 
-    async def answer(request: Request, caller: Caller) -> WireResponse:
-        if places.locked():
+    def make_session(caller: Caller, _head: Head, body: bytes) -> WireResponse:
+        return answer_session_request(caller, body, gate, issue_session)
+
+    async def refuse(request: Request) -> Response:  # noqa: ARG001 # as the router calls it
+        return _finish(not_found(), str(uuid.uuid4()), time.perf_counter())
+
+    reception = _Reception(gate, workers, queue_max)
+    serve = reception.serving(dispatcher.body_bytes_max, operate)
+    serve_sessions = reception.serving(SESSION_BODY_BYTES_MAX, make_session)
+    router = APIRouter()
+    router.add_route("/", serve, methods=["POST"], include_in_schema=False)
+    router.add_route("/", refuse, methods=OTHER_METHODS, include_in_schema=False)
+    router.add_route("/sessions", serve_sessions, methods=["POST"], include_in_schema=False)
+    router.add_route("/{path:path}", refuse, methods=["POST"], include_in_schema=False)
+    return router
+
+
+class _Reception:
+    """Takes in what the gate admits, as much at a time as there is room for, and gives each request a worker."""
+
+    def __init__(self, gate: Gate, workers: int, queue_max: int) -> None:
+        self._gate = gate
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="worker")
+        self._places = asyncio.Semaphore(workers + queue_max)
+
+    def serving(self, bytes_max: int, work: Work) -> Callable[[Request], Awaitable[Response]]:
+        """Returns a route whose requests have at most that long bodies and are answered by ``work``."""
+
+        async def serve(request: Request) -> Response:
+            started, request_id = time.perf_counter(), str(uuid.uuid4())
+            return _finish(await self._answer(request, request_id, bytes_max, work), request_id, started)
+
+        return serve
+
+    async def _answer(self, request: Request, request_id: str, bytes_max: int, work: Work) -> WireResponse:
+        head = _head(request)
+        try:
+            claim = self._gate.admit(head, request_id)
+        except ServiceError as error:
+            # What the client still sends is read by the server and dropped, so that it gets round to the answer.
+            return error_response(error)
+        if self._places.locked():
             return error_response(ThrottlingException("Slow down; sudden increase in rate of requests."))
-        async with places:
+        async with self._places:
             try:
                 async with asyncio.timeout(BODY_SECONDS_MAX):
-                    body = await _read(request, dispatcher.body_bytes_max)
+                    body = await _read(request, bytes_max)
             except TimeoutError:
                 return REQUEST_TIMEOUT
             except ClientDisconnect:
                 return CLIENT_GONE
             if body is None:
                 return PAYLOAD_TOO_LARGE
-            return await asyncio.get_running_loop().run_in_executor(pool, work, request, body, caller)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._pool, self._work, head, claim, body, request_id, work)
 
-    async def serve(request: Request) -> Response:
-        started = time.perf_counter()
-        region = scope_region(request.headers.get("authorization", "")) or default_region
-        caller = Caller(account, region, str(uuid.uuid4()))
-        return _finish(await answer(request, caller), caller.request_id, started)
+    def _work(self, head: Head, claim: Claim | None, body: bytes, request_id: str, work: Work) -> WireResponse:
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                caller = self._gate.identify(claim, head, body, request_id)
+            except ServiceError as error:
+                return error_response(error)
+            return work(caller, head, body)
 
-    async def refuse(request: Request) -> Response:  # noqa: ARG001 # as the router calls it
-        return _finish(not_found(), str(uuid.uuid4()), time.perf_counter())
 
-    router = APIRouter()
-    router.add_route("/", serve, methods=["POST"], include_in_schema=False)
-    router.add_route("/", refuse, methods=OTHER_METHODS, include_in_schema=False)
-    router.add_route("/{path:path}", refuse, methods=["POST"], include_in_schema=False)
-    return router
+def _head(request: Request) -> Head:
+    """Returns what of a request is signed besides its body."""
+    scope = request.scope
+    return Head(scope["method"], scope.get("raw_path", b"/"), scope["query_string"], scope["headers"])
 
 
 async def _read(request: Request, bytes_max: int) -> bytes | None:

@@ -1,18 +1,275 @@
-"""Changes when we read more of a request's Signature Version 4: so far its region; nothing is verified.
+"""Changes when AWS changes Signature Version 4: who signed a request, for when and where, and whether it is what came.
 
-Source: AWS General Reference, signed requests: ``Credential=<key>/<date>/<region>/<service>/aws4_request``.
+Source: IAM User Guide, "AWS Signature Version 4 for API requests"; texts of errors as the front of other JSON 1.1
+services words them. Two steps, because the second needs the body: ``read_signature`` refuses what can be seen to be
+wrong from the headers alone, ``verify`` the rest. The content is always hashed, whatever the client says of it, so
+UNSIGNED-PAYLOAD is a wrong signature; and what the query says is only signed, so a presigned URL carries no signature.
 """
 
+import hashlib
+import hmac
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
+from urllib.parse import quote, unquote_to_bytes
+
+from rekognition_emulator.api.core import (
+    IncompleteSignatureException,
+    InvalidSignatureException,
+    MissingAuthenticationTokenException,
+)
 
 SERVICE: Final = "rekognition"
-_CREDENTIAL: Final = re.compile(
-    rf"\bCredential=[^/,\s]+/[0-9]{{8}}/([a-z]{{2}}(?:-[a-z]+)+-[0-9]{{1,2}})/{SERVICE}/aws4_request\b"
-)
+ALGORITHM: Final = "AWS4-HMAC-SHA256"
+TERMINATOR: Final = "aws4_request"
+SCOPE_PARTS: Final = 5
+MINUTES_MAX: Final = 15
+"""Between the request's date and ours, in either direction."""
+
+SIGNING_KEYS_MAX: Final = 1024
+"""Derived keys that are remembered: four HMACs saved for each caller, day and region."""
+
+UNSIGNED_ON_THE_WAY: Final = frozenset({"x-amz-cf-id"})
+"""Headers of AWS's form that no client signs, because CloudFront adds them."""
+
+_REGION: Final = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}")
+_CREDENTIAL: Final = re.compile(rf"\bCredential=[^/,\s]+/[0-9]{{8}}/({_REGION.pattern})/{SERVICE}/{TERMINATOR}\b")
+_DATE_FORMAT: Final = "%Y%m%dT%H%M%SZ"
+_DATE: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A request without its body, as it came.
+
+    Attributes:
+        path: not decoded.
+        query: likewise, without the question mark.
+        headers: names in lower case; a name may come more than once.
+    """
+
+    method: str
+    path: bytes
+    query: bytes
+    headers: Sequence[tuple[bytes, bytes]]
+
+    def header(self, name: str) -> str | None:
+        """Returns a header's value, several joined by commas; None if it is not there."""
+        value = self._value(name)
+        return None if value is None else value.decode("latin-1")
+
+    def canonical_header(self, name: str) -> bytes:
+        """Returns a header as it is signed: spaces around it gone, those inside it single."""
+        return name.encode("latin-1") + b":" + (self._value(name) or b"") + b"\n"
+
+    def _value(self, name: str) -> bytes | None:
+        wanted = name.encode("latin-1")
+        values = [b" ".join(value.split()) for given, value in self.headers if given == wanted]
+        return b",".join(values) if values else None
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a request says of its own signature: nothing of it is proved yet.
+
+    Attributes:
+        access_key_id: whose it claims to be.
+        region: for which it is.
+        token: of a session; None without one.
+        timestamp: of the request, as it is signed.
+        signed_headers: names separated by semicolons, as they were given.
+        digits: the signature proper.
+    """
+
+    access_key_id: str
+    region: str
+    token: str | None
+    timestamp: str
+    signed_headers: str
+    digits: str
 
 
 def scope_region(authorization: str) -> str | None:
     """Returns the region of an Authorization header's credential scope; None if it names none of AWS's form."""
     found = _CREDENTIAL.search(authorization)
     return found[1] if found else None
+
+
+def read_signature(head: Head, now: datetime) -> Signature:
+    """Returns what the headers say of who signed, once all is there and fits this service and this time.
+
+    Raises:
+        MissingAuthenticationTokenException, IncompleteSignatureException, InvalidSignatureException: as AWS does.
+    """
+    authorization = head.header("authorization")
+    if not authorization:
+        raise MissingAuthenticationTokenException("Missing Authentication Token")
+    parts = _parts(authorization)
+    date = head.header("x-amz-date") or head.header("date")
+    _require_parts(parts, date, authorization)
+    assert date is not None, "just required"
+    signed_at = _read_date(date)
+    access_key_id, region = _read_scope(parts["Credential"], f"{signed_at:%Y%m%d}", date)
+    _require_signed(head, parts["SignedHeaders"])
+    _require_present(signed_at, now)
+    return Signature(
+        access_key_id,
+        region,
+        head.header("x-amz-security-token"),
+        signed_at.strftime(_DATE_FORMAT),
+        parts["SignedHeaders"],
+        parts["Signature"],
+    )
+
+
+def verify(signature: Signature, secret: str, head: Head, body: bytes) -> None:
+    """Returns if the request is what was signed with the secret.
+
+    Raises:
+        InvalidSignatureException: it is not, in whatever way.
+    """
+    content_hash = hashlib.sha256(body).hexdigest()
+    scope = f"{signature.timestamp[:8]}/{signature.region}/{SERVICE}/{TERMINATOR}"
+    canonical = canonical_request(head, signature.signed_headers, content_hash)
+    signed = "\n".join([ALGORITHM, signature.timestamp, scope, hashlib.sha256(canonical).hexdigest()])
+    key = _signing_key(secret, signature.timestamp[:8], signature.region)
+    digits = hmac.new(key, signed.encode(), hashlib.sha256).hexdigest()
+    is_ours = hmac.compare_digest(digits.encode(), signature.digits.encode("latin-1"))
+    if not is_ours or head.header("x-amz-content-sha256") not in {None, content_hash}:
+        raise InvalidSignatureException(
+            "The request signature we calculated does not match the signature you provided. Check your AWS Secret "
+            "Access Key and signing method. Consult the service documentation for details."
+        )
+
+
+def canonical_request(head: Head, signed_headers: str, content_hash: str) -> bytes:
+    """Returns the request in the one form in which it is signed."""
+    headers = b"".join(map(head.canonical_header, signed_headers.split(";")))
+    lines = [
+        head.method.encode(),
+        _canonical_path(head.path),
+        _canonical_query(head.query),
+        headers,
+        signed_headers.encode("latin-1"),
+        content_hash.encode(),
+    ]
+    return b"\n".join(lines)
+
+
+def _parts(authorization: str) -> dict[str, str]:
+    algorithm, _, rest = authorization.partition(" ")
+    if algorithm != ALGORITHM:
+        return {}
+    pairs = (part.strip(" ").partition("=") for part in rest.split(","))
+    return {name: value for name, _, value in pairs}
+
+
+def _require_parts(parts: dict[str, str], date: str | None, authorization: str) -> None:
+    missing = [
+        f"Authorization header requires '{name}' parameter."
+        for name in ("Credential", "Signature", "SignedHeaders")
+        if not parts.get(name)
+    ]
+    if not date:
+        missing.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
+    if missing:
+        raise IncompleteSignatureException(f"{' '.join(missing)} Authorization={authorization}")
+
+
+def _read_date(text: str) -> datetime:
+    try:
+        if _DATE.fullmatch(text):
+            return datetime.strptime(text, _DATE_FORMAT).replace(tzinfo=UTC)
+        date = parsedate_to_datetime(text)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise IncompleteSignatureException(
+            f"Date must be in ISO-8601 'basic format'. Got '{text}'. See http://en.wikipedia.org/wiki/ISO_8601"
+        ) from error
+
+
+def _read_scope(credential: str, day: str, date: str) -> tuple[str, str]:
+    """Returns the access key's id and the region."""
+    scope = credential.split("/")
+    if len(scope) != SCOPE_PARTS:
+        raise IncompleteSignatureException(
+            "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, "
+            f"got '{credential}'"
+        )
+    access_key_id, scope_day, region, service, terminator = scope
+    if not _REGION.fullmatch(region):
+        raise InvalidSignatureException("Credential should be scoped to a valid region.")
+    if service != SERVICE:
+        raise InvalidSignatureException(f"Credential should be scoped to correct service: '{SERVICE}'.")
+    if terminator != TERMINATOR:
+        raise InvalidSignatureException(
+            f"Credential should be scoped with a valid terminator: '{TERMINATOR}', not '{terminator}'."
+        )
+    if scope_day != day:
+        raise InvalidSignatureException(
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
+            f"'{scope_day}' != '{day}', from '{date}'."
+        )
+    return access_key_id, region
+
+
+def _require_signed(head: Head, signed_headers: str) -> None:
+    """Refuses a request of which a header that counts could be exchanged on the way."""
+    signed = set(signed_headers.split(";"))
+    if "host" not in signed or head.header("host") is None:
+        raise InvalidSignatureException("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
+    for name in sorted({name.decode("latin-1") for name, _ in head.headers} - signed - UNSIGNED_ON_THE_WAY):
+        if name.startswith("x-amz-"):
+            raise InvalidSignatureException(f"'{name}' must be a 'SignedHeader' in the AWS Authorization.")
+
+
+def _require_present(signed_at: datetime, now: datetime) -> None:
+    limit = timedelta(minutes=MINUTES_MAX)
+    given, ours = signed_at.strftime(_DATE_FORMAT), now.strftime(_DATE_FORMAT)
+    if signed_at < now - limit:
+        least = (now - limit).strftime(_DATE_FORMAT)
+        raise InvalidSignatureException(
+            f"Signature expired: {given} is now earlier than {least} ({ours} - {MINUTES_MAX} min.)"
+        )
+    if signed_at > now + limit:
+        most = (now + limit).strftime(_DATE_FORMAT)
+        raise InvalidSignatureException(
+            f"Signature not yet current: {given} is still later than {most} ({ours} + {MINUTES_MAX} min.)"
+        )
+
+
+def _canonical_path(path: bytes) -> bytes:
+    """Returns the path without dots and doubled slashes, encoded once more than it came."""
+    segments: list[bytes] = []
+    for segment in path.split(b"/"):
+        if segment == b"..":
+            del segments[-1:]
+        elif segment not in {b"", b"."}:
+            segments.append(segment)
+    normal = b"/" + b"/".join(segments)
+    if segments and path.endswith((b"/", b"/.", b"/..")):
+        normal += b"/"
+    return quote(normal, safe="/~").encode()
+
+
+def _canonical_query(query: bytes) -> bytes:
+    """Returns the query with every name and value encoded in the one way, sorted."""
+    return b"&".join(b"=".join(pair) for pair in sorted(_pairs(query)))
+
+
+def _pairs(query: bytes) -> Iterator[tuple[bytes, bytes]]:
+    for pair in query.split(b"&") if query else ():
+        name, _, value = pair.partition(b"=")
+        yield quote(unquote_to_bytes(name), safe="").encode(), quote(unquote_to_bytes(value), safe="").encode()
+
+
+@lru_cache(maxsize=SIGNING_KEYS_MAX)
+def _signing_key(secret: str, day: str, region: str) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in (day, region, SERVICE, TERMINATOR):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    return key

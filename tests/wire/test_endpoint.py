@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
@@ -12,13 +13,23 @@ from botocore.model import ServiceModel
 from fastapi import FastAPI
 from structlog.testing import capture_logs
 
+from rekognition_emulator.access.keyring import Keyring
+from rekognition_emulator.access.keys import KeyStore
 from rekognition_emulator.wire import endpoint
 from rekognition_emulator.wire.dispatch import Dispatcher
-from rekognition_emulator.wire.endpoint import Caller, create_router
+from rekognition_emulator.wire.endpoint import create_router
+from rekognition_emulator.wire.gate import Caller, Gate
 
 HEADERS = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "RekognitionService.ListFaces"}
 BODY = b'{"CollectionId":"a"}'
 SCOPE = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/{}/rekognition/aws4_request, SignedHeaders=host, Signature=0"
+
+
+def open_gate() -> Gate:
+    """A gate at which nobody is asked for a key, since there is none."""
+    store = Mock(KeyStore)
+    store.all_keys.return_value = []
+    return Gate(Keyring(store, Mock()), None, is_local=True, account="123456789012", default_region="us-east-1")
 
 
 class Server:
@@ -36,8 +47,8 @@ class Server:
             create_router(
                 self.dispatcher,
                 lambda caller: caller,
-                account="123456789012",
-                default_region="us-east-1",
+                gate=open_gate(),
+                issue_session=Mock(),
                 workers=1,
                 queue_max=1,
             )

@@ -1,0 +1,166 @@
+"""Changes when a policy can say more. The useful part of IAM's JSON; what it does not know it refuses to be given.
+
+A condition that is ignored opens a door that its author believes to be shut, so an element that has no meaning here is
+an error when a key is made, never a surprise when it is used.
+
+Source: IAM User Guide, "IAM JSON policy elements reference" and "Policy evaluation logic", 2026.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import lru_cache
+from typing import Any, Final
+
+VERSIONS: Final = ("2012-10-17", "2008-10-17")
+"""They differ in policy variables only, which are refused in both."""
+
+POLICY_CHARS_MAX: Final = 6144
+"""As IAM's limit for a managed policy."""
+
+ARN_PARTS: Final = 6
+"""arn, partition, service, region, account, resource; colons in the last belong to it."""
+
+_ACTION: Final = re.compile(r"\*|[a-zA-Z0-9-]+:[a-zA-Z*?]+")
+
+
+class PolicyUnusable(Exception):
+    """A policy that says nothing, or something that is not understood here; the text says what."""
+
+
+class Decision(Enum):
+    """What policies say of an action on a resource."""
+
+    ALLOWED = auto()
+    NOT_ALLOWED = auto()
+    """Nothing is said, so it is denied."""
+    DENIED = auto()
+    """Expressly, which wins over everything that allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One rule; both lists hold patterns with ``*`` for any characters and ``?`` for any one."""
+
+    allows: bool
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+
+    def applies(self, action: str, resource: str) -> bool:
+        """Says whether the rule is about this."""
+        return any(_matches_action(pattern, action) for pattern in self.actions) and any(
+            _matches_resource(pattern, resource) for pattern in self.resources
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A set of rules, in no order."""
+
+    statements: tuple[Statement, ...]
+
+    def decide(self, action: str, resource: str) -> Decision:
+        """Says whether an action is allowed.
+
+        Args:
+            action: such as ``rekognition:SearchFaces``; letter case does not matter.
+            resource: an ARN, or ``*`` for an action that is about no resource in particular.
+        """
+        applying = [statement.allows for statement in self.statements if statement.applies(action, resource)]
+        if not all(applying):
+            return Decision.DENIED
+        return Decision.ALLOWED if applying else Decision.NOT_ALLOWED
+
+    def idle_actions(self, actions: Iterable[str]) -> list[str]:
+        """Returns the action patterns that match none of these actions: slips of the pen, as a rule."""
+        known = list(actions)
+        patterns = [pattern for statement in self.statements for pattern in statement.actions]
+        return [pattern for pattern in patterns if not any(_matches_action(pattern, action) for action in known)]
+
+
+@lru_cache(maxsize=1024)
+def parse_policy(text: str) -> Policy:
+    """Reads a policy document.
+
+    Raises:
+        PolicyUnusable: it is no JSON, too long, or says something that has no meaning here.
+    """
+    if len(text) > POLICY_CHARS_MAX:
+        raise PolicyUnusable(f"The policy has {len(text)} characters; {POLICY_CHARS_MAX} are the most.")
+    try:
+        document = json.loads(text, object_pairs_hook=_without_repetition)
+    except (ValueError, RecursionError) as error:
+        raise PolicyUnusable(f"The policy is not JSON: {error}.") from error
+    document = _members(document, "The policy", required={"Statement"}, optional={"Version", "Id"})
+    if document.get("Version", VERSIONS[0]) not in VERSIONS:
+        raise PolicyUnusable(f"The policy's Version is none of {', '.join(VERSIONS)}.")
+    statements = document["Statement"]
+    if not isinstance(statements, list):
+        statements = [statements]
+    if not statements:
+        raise PolicyUnusable("The policy has no statement, so it allows nothing.")
+    return Policy(tuple(_statement(statement, number) for number, statement in enumerate(statements, start=1)))
+
+
+def _statement(value: object, number: int) -> Statement:
+    where = f"Statement {number} of the policy"
+    members = _members(value, where, required={"Effect", "Action", "Resource"}, optional={"Sid"})
+    if members["Effect"] not in {"Allow", "Deny"}:
+        raise PolicyUnusable(f"{where} has an Effect that is neither Allow nor Deny.")
+    actions, resources = _texts(members, "Action", where), _texts(members, "Resource", where)
+    for action in actions:
+        if not _ACTION.fullmatch(action):
+            raise PolicyUnusable(f"{where} has the Action {action!r}, which is not like rekognition:SearchFaces.")
+    for resource in resources:
+        if "${" in resource:
+            raise PolicyUnusable(f"{where} has a policy variable in {resource!r}; variables are not known here.")
+        if resource != "*" and not (resource.startswith("arn:") and resource.count(":") >= ARN_PARTS - 1):
+            raise PolicyUnusable(f"{where} has the Resource {resource!r}, which is neither * nor an ARN.")
+    return Statement(members["Effect"] == "Allow", actions, resources)
+
+
+def _members(value: object, where: str, *, required: set[str], optional: set[str]) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise PolicyUnusable(f"{where} is not an object.")
+    if missing := sorted(required - value.keys()):
+        raise PolicyUnusable(f"{where} lacks {missing[0]}.")
+    if unknown := sorted(value.keys() - required - optional):
+        raise PolicyUnusable(f"{where} has the element {unknown[0]}, which is not known here.")
+    return value
+
+
+def _texts(members: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
+    value = members[name]
+    texts = value if isinstance(value, list) else [value]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise PolicyUnusable(f"{where} has a value of {name} that is neither a text nor a list of texts.")
+    return tuple(texts)
+
+
+def _without_repetition(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("an object has a member twice")
+    return members
+
+
+def _matches_action(pattern: str, action: str) -> bool:
+    return pattern == "*" or _compile(pattern.casefold()).fullmatch(action.casefold()) is not None
+
+
+def _matches_resource(pattern: str, resource: str) -> bool:
+    if pattern == "*" or resource == "*":
+        return pattern == "*"  # what is about no resource in particular is not allowed by naming one
+    # Part by part: a star that stands for a region does not reach into the account.
+    return all(
+        _compile(wanted).fullmatch(given) is not None
+        for wanted, given in zip(pattern.split(":", ARN_PARTS - 1), resource.split(":", ARN_PARTS - 1), strict=False)
+    )
+
+
+@lru_cache(maxsize=4096)
+def _compile(pattern: str) -> re.Pattern[str]:
+    wildcards = {"*": ".*", "?": "."}
+    return re.compile("".join(wildcards.get(character) or re.escape(character) for character in pattern), re.DOTALL)

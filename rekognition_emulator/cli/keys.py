@@ -1,0 +1,269 @@
+"""``keys``: who may call. Changes when keys are made or managed in another way.
+
+Works on the database that the settings name, also beside the server that uses it; running servers follow within
+seconds. What a script wants, the credentials, goes to standard output; what a person wants to know goes to standard
+error.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+import botocore_models
+from rekognition_emulator.access.keys import (
+    LONG_TERM,
+    AccessKey,
+    KeyStore,
+    MasterKeyWrong,
+    NameTaken,
+    new_id,
+    new_secret,
+    seal_secret,
+)
+from rekognition_emulator.access.policy import PolicyUnusable, parse_policy
+from rekognition_emulator.access.ready_made import ACTIONS, BROWSER_ACTIONS, policy_of
+from rekognition_emulator.access.sessions import LIFETIME_MAX, issue_session
+from rekognition_emulator.access.vault import MasterKeyUnusable, Vault, create_master_key_file
+from rekognition_emulator.cli.start import read_settings
+from rekognition_emulator.settings import Settings
+from rekognition_emulator.store.database import DatabaseUnsuitable, open_pool
+from rekognition_emulator.store.embedded import embedded_database
+from rekognition_emulator.store.keys import PostgresKeyStore
+
+app = typer.Typer(help="Create and manage access keys: who may call, and what they may do.", no_args_is_help=True)
+
+_NAME: Final = re.compile(r"[a-zA-Z0-9_+=,.@-]{1,64}")
+"""As IAM's user names, which stand in the same place of an ARN."""
+_COLLECTION: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,255}")
+_ID: Final = re.compile(r"A[KS]IA[A-Z0-9]{16}")
+_ACCOUNT: Final = re.compile(r"[0-9]{12}")
+
+_SHOWN_ONCE: Final = "The secret is shown this once: it lies encrypted in the database."
+
+_Name = Annotated[str, typer.Argument(help="What to call the key; it appears in the caller's ARN.")]
+_Which = Annotated[str, typer.Argument(metavar="NAME|ID", help="Keys of this name, or the one with this id.")]
+_Days = Annotated[float | None, typer.Option(min=0.001, help="The key expires after so many days. Default: never.")]
+_Collections = Annotated[list[str] | None, typer.Option("--collection", help="Only this one; may be repeated.")]
+
+
+class KeyRefused(Exception):
+    """What was asked for cannot be done; the text says why."""
+
+
+@app.command()
+def create(
+    name: _Name,
+    *,
+    policy: Annotated[str, typer.Option(metavar="full|read|search|FILE", help="What it allows; FILE is IAM's JSON.")],
+    collection: _Collections = None,
+    days: _Days = None,
+    account: Annotated[str | None, typer.Option(help="Whose collections. Default: REKOGNITION_ACCOUNT_ID.")] = None,
+) -> None:
+    """Create a key and print it."""
+    with _keys() as (settings, store):
+        owner = account or settings.account_id
+        _require(_ACCOUNT.fullmatch(owner), f"{owner} is no account: twelve digits.")
+        _require(_NAME.fullmatch(name), f"{name} is no name: up to 64 letters, digits and _+=,.@-")
+        _require(not _ID.fullmatch(name), f"{name} looks like the id of a key.")
+        document, policy_name = _read_policy(policy, owner, collection or [])
+        secret, now = new_secret(), datetime.now(UTC)
+        key = _new_key(_vault(settings, store), secret, name, owner, document, policy_name, now, _end(now, days))
+        try:
+            store.add(key)
+        except NameTaken as error:
+            raise KeyRefused(f"There is a key called {name}: rotate it, or choose another name.") from error
+        _show(key, secret)
+
+
+@app.command(name="list")
+def list_keys() -> None:
+    """List all keys; secrets are not shown."""
+    with _keys() as (_, store):
+        table = Table("name", Column("id", no_wrap=True), "account", "policy", "state", "created", "expires")
+        now = datetime.now(UTC)
+        for key in store.all_keys():
+            state = "disabled" if not key.enabled else "expired" if key.is_expired(now) else "active"
+            table.add_row(
+                key.name,
+                key.access_key_id,
+                key.account,
+                key.policy_name,
+                state,
+                _moment(key.created_at),
+                _moment(key.expires_at) if key.expires_at else "never",
+            )
+        Console().print(table)
+
+
+@app.command()
+def rotate(
+    name: Annotated[str, typer.Argument(help="Of the key.")],
+    *,
+    grace_hours: Annotated[
+        float, typer.Option(min=0, help="The old one is good for so long, or until disabled.")
+    ] = 168,
+    days: _Days = None,
+) -> None:
+    """Create a successor of a key, with the same policy, and print it."""
+    with _keys() as (settings, store):
+        old = _newest(store, name)
+        now = datetime.now(UTC)
+        if days is None and old.is_expired(now):
+            raise KeyRefused(f"The key {name} has expired: say with --days how long its successor is good.")
+        expires_at = _end(now, days) if days else old.expires_at
+        secret, vault = new_secret(), _vault(settings, store)
+        key = _new_key(vault, secret, name, old.account, old.policy, old.policy_name, now, expires_at)
+        grace_end = now + timedelta(hours=grace_hours)
+        store.rotate(key, grace_end)
+        _show(key, secret)
+        _say(f"Older keys called {name} are good until {_moment(grace_end)} at the latest.")
+
+
+@app.command()
+def disable(key: _Which) -> None:
+    """Refuse a key from now on; it can be enabled again."""
+    _change(key, enabled=False)
+
+
+@app.command()
+def enable(key: _Which) -> None:
+    """Accept a disabled key again."""
+    _change(key, enabled=True)
+
+
+@app.command()
+def delete(key: _Which) -> None:
+    """Delete a key for good."""
+    with _keys() as (_, store):
+        _tell(store.delete(key), key, "deleted")
+
+
+@app.command()
+def session(
+    *,
+    key: Annotated[str, typer.Option(help="Name of the key to derive it from; when that ends, so does the session.")],
+    collection: Annotated[str, typer.Option(help="The only one that it opens.")],
+    minutes: Annotated[int, typer.Option(min=1, max=int(LIFETIME_MAX.total_seconds() // 60))] = 15,
+) -> None:
+    """Print temporary credentials, for SearchFacesByImage in one collection, as a credential_process does."""
+    with _keys() as (settings, store):
+        _require(_COLLECTION.fullmatch(collection), f"{collection} is no collection's id.")
+        now, issuer = datetime.now(UTC), _newest(store, key)
+        _require(issuer.enabled, f"The key {key} is disabled.")
+        _require(not issuer.is_expired(now), f"The key {key} has expired.")
+        policy = policy_of(BROWSER_ACTIONS, issuer.account, [collection])
+        end = now + timedelta(minutes=minutes)
+        credentials = issue_session(_vault(settings, store), issuer.access_key_id, policy, end)
+        sys.stdout.write(credentials.to_json() + "\n")
+
+
+@contextmanager
+def _keys() -> Iterator[tuple[Settings, KeyStore]]:
+    """Opens the database; ends the program with a sentence where the operator can mend what is wrong."""
+    settings = read_settings()
+    database = nullcontext(settings.database_url) if settings.database_url else embedded_database(settings.data_dir)
+    try:
+        with database as url, open_pool(url, connections_max=1) as pool:
+            yield settings, PostgresKeyStore(pool)
+    except (DatabaseUnsuitable, KeyRefused, MasterKeyUnusable, MasterKeyWrong, PolicyUnusable, OSError) as error:
+        sys.exit(str(error))
+
+
+def _vault(settings: Settings, store: KeyStore) -> Vault:
+    """Returns what secrets are sealed with, once it has opened those that there are.
+
+    The file that nobody has chosen is made for the first key. Later it is not: where it is missing then, it is lost or
+    somewhere else, and a second master key would only hide that.
+    """
+    keys = store.all_keys()
+    if not keys and not settings.master_key and not settings.master_key_file:
+        create_master_key_file(settings.default_master_key_file)
+        _say(f"The master key is in {settings.default_master_key_file}: no copy of the database is of use without it.")
+    vault = settings.vault()
+    for key in keys:
+        key.secret(vault)
+    return vault
+
+
+def _read_policy(policy: str, account: str, collections: Sequence[str]) -> tuple[str, str]:
+    """Returns the document, and what to call it."""
+    for collection in collections:
+        _require(_COLLECTION.fullmatch(collection), f"{collection} is no collection's id.")
+    if policy in ACTIONS:
+        named = f"{policy}: {', '.join(collections)}" if collections else policy
+        return policy_of(ACTIONS[policy], account, collections), named
+    _require(
+        not collections, "--collection narrows a ready-made policy; a file of your own names its resources itself."
+    )
+    try:
+        document = Path(policy).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeyRefused(f"{policy} is none of {', '.join(ACTIONS)}, and cannot be read as a file.") from error
+    actions = [f"rekognition:{name}" for name in botocore_models.load().operation_names]
+    if idle := parse_policy(document).idle_actions(actions):
+        raise KeyRefused(f"The policy has the Action {idle[0]}, which is none of Rekognition's.")
+    return document, Path(policy).name
+
+
+def _new_key(  # noqa: PLR0913, PLR0917 # what a key consists of
+    vault: Vault,
+    secret: str,
+    name: str,
+    account: str,
+    policy: str,
+    policy_name: str,
+    now: datetime,
+    expires_at: datetime | None,
+) -> AccessKey:
+    access_key_id = new_id(LONG_TERM)
+    sealed = seal_secret(vault, access_key_id, secret)
+    return AccessKey(access_key_id, name, account, policy, policy_name, sealed, True, now, expires_at)
+
+
+def _newest(store: KeyStore, name: str) -> AccessKey:
+    found = [key for key in store.all_keys() if key.name == name]
+    if not found:
+        raise KeyRefused(f"There is no key called {name}.")
+    return found[-1]
+
+
+def _change(key: str, *, enabled: bool) -> None:
+    with _keys() as (_, store):
+        _tell(store.enable(key, enabled=enabled), key, "enabled" if enabled else "disabled")
+
+
+def _tell(count: int, key: str, what: str) -> None:
+    if not count:
+        raise KeyRefused(f"There is no key {key}.")
+    _say(f"{count} {'key' if count == 1 else 'keys'} {what}; running servers know within seconds.")
+
+
+def _show(key: AccessKey, secret: str) -> None:
+    sys.stdout.write(f"export AWS_ACCESS_KEY_ID={key.access_key_id}\nexport AWS_SECRET_ACCESS_KEY={secret}\n")
+    until = f"good until {_moment(key.expires_at)}" if key.expires_at else "without an end"
+    _say(f"Key {key.name} of account {key.account}, policy {key.policy_name}, {until}. {_SHOWN_ONCE}")
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+
+
+def _end(now: datetime, days: float | None) -> datetime | None:
+    return None if days is None else now + timedelta(days=days)
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _require(condition: object, sentence: str) -> None:
+    if not condition:
+        raise KeyRefused(sentence)

@@ -1,0 +1,76 @@
+"""Changes when access keys are kept in another way."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from psycopg import Connection
+from psycopg.rows import TupleRow, class_row
+from psycopg_pool import ConnectionPool
+
+from rekognition_emulator.access.keys import AccessKey, KeyStore, NameTaken
+
+
+class PostgresKeyStore(KeyStore):
+    """Keys in a database that ``open_pool`` has prepared."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+
+    def all_keys(self) -> Sequence[AccessKey]:
+        with self._pool.connection() as connection, connection.cursor(row_factory=class_row(AccessKey)) as cursor:
+            return cursor.execute(
+                """
+                SELECT access_key_id, name, account, policy, policy_name, sealed_secret, enabled, created_at, expires_at
+                FROM access_keys ORDER BY created_at, access_key_id
+                """
+            ).fetchall()
+
+    def add(self, key: AccessKey) -> None:
+        with self._pool.connection() as connection, connection.transaction():
+            # A rotated key and its successor share their name, so no constraint can keep others off it.
+            connection.execute("LOCK TABLE access_keys IN SHARE ROW EXCLUSIVE MODE")
+            if connection.execute("SELECT FROM access_keys WHERE name = %s", [key.name]).fetchone() is not None:
+                raise NameTaken(key.name)
+            _insert(connection, key)
+
+    def rotate(self, key: AccessKey, others_expire_at: datetime) -> None:
+        with self._pool.connection() as connection, connection.transaction():
+            connection.execute(
+                "UPDATE access_keys SET expires_at = least(expires_at, %s) WHERE name = %s",  # least ignores nulls
+                [others_expire_at, key.name],
+            )
+            _insert(connection, key)
+
+    def enable(self, reference: str, *, enabled: bool) -> int:
+        with self._pool.connection() as connection:
+            return connection.execute(
+                "UPDATE access_keys SET enabled = %(enabled)s WHERE name = %(key)s OR access_key_id = %(key)s",
+                {"enabled": enabled, "key": reference},
+            ).rowcount
+
+    def delete(self, reference: str) -> int:
+        with self._pool.connection() as connection:
+            return connection.execute(
+                "DELETE FROM access_keys WHERE name = %(key)s OR access_key_id = %(key)s", {"key": reference}
+            ).rowcount
+
+
+def _insert(connection: Connection[TupleRow], key: AccessKey) -> None:
+    connection.execute(
+        """
+        INSERT INTO access_keys
+            (access_key_id, name, account, policy, policy_name, sealed_secret, enabled, created_at, expires_at)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+        """,
+        [
+            key.access_key_id,
+            key.name,
+            key.account,
+            key.policy,
+            key.policy_name,
+            key.sealed_secret,
+            key.enabled,
+            key.created_at,
+            key.expires_at,
+        ],
+    )

@@ -1,0 +1,177 @@
+"""Changes when callers are let in, or refused, in another way: who it is, and what they may do, in AWS's words.
+
+Three questions, each at the first moment at which it can be answered: ``admit`` looks at the headers before a body is
+read, ``identify`` at the signature once it is there and before it is parsed, ``permit`` at the policies once it is
+known what is asked of which resource, and before anything is done.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+import structlog
+
+from rekognition_emulator.access.keyring import (
+    Credentials,
+    CredentialsExpired,
+    CredentialsUnknown,
+    Keyring,
+    KeysUnavailable,
+    Principal,
+)
+from rekognition_emulator.access.policy import Decision
+from rekognition_emulator.api.core import ExpiredTokenException, ServiceError, UnrecognizedClientException
+from rekognition_emulator.wire.dispatch import InternalServerError
+from rekognition_emulator.wire.sigv4 import SERVICE, Head, Signature, read_signature, scope_region, verify
+
+Mode = Literal["enforce", "warn"]
+
+ANY_RESOURCE: Final = "*"
+"""What an operation is about that is about no resource in particular."""
+
+log = structlog.get_logger(__name__)
+
+
+class AccessDeniedException(ServiceError):
+    """The caller's policies do not allow it. The model declares it too; this floor does not import the model's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and from which region. The answer and every log line carry ``request_id``.
+
+    Attributes:
+        principal: None for one who was not asked, or whom ``warn`` let pass.
+    """
+
+    account: str
+    region: str
+    request_id: str
+    principal: Principal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A signature that is still to be proved, and the credentials with which it must have been made."""
+
+    signature: Signature
+    credentials: Credentials
+
+
+class Gate:
+    """Lets callers in.
+
+    Args:
+        keyring: the keys that there are.
+        mode: None asks for signatures from the first key on, ``enforce`` in any case; ``warn`` asks, and then only
+            counts and logs what it would have refused.
+        is_local: whether nobody else can reach this server. Only then nobody is asked as long as there is no key.
+        account: of callers that are not asked.
+        default_region: of those whose request names none.
+    """
+
+    def __init__(
+        self, keyring: Keyring, mode: Mode | None, *, is_local: bool, account: str, default_region: str
+    ) -> None:
+        self._keyring = keyring
+        self._mode = mode
+        self._is_local = is_local
+        self._account = account
+        self._default_region = default_region
+        self._refusals = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody is asked who they are."""
+        return self._is_local and self._mode is None and not self._keyring.is_keyed
+
+    def admit(self, head: Head, request_id: str) -> Claim | None:
+        """Returns what the caller claims, before the body is read; None for one who need not claim anything.
+
+        Raises:
+            ServiceError: it cannot be true, as AWS puts it.
+        """
+        if self.is_open:
+            return None
+        try:
+            return self._claim(head)
+        except ServiceError as error:
+            self._refuse(error, request_id)
+            return None
+
+    def identify(self, claim: Claim | None, head: Head, body: bytes, request_id: str) -> Caller:
+        """Returns who calls, once the body is there and before it is parsed.
+
+        Raises:
+            InvalidSignatureException: it is somebody else, or the request is not what was signed.
+        """
+        if claim is not None:
+            try:
+                verify(claim.signature, claim.credentials.secret, head, body)
+            except ServiceError as error:
+                self._refuse(error, request_id)
+            else:
+                principal = claim.credentials.principal
+                return Caller(principal.account, claim.signature.region, request_id, principal)
+        region = scope_region(head.header("authorization") or "") or self._default_region
+        return Caller(self._account, region, request_id)
+
+    def permit(self, caller: Caller, operation: str, request: Mapping[str, Any]) -> None:
+        """Returns if the caller's policies allow an operation on what its request names.
+
+        Raises:
+            AccessDeniedException: they do not.
+        """
+        if caller.principal is None:
+            return
+        action, resource = f"{SERVICE}:{operation}", resource_of(caller, request)
+        if reason := _refusal(caller.principal, action, resource):
+            message = f"User: {caller.principal.arn} is not authorized to perform: {action} on resource: {resource}"
+            self._refuse(AccessDeniedException(f"{message} {reason}"), caller.request_id)
+
+    def _claim(self, head: Head) -> Claim:
+        now = datetime.now(UTC)
+        signature = read_signature(head, now)
+        try:
+            return Claim(signature, self._keyring.find(signature.access_key_id, signature.token, now))
+        except CredentialsUnknown as error:
+            raise UnrecognizedClientException("The security token included in the request is invalid.") from error
+        except CredentialsExpired as error:
+            raise ExpiredTokenException("The security token included in the request is expired") from error
+        except KeysUnavailable as error:
+            log.error("access keys are not available", access_key_id=signature.access_key_id)  # noqa: TRY400 - no news
+            raise InternalServerError("Internal server error") from error
+
+    def _refuse(self, error: ServiceError, request_id: str) -> None:
+        """Raises the error, or in mode ``warn`` counts it and says so."""
+        if self._mode != "warn":
+            raise error
+        self._refusals += 1
+        # Not the texts of other errors: they repeat the signature.
+        why = error.message if isinstance(error, AccessDeniedException) else None
+        log.warning("would be denied", request_id=request_id, error=error.code, why=why, refusals=self._refusals)
+
+
+def resource_of(caller: Caller, request: Mapping[str, Any]) -> str:
+    """Returns the full name of what a request is about. Every operation names one resource at most."""
+    if "ResourceArn" in request:
+        return str(request["ResourceArn"])
+    if "CollectionId" in request:
+        return f"arn:aws:{SERVICE}:{caller.region}:{caller.account}:collection/{request['CollectionId']}"
+    return ANY_RESOURCE
+
+
+def _refusal(principal: Principal, action: str, resource: str) -> str | None:
+    """Returns why the principal may not do this, as AWS says it; None if they may."""
+    # Source: IAM User Guide, "Troubleshoot access denied error messages".
+    for decision, kind in (
+        (principal.decide(action, resource), "identity-based"),
+        (principal.decide_in_session(action, resource), "session"),
+    ):
+        if decision is Decision.DENIED:
+            article = "an" if kind[0] in "aeiou" else "a"
+            return f"with an explicit deny in {article} {kind} policy"
+        if decision is Decision.NOT_ALLOWED:
+            return f"because no {kind} policy allows the {action} action"
+    return None

@@ -1,0 +1,83 @@
+"""Changes when sessions are asked for in another way: ``POST /sessions``, the one page here that AWS does not have.
+
+A back end signs it with its own key, as any request to this service, and hands what it gets to a browser. The answer is
+what AWS's SDKs take from a ``credential_process``. STS's own protocol was refused: it is XML, its credentials are
+narrowed by a policy document that every back end would have to write, and no SDK for browsers calls it.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from rekognition_emulator.access.keyring import CredentialsExpired, CredentialsUnknown, KeysUnavailable
+from rekognition_emulator.access.sessions import LIFETIME_MAX, LIFETIME_MIN, TemporaryCredentials
+from rekognition_emulator.api.core import (
+    MissingAuthenticationTokenException,
+    SerializationException,
+    ServiceError,
+    UnrecognizedClientException,
+    ValidationException,
+)
+from rekognition_emulator.wire.dispatch import JSON_ENVELOPED, InternalServerError, WireResponse, error_response
+from rekognition_emulator.wire.gate import AccessDeniedException, Caller, Gate
+
+SESSION_BODY_BYTES_MAX: Final = 4096
+OPERATION: Final = "SearchFacesByImage"
+"""What a session is for, and so what whoever asks for it must be allowed."""
+
+DURATION_DEFAULT: Final = timedelta(minutes=15)
+
+_COLLECTION_ID: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,255}")
+
+IssueSession = Callable[[str, str, timedelta, datetime], TemporaryCredentials]
+"""(access key id, collection, lifetime, now) → credentials; raises as ``Keyring.issue_session``."""
+
+
+def answer_session_request(caller: Caller, body: bytes, gate: Gate, issue: IssueSession) -> WireResponse:
+    """Answers one request for a session.
+
+    Args:
+        caller: who has signed it.
+        body: JSON with CollectionId and, if fifteen minutes are not right, DurationSeconds.
+        gate: knows what the caller may do.
+        issue: makes the credentials.
+    """
+    try:
+        return WireResponse(
+            200, JSON_ENVELOPED, _session(caller, body, gate, issue).to_json().encode(), "CreateSession"
+        )
+    except (CredentialsUnknown, CredentialsExpired):  # the key went while the request was on its way
+        return error_response(UnrecognizedClientException("The security token included in the request is invalid."))
+    except KeysUnavailable:
+        return error_response(InternalServerError("Internal server error"))
+    except ServiceError as error:
+        return error_response(error, "CreateSession")
+
+
+def _session(caller: Caller, body: bytes, gate: Gate, issue: IssueSession) -> TemporaryCredentials:
+    if caller.principal is None:  # who is let in without a key has none to derive a session from
+        raise MissingAuthenticationTokenException("Missing Authentication Token")
+    if caller.principal.session_policy is not None:
+        raise AccessDeniedException("Cannot call POST /sessions with session credentials")
+    collection, lifetime = _read(body)
+    gate.permit(caller, OPERATION, {"CollectionId": collection})
+    return issue(caller.principal.key, collection, lifetime, datetime.now(UTC))
+
+
+def _read(body: bytes) -> tuple[str, timedelta]:
+    try:
+        members = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise SerializationException from error
+    if not isinstance(members, dict) or members.keys() - {"CollectionId", "DurationSeconds"}:
+        raise ValidationException("The body is not an object with CollectionId and, if need be, DurationSeconds.")
+    collection = members.get("CollectionId")
+    if not isinstance(collection, str) or not _COLLECTION_ID.fullmatch(collection):
+        raise ValidationException(f"CollectionId must satisfy regular expression pattern: {_COLLECTION_ID.pattern}")
+    seconds = members.get("DurationSeconds", int(DURATION_DEFAULT.total_seconds()))
+    least, most = int(LIFETIME_MIN.total_seconds()), int(LIFETIME_MAX.total_seconds())
+    if type(seconds) is not int or not least <= seconds <= most:
+        raise ValidationException(f"DurationSeconds must be a whole number from {least} to {most}.")
+    return collection, timedelta(seconds=seconds)
