@@ -123,7 +123,7 @@ class Keyring:
             yield
         finally:
             stop.set()
-            thread.join()
+            thread.join(REFRESH_S)  # a database that does not answer holds up nobody who wants to stop
 
     def _follow(self, stop: threading.Event) -> None:
         while not stop.wait(REFRESH_S):

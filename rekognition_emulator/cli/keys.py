@@ -87,7 +87,10 @@ def create(
 def list_keys() -> None:
     """List all keys; secrets are not shown."""
     with _keys() as (_, store):
-        table = Table("name", Column("id", no_wrap=True), "account", "policy", "state", "created", "expires")
+        columns = (
+            Column(name, overflow="fold") for name in ("name", "id", "account", "policy", "state", "created", "expires")
+        )
+        table = Table(*columns)
         now = datetime.now(UTC)
         for key in store.all_keys():
             state = "disabled" if not key.enabled else "expired" if key.is_expired(now) else "active"
