@@ -6,7 +6,6 @@ cannot be hashed as passwords are.
 """
 
 import base64
-import binascii
 import os
 import secrets
 import tempfile
@@ -60,7 +59,7 @@ def read_master_key(text: str) -> bytes:
     """
     try:
         key = base64.b64decode(text.strip(), validate=True)
-    except binascii.Error:
+    except ValueError:  # not base64, or not even ASCII
         key = b""
     if len(key) != KEY_BYTES:
         raise MasterKeyUnusable(

@@ -1,0 +1,53 @@
+"""Keys for tests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from unittest.mock import Mock
+
+from rekognition_emulator.access.keys import LONG_TERM, AccessKey, KeyStore, new_id, seal_secret
+from rekognition_emulator.access.ready_made import ACTIONS, policy_of
+from rekognition_emulator.access.vault import Vault
+
+ACCOUNT = "123456789012"
+SECRET = "a-secret"
+VAULT = Vault(bytes(32))
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+def a_key(name: str = "web", policy: str | None = None, vault: Vault = VAULT, **members: Any) -> AccessKey:
+    """A key that may do everything, unless something else is said of it."""
+    access_key_id = new_id(LONG_TERM)
+    usual: dict[str, Any] = {
+        "access_key_id": access_key_id,
+        "name": name,
+        "account": ACCOUNT,
+        "policy": policy or policy_of(ACTIONS["full"], ACCOUNT),
+        "policy_name": "full",
+        "sealed_secret": seal_secret(vault, access_key_id, SECRET),
+        "enabled": True,
+        "created_at": NOW,
+        "expires_at": None,
+    }
+    return AccessKey(**(usual | members))
+
+
+@dataclass
+class ListedKeys(KeyStore):
+    """Keeps keys in a list; an error in it is raised."""
+
+    listed: list[AccessKey] = field(default_factory=list)
+    error: Exception | None = None
+
+    def all_keys(self) -> Sequence[AccessKey]:
+        """Returns the list, or raises the error."""
+        if self.error:
+            raise self.error
+        return list(self.listed)
+
+    def add(self, key: AccessKey) -> None:
+        """Adds without asking."""
+        self.listed.append(key)
+
+    rotate = enable = delete = Mock(side_effect=AssertionError("is not asked for"))
