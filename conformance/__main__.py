@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -15,6 +16,9 @@ from conformance.record import Recorder
 from conformance.report import failures, table, write_json, write_junit
 from conformance.runner import State, run
 from conformance.service import Session, Target
+
+REFUSALS: Final = {"AccessDeniedException", "InvalidSignatureException", "UnrecognizedClientException"}
+"""What a service that checks signatures says where --access-key and --secret-key are missing, or are no good."""
 
 
 def all_cases() -> list[Case]:
@@ -66,8 +70,8 @@ def _assert_reachable(session: Session) -> None:
     except BotoCoreError as error:
         sys.exit(f"The service cannot be reached: {error}")
     except ClientError as error:
-        if session.target.is_aws:
-            sys.exit(f"AWS refuses: {error}")
+        if session.target.is_aws or error.response["Error"]["Code"] in REFUSALS:
+            sys.exit(f"The service refuses: {error}")
 
 
 def _is_wanted(case: Case, options: argparse.Namespace) -> bool:
@@ -87,8 +91,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     where.add_argument("--list", action="store_true", help="only list the cases")
     parser.add_argument("--region", default="us-east-1")
-    parser.add_argument("--access-key", default="test", help="for --endpoint-url")
-    parser.add_argument("--secret-key", default="test", help="for --endpoint-url")
+    parser.add_argument("--access-key", default="test", help="for --endpoint-url, if it asks for one")
+    parser.add_argument("--secret-key", default="test", help="likewise")
     parser.add_argument("--s3-bucket", help="a bucket to put pictures into; cases that need one are not run without")
     parser.add_argument("--s3-endpoint-url", help="where that bucket is, if not at AWS")
     parser.add_argument(

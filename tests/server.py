@@ -16,13 +16,19 @@ from botocore.config import Config
 
 ROOT = Path(__file__).parents[1]
 
+Keys = tuple[str, str]
+"""(access key id, secret)"""
+Session = tuple[str, str, str]
+"""(access key id, secret, session token)"""
+
 
 @dataclass
 class Server:
-    """A server process and where it listens."""
+    """A server process, where it listens, and what its clients sign with: anything does where there is no key."""
 
     process: subprocess.Popen[str]
     url: str
+    keys: "Keys" = ("test", "test")
 
     @classmethod
     def start(cls, data_dir: Path, **environment: str) -> "Server":
@@ -49,14 +55,15 @@ class Server:
                 return cls(process, ready[1])
         raise RuntimeError(f"server ended with {process.wait(10)}: {(data_dir / 'server.log').read_text()}")
 
-    def client(self, *, region: str = "eu-central-1", parameter_validation: bool = True) -> Any:
+    def client(
+        self, *, region: str = "eu-central-1", parameter_validation: bool = True, keys: "Keys | Session | None" = None
+    ) -> Any:
         """An unmodified SDK client; only the endpoint differs from AWS's. Without retries: tests see every answer."""
-        return boto3.client(
+        session = boto3.Session(*(keys or self.keys))
+        return session.client(
             "rekognition",
             endpoint_url=self.url,
             region_name=region,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
             config=Config(retries={"total_max_attempts": 1}, parameter_validation=parameter_validation),
         )
 
@@ -85,3 +92,30 @@ class Server:
         assert self.process.stdout
         self.process.stdout.close()
         return self.process.wait(20)
+
+
+def keys_command(data_dir: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs ``keys`` on the database of a data directory, as an operator does."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("REKOGNITION_")}
+    return subprocess.run(
+        [sys.executable, "-m", "rekognition_emulator", "keys", *arguments],
+        cwd=ROOT,
+        env={**inherited, "REKOGNITION_DATA_DIR": str(data_dir), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def create_key(data_dir: Path, name: str, *options: str, **environment: str) -> Keys:
+    """Creates a key and returns what is printed of it; without options it may do everything."""
+    done = keys_command(data_dir, "create", name, *(options or ("--policy", "full")), **environment)
+    assert done.returncode == 0, done.stderr
+    return printed_keys(done.stdout)
+
+
+def printed_keys(text: str) -> Keys:
+    """Returns the key that a command has printed."""
+    access_key_id, secret = re.findall(r"^export AWS_\w+=(\S+)$", text, re.MULTILINE)
+    return access_key_id, secret

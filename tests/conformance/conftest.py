@@ -1,7 +1,8 @@
 """The server that the conformance suite is run against, and the bucket that it reads pictures from."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,7 +11,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from tests.server import Server
+from tests.server import Server, create_key
 
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
@@ -36,11 +37,29 @@ def bucket(s3_url: str) -> Any:
 
 
 @pytest.fixture(scope="session")
-def server(s3_url: str) -> Iterator[Server]:
-    """A server that also checks its own answers, with a bucket to read from."""
-    # Not below pytest's own folder: as root, the database's user must be able to enter every parent.
-    with TemporaryDirectory(prefix="rekognition-test-") as data_dir:
-        environment = {"REKOGNITION_S3_ENDPOINT_URL": s3_url, **KEYS}
-        server = Server.start(Path(data_dir), **environment)
-        yield server
-        server.stop()
+def start(s3_url: str) -> Iterator[Callable[..., Server]]:
+    """Starts servers that also check their own answers, with a bucket to read from."""
+    with ExitStack() as stack:
+
+        def start(*, with_key: bool) -> Server:
+            # Not below pytest's own folder: as root, the database's user must be able to enter every parent.
+            data_dir = Path(stack.enter_context(TemporaryDirectory(prefix="rekognition-test-")))
+            key = create_key(data_dir, "conformance") if with_key else None
+            server = Server.start(data_dir, REKOGNITION_S3_ENDPOINT_URL=s3_url, **KEYS)
+            server.keys = key or server.keys
+            stack.callback(server.stop)
+            return server
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def server(start: Callable[..., Server]) -> Server:
+    """A server that asks nobody for a key."""
+    return start(with_key=False)
+
+
+@pytest.fixture(scope="session")
+def guarded_server(start: Callable[..., Server]) -> Server:
+    """One that does."""
+    return start(with_key=True)

@@ -18,11 +18,14 @@ WRITTEN_MIN = 300
 
 
 @pytest.fixture(scope="module")
-def outcomes(server: Server, s3_url: str, bucket: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What became of every case against our server, as the suite wrote it down."""
+def outcomes(guarded_server: Server, s3_url: str, bucket: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What became of every case against our server, which asks for keys, as the suite wrote it down."""
     folder = tmp_path_factory.mktemp("report")
     reports = ("--json", f"{folder}/outcomes.json", "--junit", f"{folder}/outcomes.xml")
-    main(["--endpoint-url", server.url, "--s3-bucket", bucket.name, "--s3-endpoint-url", s3_url, *reports])
+    access_key_id, secret = guarded_server.keys
+    keys = ("--access-key", access_key_id, "--secret-key", secret)
+    where = ("--endpoint-url", guarded_server.url, "--s3-bucket", bucket.name, "--s3-endpoint-url", s3_url)
+    main([*where, *keys, *reports])
     written = json.loads((folder / "outcomes.json").read_text())
     return {**written, "junit": ET.parse(folder / "outcomes.xml").getroot()}
 
@@ -87,11 +90,29 @@ def test_recordings(server: Server, tmp_path: Path) -> None:
     assert exchange["response"]["FaceMatches"][0]["Similarity"] == "100.0"
 
 
-def test_nothing_is_left_behind(outcomes: Any, server: Server, bucket: Any) -> None:
+def test_signatures_are_checked(outcomes: Any) -> None:
+    """Every case about signatures is passed, not skipped as something that we do not offer."""
+    assert {case["state"] for case in outcomes["cases"] if case["family"] == "authentication"} == {"passed"}
+
+
+def test_a_server_without_a_key_does_not_offer_signatures(server: Server, tmp_path: Path) -> None:
+    """There is nothing to check them with, and the suite says so."""
+    path = tmp_path / "outcomes.json"
+    assert main(["--endpoint-url", server.url, "--family", "authentication", "--json", str(path)]) == 0
+    assert set(json.loads(path.read_text())["counts"]) == {"passed", "not offered"}
+
+
+def test_a_wrong_key_is_said_in_words(guarded_server: Server) -> None:
+    """Rather than that every case fails."""
+    with pytest.raises(SystemExit, match="The service refuses"):
+        main(["--endpoint-url", guarded_server.url, "--family", "tags"])
+
+
+def test_nothing_is_left_behind(outcomes: Any, guarded_server: Server, bucket: Any) -> None:
     """The suite removes the collections that it created, in every region, and the pictures in the bucket."""
     assert outcomes["counts"]["passed"]
     for region in ("us-east-1", "eu-west-1", "ap-southeast-2", "ap-northeast-1"):
-        assert server.client(region=region).list_collections()["CollectionIds"] == []
+        assert guarded_server.client(region=region).list_collections()["CollectionIds"] == []
     assert list(bucket.objects.all()) == []
 
 

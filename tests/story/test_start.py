@@ -34,7 +34,11 @@ def run(data_dir: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("environment", "says"),
     [
-        ({"REKOGNITION_HOST": "0.0.0.0"}, "loopback"),
+        ({"REKOGNITION_HOST": "0.0.0.0"}, "there is no access key yet: create one with"),
+        ({"REKOGNITION_HOST": "0.0.0.0", "REKOGNITION_AUTH": "warn"}, "there is no access key yet"),
+        ({"REKOGNITION_HOST": "example.com"}, "REKOGNITION_HOST"),
+        ({"REKOGNITION_AUTH": "off"}, "REKOGNITION_AUTH"),
+        ({"REKOGNITION_CORS_ORIGINS": "https://shop.example/path"}, "REKOGNITION_CORS_ORIGINS"),
         ({"REKOGNITION_PORT": "eighty"}, "REKOGNITION_PORT"),
         ({"REKOGNITION_INDEX": "nothing"}, "REKOGNITION_INDEX"),
         ({"REKOGNITION_DETECTOR": "nothing"}, "REKOGNITION_DETECTOR"),

@@ -212,3 +212,22 @@ def test_body_cap_leaves_room_for_two_pictures(model: ServiceModel) -> None:
     """The cap follows the model: two pictures of 5 MiB in base64, as CompareFaces takes, and some for the rest."""
     two_pictures = 2 * 4 * -(-5 * 2**20 // 3)
     assert body_bytes_max(model) == two_pictures + 2**20
+
+
+def test_asks_for_permission_once_the_request_is_valid_and_before_it_is_answered(model: ServiceModel) -> None:
+    """Whoever may not do it is told so; what is no valid request is told that first."""
+    asked: list[Any] = []
+
+    def permit(operation: str, request: Any) -> None:
+        asked.append((operation, request))
+        raise ResourceNotFoundException("not for you")
+
+    def send(body: bytes) -> WireResponse:
+        unreached = AssertionError("the handler was called")
+        return server(model).dispatch(LIST, JSON_1_1, body, unreached, permit)
+
+    assert send(b"{}").error == "ValidationException"
+    assert send(b"{").error == "SerializationException"
+    assert asked == []
+    assert send(BODY).error == "ResourceNotFoundException"
+    assert asked == [("ListFaces", {"CollectionId": "a"})]

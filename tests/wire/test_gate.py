@@ -1,0 +1,314 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+from unittest.mock import Mock
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from structlog.testing import capture_logs
+
+from rekognition_emulator.access.keyring import Keyring, KeysUnavailable
+from rekognition_emulator.access.ready_made import ACTIONS, policy_of
+from rekognition_emulator.api.core import ServiceError
+from rekognition_emulator.wire.gate import Caller, Gate
+from rekognition_emulator.wire.sessions import answer_session_request
+from rekognition_emulator.wire.sigv4 import Head
+from tests.keys import ACCOUNT, SECRET, VAULT, ListedKeys, a_key
+
+HERE = {"CollectionId": "wedding"}
+WEDDING = f"arn:aws:rekognition:eu-west-1:{ACCOUNT}:collection/wedding"
+DENYING = json.dumps(
+    {
+        "Statement": [
+            {"Effect": "Allow", "Action": "*", "Resource": "*"},
+            {"Effect": "Deny", "Action": "rekognition:Delete*", "Resource": "*"},
+        ]
+    }
+)
+
+ALL = a_key("all")
+SEARCH = a_key("search", policy_of(ACTIONS["search"], ACCOUNT, ["wedding"]))
+NO_DELETING = a_key("no-deleting", DENYING)
+DISABLED = a_key("disabled", enabled=False)
+EXPIRED = a_key("expired", expires_at=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def keyring(*keys: Any) -> Keyring:
+    """A keyring that has read these keys."""
+    ring = Keyring(ListedKeys(list(keys)), lambda: VAULT)
+    ring.refresh()
+    return ring
+
+
+RING = keyring(ALL, SEARCH, NO_DELETING, DISABLED, EXPIRED)
+
+
+def gate(mode: Literal["enforce", "warn"] | None = None, ring: Keyring = RING, *, is_local: bool = True) -> Gate:
+    """A gate."""
+    return Gate(ring, mode, is_local=is_local, account="000000000000", default_region="us-east-1")
+
+
+def signed(access_key_id: str, secret: str = SECRET, token: str | None = None) -> Head:
+    """A request that is signed so, with an empty body."""
+    request = AWSRequest("POST", "http://localhost/", {"X-Amz-Target": "RekognitionService.ListCollections"}, b"")
+    SigV4Auth(Credentials(access_key_id, secret, token), "rekognition", "eu-west-1").add_auth(request)
+    headers = [(name.lower().encode(), value.encode()) for name, value in request.headers.items()]
+    return Head("POST", b"/", b"", [*headers, (b"host", b"localhost")])
+
+
+UNSIGNED = Head("POST", b"/", b"", [(b"host", b"localhost")])
+
+
+def enter(head: Head, at: Gate, body: bytes = b"") -> Caller:
+    """Goes through the gate."""
+    return at.identify(at.admit(head, "id"), head, body, "id")
+
+
+def refusal(ask: Callable[[], object]) -> tuple[str, str | None]:
+    """Returns code and text of the error with which something is refused."""
+    with pytest.raises(ServiceError) as refused:
+        ask()
+    return refused.value.code, refused.value.message
+
+
+def test_a_caller_has_the_account_of_the_key_and_the_region_of_the_signature() -> None:
+    """Both are proved, so both can be walls."""
+    caller = enter(signed(ALL.access_key_id), gate())
+    assert (caller.account, caller.region, caller.request_id) == (ACCOUNT, "eu-west-1", "id")
+    assert caller.principal is not None
+    assert caller.principal.arn == f"arn:aws:iam::{ACCOUNT}:user/all"
+
+
+INVALID_TOKEN = ("UnrecognizedClientException", "The security token included in the request is invalid.")
+
+
+@pytest.mark.parametrize("mode", [None, "enforce"])
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        (UNSIGNED, ("MissingAuthenticationTokenException", "Missing Authentication Token")),
+        (signed("AKIANOBODYNOBODYNOBO"), INVALID_TOKEN),
+        (signed("test", "test"), INVALID_TOKEN),
+        (signed(DISABLED.access_key_id), INVALID_TOKEN),
+        (signed(ALL.access_key_id, token="token"), INVALID_TOKEN),
+        (signed("ASIANOBODYNOBODYNOBO", token="token"), INVALID_TOKEN),
+        (
+            signed(EXPIRED.access_key_id),
+            ("ExpiredTokenException", "The security token included in the request is expired"),
+        ),
+    ],
+)
+def test_who_is_refused_before_the_body_is_read(
+    mode: Literal["enforce"] | None, head: Head, told: tuple[str, str]
+) -> None:
+    """The headers alone give them away."""
+    assert refusal(lambda: gate(mode).admit(head, "id")) == told
+
+
+def test_who_is_refused_with_the_body() -> None:
+    """A wrong secret, or another body than the one that was signed."""
+    for head, body in ((signed(ALL.access_key_id, "wrong"), b""), (signed(ALL.access_key_id), b"{}")):
+        code, message = refusal(lambda head=head, body=body: enter(head, gate(), body))  # type: ignore[misc] # of a loop
+        assert code == "InvalidSignatureException"
+        assert (message or "").startswith("The request signature we calculated does not match")
+
+
+@pytest.mark.parametrize(
+    ("ring", "mode", "is_local", "is_open"),
+    [
+        (keyring(), None, True, True),
+        (keyring(), None, False, False),
+        (keyring(), "enforce", True, False),
+        (keyring(), "warn", True, False),
+        (keyring(DISABLED), None, True, False),
+        (keyring(ALL), None, True, False),
+    ],
+)
+def test_when_nobody_is_asked(
+    ring: Keyring, mode: Literal["enforce", "warn"] | None, *, is_local: bool, is_open: bool
+) -> None:
+    """Only where nobody else can come, nothing else is set, and no key has ever been seen, useful or not."""
+    at = gate(mode, ring, is_local=is_local)
+    assert at.is_open is is_open
+    if is_open:
+        assert enter(UNSIGNED, at) == Caller("000000000000", "us-east-1", "id")
+        assert enter(signed("any", "any"), at) == Caller("000000000000", "eu-west-1", "id")
+
+
+def test_a_server_closes_with_its_first_key() -> None:
+    """While it runs."""
+    store = ListedKeys()
+    ring = Keyring(store, lambda: VAULT)
+    ring.refresh()
+    at = gate(None, ring)
+    assert enter(UNSIGNED, at).principal is None
+    store.add(ALL)
+    ring.refresh()
+    assert refusal(lambda: enter(UNSIGNED, at))[0] == "MissingAuthenticationTokenException"
+
+
+@pytest.mark.parametrize(
+    ("key", "operation", "request_", "resource", "why"),
+    [
+        (
+            SEARCH,
+            "DeleteFaces",
+            HERE,
+            WEDDING,
+            "because no identity-based policy allows the rekognition:DeleteFaces action",
+        ),
+        (
+            SEARCH,
+            "SearchFaces",
+            {"CollectionId": "party"},
+            "arn:aws:rekognition:eu-west-1:123456789012:collection/party",
+            "because no identity-based policy allows the rekognition:SearchFaces action",
+        ),
+        (
+            SEARCH,
+            "ListCollections",
+            {},
+            "*",
+            "because no identity-based policy allows the rekognition:ListCollections action",
+        ),
+        (
+            SEARCH,
+            "TagResource",
+            {"ResourceArn": "arn:aws:rekognition:eu-west-1:1:collection/x"},
+            "arn:aws:rekognition:eu-west-1:1:collection/x",
+            "because no identity-based policy allows the rekognition:TagResource action",
+        ),
+        (
+            NO_DELETING,
+            "DeleteUser",
+            HERE,
+            WEDDING,
+            "with an explicit deny in an identity-based policy",
+        ),
+    ],
+)
+def test_what_is_denied(key: Any, operation: str, request_: Any, resource: str, why: str) -> None:
+    """The sentence is AWS's: who, what, on what, and why."""
+    at = gate()
+    caller = enter(signed(key.access_key_id), at)
+    assert refusal(lambda: at.permit(caller, operation, request_)) == (
+        "AccessDeniedException",
+        (
+            f"User: arn:aws:iam::123456789012:user/{key.name} is not authorized to perform: rekognition:{operation} "
+            f"on resource: {resource} {why}"
+        ),
+    )
+
+
+def test_what_is_allowed() -> None:
+    """Nothing is said."""
+    at = gate()
+    at.permit(enter(signed(SEARCH.access_key_id), at), "SearchFaces", HERE)
+    at.permit(enter(signed(NO_DELETING.access_key_id), at), "ListCollections", {})
+    at.permit(Caller("000000000000", "us-east-1", "id"), "DeleteCollection", HERE)
+
+
+def test_a_session_is_denied_by_its_own_policy() -> None:
+    """Even what its key may do."""
+    at = gate()
+    made = RING.issue_session(ALL.access_key_id, "wedding", timedelta(minutes=1), datetime.now(UTC))
+    caller = enter(signed(made.access_key_id, made.secret, made.token), at)
+    at.permit(caller, "SearchFacesByImage", HERE)
+    code, message = refusal(lambda: at.permit(caller, "SearchFaces", HERE))
+    assert code == "AccessDeniedException"
+    assert message == (
+        f"User: arn:aws:sts::{ACCOUNT}:federated-user/all is not authorized to perform: rekognition:SearchFaces "
+        f"on resource: {WEDDING} because no session policy allows the rekognition:SearchFaces action"
+    )
+
+
+def test_warn_lets_pass_and_says_so() -> None:
+    """Each request that would have been refused is counted and logged, without its signature; the others are not."""
+    at = gate("warn")
+    with capture_logs() as logs:
+        assert enter(UNSIGNED, at) == Caller("000000000000", "us-east-1", "id")
+        assert enter(replace(UNSIGNED, headers=[(b"authorization", b"secret")]), at).principal is None
+        assert enter(signed(ALL.access_key_id, "wrong"), at) == Caller("000000000000", "eu-west-1", "id")
+        caller = enter(signed(SEARCH.access_key_id), at)
+        assert caller.account == ACCOUNT
+        at.permit(caller, "SearchFaces", HERE)
+        at.permit(caller, "DeleteFaces", HERE)
+    assert [(line["event"], line["error"], line["refusals"]) for line in logs] == [
+        ("would be denied", "MissingAuthenticationTokenException", 1),
+        ("would be denied", "IncompleteSignatureException", 2),
+        ("would be denied", "InvalidSignatureException", 3),
+        ("would be denied", "AccessDeniedException", 4),
+    ]
+    assert "user/search is not authorized" in logs[3]["why"]
+    assert "secret" not in str(logs)
+
+
+def test_keys_that_cannot_be_read_are_no_reason_to_let_anybody_in() -> None:
+    """The answer is AWS's for what is not the caller's fault, which SDKs try again."""
+    ring = Mock(Keyring, is_keyed=True)
+    ring.find.side_effect = KeysUnavailable
+    with capture_logs() as logs:
+        told = refusal(lambda: enter(signed(ALL.access_key_id), gate(None, ring)))
+    assert told == ("InternalServerError", "Internal server error")
+    assert [line["log_level"] for line in logs] == ["error"]
+
+
+def ask(body: bytes, key: Any = ALL, token: str | None = None, secret: str = SECRET) -> tuple[int, Any]:
+    """Asks for a session with a key, or with a session; returns status and answer."""
+    at = gate()
+    caller = enter(signed(key if isinstance(key, str) else key.access_key_id, secret, token), at)
+    answer = answer_session_request(caller, body, at, RING.issue_session)
+    return answer.status, json.loads(answer.body)
+
+
+def test_a_session_is_issued() -> None:
+    """For fifteen minutes, unless another time is asked for, and good for searches by picture there."""
+    for body, minutes in ((HERE, 15), (HERE | {"DurationSeconds": 60}, 1)):
+        status, made = ask(json.dumps(body).encode(), SEARCH)
+        assert status == 200
+        left = datetime.fromisoformat(made["Expiration"]) - datetime.now(UTC)
+        assert timedelta(minutes=minutes, seconds=-30) < left <= timedelta(minutes=minutes)
+        caller = enter(signed(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"]), gate())
+        gate().permit(caller, "SearchFacesByImage", HERE)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"{", "SerializationException"),
+        (b"[" * 4000, "SerializationException"),
+        (b"\xff", "SerializationException"),
+        (b"[]", "ValidationException"),
+        (b"{}", "ValidationException"),
+        (b'{"CollectionId":"a/b"}', "ValidationException"),
+        (b'{"CollectionId":"*"}', "ValidationException"),
+        (b'{"CollectionId":["a"]}', "ValidationException"),
+        (b'{"CollectionId":"a","Policy":"{}"}', "ValidationException"),
+        (b'{"CollectionId":"a","DurationSeconds":59}', "ValidationException"),
+        (b'{"CollectionId":"a","DurationSeconds":43201}', "ValidationException"),
+        (b'{"CollectionId":"a","DurationSeconds":60.5}', "ValidationException"),
+        (b'{"CollectionId":"a","DurationSeconds":true}', "ValidationException"),
+        (b'{"CollectionId":"a","DurationSeconds":NaN}', "ValidationException"),
+    ],
+)
+def test_sessions_that_make_no_sense(body: bytes, code: str) -> None:
+    """Are refused in AWS's way."""
+    status, told = ask(body)
+    assert (status, told["__type"]) == (400, code)
+
+
+def test_nobody_gives_what_they_have_not() -> None:
+    """A key issues sessions for what it may do itself, and a session issues none."""
+    status, told = ask(b'{"CollectionId":"party"}', SEARCH)
+    assert (status, told["__type"]) == (400, "AccessDeniedException")
+    made = RING.issue_session(ALL.access_key_id, "wedding", timedelta(minutes=1), datetime.now(UTC))
+    status, told = ask(json.dumps(HERE).encode(), made.access_key_id, made.token, made.secret)
+    assert (status, told["Message"]) == (400, "Cannot call POST /sessions with session credentials")
+    open_gate = gate(None, keyring())
+    caller = enter(UNSIGNED, open_gate)
+    answer = answer_session_request(caller, json.dumps(HERE).encode(), open_gate, RING.issue_session)
+    assert answer.error == "MissingAuthenticationTokenException"
