@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
 
+from rekognition_emulator.access.ready_made import BROWSER_ACTIONS, policy_of
+from rekognition_emulator.access.sessions import issue_session
+from rekognition_emulator.access.vault import Vault, read_master_key_file
+from tests.clients import Client
 from tests.server import Keys, Server, create_key, keys_command, printed_keys
 
 SECONDS = 10
@@ -191,3 +196,39 @@ def test_without_a_setting_no_page_may_call(server: Server) -> None:
     asked = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
     answer = httpx.options(server.url, headers=asked)
     assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_a_page_searches_with_a_session(
+    guarded: Server, data_dir: Path, backend: Keys, javascript: Client, party: Path
+) -> None:
+    """AWS's SDK for JavaScript finds with it, in that collection, until it ends; pages of other sites do not."""
+    client = guarded.client()
+    client.create_collection(CollectionId="album")
+    picture = (party / "album/ada-plain.jpg").read_bytes()
+    client.index_faces(CollectionId="album", Image={"Bytes": picture}, ExternalImageId="ada")
+    session = ask_for_session(guarded, backend, CollectionId="album").json()
+    vault = Vault(read_master_key_file(data_dir / "master.key"))
+    policy = policy_of(BROWSER_ACTIONS, "000000000000", ["album"])
+    over = issue_session(vault, backend[0], policy, datetime.now(UTC) - timedelta(seconds=1))
+    searches = [(session, "album"), (session, "wedding"), (json.loads(over.to_json()), "album")]
+
+    def seen(origin: str) -> Any:
+        page = {"origin": origin, "picture": str(party / "selfie.jpg"), "searches": searches}
+        return javascript.run(guarded, "browser.mjs", json.dumps(page))
+
+    story = seen("https://shop.example")
+    found, denied, expired = story["outcomes"]
+    assert found == {"found": ["ada"]}
+    assert denied["name"] == "AccessDeniedException"
+    assert denied["message"].endswith(
+        "collection/wedding because no session policy allows the rekognition:SearchFacesByImage action"
+    )
+    assert expired == {
+        "name": "ExpiredTokenException",
+        "message": "The security token included in the request is expired",
+    }
+    assert {"authorization", "content-type", "x-amz-date", "x-amz-security-token", "x-amz-target"} <= set(
+        story["asked"]
+    )
+    elsewhere = seen("https://elsewhere.example")["outcomes"]
+    assert [outcome["message"] for outcome in elsewhere] == ["blocked by CORS policy"] * 3
