@@ -25,7 +25,7 @@ fuzz: .venv/dev.stamp  ## spoil pictures and requests for MINUTES (5) from SEED 
 MINUTES ?= 5
 SEED ?= 1
 
-conformance: .venv/dev.stamp  ## hold a running server against the conformance suite
+conformance: .venv/dev.stamp  ## hold a running server against the conformance suite, with the access key of the environment if there is one
 	$(RUN) conformance --endpoint-url http://127.0.0.1:8080
 
 demo: .venv/dev.stamp  ## index an album of generated people and find one of them

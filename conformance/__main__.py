@@ -1,6 +1,7 @@
 """``python -m conformance --endpoint-url URL`` or ``--aws``. Changes when a run can be told something else."""
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -91,8 +92,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     where.add_argument("--list", action="store_true", help="only list the cases")
     parser.add_argument("--region", default="us-east-1")
-    parser.add_argument("--access-key", default="test", help="for --endpoint-url, if it asks for one")
-    parser.add_argument("--secret-key", default="test", help="likewise")
+    access_key, secret_key = (os.environ.get(f"AWS_{name}", "test") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
+    parser.add_argument(
+        "--access-key", default=access_key, help="for --endpoint-url, if it asks for one; default: AWS_ACCESS_KEY_ID"
+    )
+    parser.add_argument("--secret-key", default=secret_key, help="likewise; default: AWS_SECRET_ACCESS_KEY")
     parser.add_argument("--s3-bucket", help="a bucket to put pictures into; cases that need one are not run without")
     parser.add_argument("--s3-endpoint-url", help="where that bucket is, if not at AWS")
     parser.add_argument(

@@ -76,7 +76,7 @@ def _(service: Service) -> None:
 @each(
     "(authentication)",
     "contract",
-    {"of another kind": "Bearer abc", "without parts": "AWS4-HMAC-SHA256 x", "empty": " "},
+    {"of another kind": "Bearer abc", "without parts": "AWS4-HMAC-SHA256 x", "empty": ""},
 )
 def _(service: Service, value: str) -> None:
     """A header that is no signature is refused."""

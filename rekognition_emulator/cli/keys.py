@@ -46,6 +46,9 @@ _COLLECTION: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,255}")
 _ID: Final = re.compile(r"A[KS]IA[A-Z0-9]{16}")
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 
+LINE_CHARS: Final = 240
+"""Room for the longest name and policy: lines that a terminal breaks can be copied, those cut off cannot."""
+
 _SHOWN_ONCE: Final = "The secret is shown this once: it lies encrypted in the database."
 
 _Name = Annotated[str, typer.Argument(help="What to call the key; it appears in the caller's ARN.")]
@@ -87,10 +90,8 @@ def create(
 def list_keys() -> None:
     """List all keys; secrets are not shown."""
     with _keys() as (_, store):
-        columns = (
-            Column(name, overflow="fold") for name in ("name", "id", "account", "policy", "state", "created", "expires")
-        )
-        table = Table(*columns)
+        columns = ("name", "id", "account", "policy", "state", "created", "expires")
+        table = Table(*(Column(name, no_wrap=True) for name in columns), box=None, pad_edge=False)
         now = datetime.now(UTC)
         for key in store.all_keys():
             state = "disabled" if not key.enabled else "expired" if key.is_expired(now) else "active"
@@ -103,7 +104,7 @@ def list_keys() -> None:
                 _moment(key.created_at),
                 _moment(key.expires_at) if key.expires_at else "never",
             )
-        Console().print(table)
+        Console(width=LINE_CHARS, highlight=False).print(table)
 
 
 @app.command()
