@@ -32,7 +32,7 @@ from rekognition_emulator.access.policy import PolicyUnusable, parse_policy
 from rekognition_emulator.access.ready_made import ACTIONS, BROWSER_ACTIONS, policy_of
 from rekognition_emulator.access.sessions import LIFETIME_MAX, issue_session
 from rekognition_emulator.access.vault import MasterKeyUnusable, Vault, create_master_key_file
-from rekognition_emulator.cli.start import read_settings
+from rekognition_emulator.cli.start import read_settings, said_in_words
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.database import DatabaseUnsuitable, open_pool
 from rekognition_emulator.store.embedded import embedded_database
@@ -174,11 +174,9 @@ def _keys() -> Iterator[tuple[Settings, KeyStore]]:
     """Opens the database; ends the program with a sentence where the operator can mend what is wrong."""
     settings = read_settings()
     database = nullcontext(settings.database_url) if settings.database_url else embedded_database(settings.data_dir)
-    try:
-        with database as url, open_pool(url, connections_max=1) as pool:
-            yield settings, PostgresKeyStore(pool)
-    except (DatabaseUnsuitable, KeyRefused, MasterKeyUnusable, MasterKeyWrong, PolicyUnusable, OSError) as error:
-        sys.exit(str(error))
+    mendable = (DatabaseUnsuitable, KeyRefused, MasterKeyUnusable, MasterKeyWrong, PolicyUnusable, OSError)
+    with said_in_words(*mendable), database as url, open_pool(url, connections_max=1) as pool:
+        yield settings, PostgresKeyStore(pool)
 
 
 def _vault(settings: Settings, store: KeyStore) -> Vault:

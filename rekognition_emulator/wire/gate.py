@@ -8,6 +8,7 @@ known what is asked of which resource, and before anything is done.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, Final, Literal
 
 import structlog
@@ -79,7 +80,7 @@ class Gate:
         self._is_local = is_local
         self._account = account
         self._default_region = default_region
-        self._refusals = 0
+        self._refusals = count(1)
 
     @property
     def is_open(self) -> bool:
@@ -104,8 +105,10 @@ class Gate:
         """Returns who calls, once the body is there and before it is parsed.
 
         Raises:
-            InvalidSignatureException: it is somebody else, or the request is not what was signed.
+            ServiceError: it is somebody else, or the request is not what was signed.
         """
+        if claim is None and self._mode != "warn":
+            claim = self.admit(head, request_id)  # while the body came, the first key may have come as well
         if claim is not None:
             try:
                 verify(claim.signature, claim.credentials.secret, head, body)
@@ -147,10 +150,9 @@ class Gate:
         """Raises the error, or in mode ``warn`` counts it and says so."""
         if self._mode != "warn":
             raise error
-        self._refusals += 1
         # Not the texts of other errors: they repeat the signature.
         why = error.message if isinstance(error, AccessDeniedException) else None
-        log.warning("would be denied", request_id=request_id, error=error.code, why=why, refusals=self._refusals)
+        log.warning("would be denied", request_id=request_id, error=error.code, why=why, refusals=next(self._refusals))
 
 
 def resource_of(caller: Caller, request: Mapping[str, Any]) -> str:
@@ -165,13 +167,12 @@ def resource_of(caller: Caller, request: Mapping[str, Any]) -> str:
 def _refusal(principal: Principal, action: str, resource: str) -> str | None:
     """Returns why the principal may not do this, as AWS says it; None if they may."""
     # Source: IAM User Guide, "Troubleshoot access denied error messages".
-    for decision, kind in (
-        (principal.decide(action, resource), "identity-based"),
-        (principal.decide_in_session(action, resource), "session"),
+    for decision, kind, one in (
+        (principal.decide(action, resource), "identity-based", "an identity-based"),
+        (principal.decide_in_session(action, resource), "session", "a session"),
     ):
         if decision is Decision.DENIED:
-            article = "an" if kind[0] in "aeiou" else "a"
-            return f"with an explicit deny in {article} {kind} policy"
+            return f"with an explicit deny in {one} policy"
         if decision is Decision.NOT_ALLOWED:
             return f"because no {kind} policy allows the {action} action"
     return None

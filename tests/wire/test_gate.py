@@ -146,8 +146,10 @@ def test_a_server_closes_with_its_first_key() -> None:
     ring.refresh()
     at = gate(None, ring)
     assert enter(UNSIGNED, at).principal is None
+    under_way = at.admit(UNSIGNED, "id")
     store.add(ALL)
     ring.refresh()
+    assert refusal(lambda: at.identify(under_way, UNSIGNED, b"", "id"))[0] == "MissingAuthenticationTokenException"
     assert refusal(lambda: enter(UNSIGNED, at))[0] == "MissingAuthenticationTokenException"
 
 
