@@ -8,7 +8,7 @@ error.
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -32,10 +32,9 @@ from rekognition_emulator.access.policy import PolicyUnusable, parse_policy
 from rekognition_emulator.access.ready_made import ACTIONS, BROWSER_ACTIONS, policy_of
 from rekognition_emulator.access.sessions import LIFETIME_MAX, issue_session
 from rekognition_emulator.access.vault import MasterKeyUnusable, Vault, create_master_key_file
+from rekognition_emulator.cli.database import data_said_in_words, open_database
 from rekognition_emulator.cli.start import read_settings, said_in_words
 from rekognition_emulator.settings import Settings
-from rekognition_emulator.store.database import DatabaseUnsuitable, open_pool
-from rekognition_emulator.store.embedded import embedded_database
 from rekognition_emulator.store.keys import PostgresKeyStore
 
 app = typer.Typer(help="Create and manage access keys: who may call, and what they may do.", no_args_is_help=True)
@@ -173,9 +172,8 @@ def session(
 def _keys() -> Iterator[tuple[Settings, KeyStore]]:
     """Opens the database; ends the program with a sentence where the operator can mend what is wrong."""
     settings = read_settings()
-    database = nullcontext(settings.database_url) if settings.database_url else embedded_database(settings.data_dir)
-    mendable = (DatabaseUnsuitable, KeyRefused, MasterKeyUnusable, MasterKeyWrong, PolicyUnusable, OSError)
-    with said_in_words(*mendable), database as url, open_pool(url, connections_max=1) as pool:
+    mendable = (KeyRefused, MasterKeyUnusable, MasterKeyWrong, PolicyUnusable)
+    with data_said_in_words(), said_in_words(*mendable), open_database(settings) as pool:
         yield settings, PostgresKeyStore(pool)
 
 
