@@ -47,6 +47,12 @@ def keyring(*keys: Any) -> Keyring:
 RING = keyring(ALL, SEARCH, NO_DELETING, DISABLED, EXPIRED)
 
 
+@pytest.fixture(autouse=True)
+def _just_read() -> None:
+    """Keys that were read too long ago let nobody in, and other tests may have taken a while."""
+    RING.refresh()
+
+
 def gate(mode: Literal["enforce", "warn"] | None = None, ring: Keyring = RING, *, is_local: bool = True) -> Gate:
     """A gate."""
     return Gate(ring, mode, is_local=is_local, account="000000000000", default_region="us-east-1")
@@ -88,24 +94,25 @@ INVALID_TOKEN = ("UnrecognizedClientException", "The security token included in 
 
 @pytest.mark.parametrize("mode", [None, "enforce"])
 @pytest.mark.parametrize(
-    ("head", "told"),
+    ("credentials", "told"),
     [
-        (UNSIGNED, ("MissingAuthenticationTokenException", "Missing Authentication Token")),
-        (signed("AKIANOBODYNOBODYNOBO"), INVALID_TOKEN),
-        (signed("test", "test"), INVALID_TOKEN),
-        (signed(DISABLED.access_key_id), INVALID_TOKEN),
-        (signed(ALL.access_key_id, token="token"), INVALID_TOKEN),
-        (signed("ASIANOBODYNOBODYNOBO", token="token"), INVALID_TOKEN),
+        ((), ("MissingAuthenticationTokenException", "Missing Authentication Token")),
+        (("AKIANOBODYNOBODYNOBO",), INVALID_TOKEN),
+        (("test", "test"), INVALID_TOKEN),
+        ((DISABLED.access_key_id,), INVALID_TOKEN),
+        ((ALL.access_key_id, SECRET, "token"), INVALID_TOKEN),
+        (("ASIANOBODYNOBODYNOBO", SECRET, "token"), INVALID_TOKEN),
         (
-            signed(EXPIRED.access_key_id),
+            (EXPIRED.access_key_id,),
             ("ExpiredTokenException", "The security token included in the request is expired"),
         ),
     ],
 )
 def test_who_is_refused_before_the_body_is_read(
-    mode: Literal["enforce"] | None, head: Head, told: tuple[str, str]
+    mode: Literal["enforce"] | None, credentials: tuple[str, ...], told: tuple[str, str]
 ) -> None:
     """The headers alone give them away."""
+    head = signed(*credentials) if credentials else UNSIGNED
     assert refusal(lambda: gate(mode).admit(head, "id")) == told
 
 

@@ -17,6 +17,7 @@ from rekognition_emulator.api.core import (
     IncompleteSignatureException,
     InvalidSignatureException,
     MissingAuthenticationTokenException,
+    UnrecognizedClientException,
 )
 from rekognition_emulator.wire import sigv4
 from rekognition_emulator.wire.sigv4 import Head, Signature, read_signature, scope_region, verify
@@ -228,8 +229,10 @@ def signed(
 
 
 def accept(head: Head, body: bytes = BODY, now: datetime | None = None) -> Signature:
-    """Reads and verifies, as every request is."""
+    """Reads and verifies, as every request is. The key's id is not signed: another one would have another secret."""
     signature = read_signature(head, now or datetime.now(UTC))
+    if signature.access_key_id != KEY:
+        raise UnrecognizedClientException
     verify(signature, SECRET, head, body)
     return signature
 
