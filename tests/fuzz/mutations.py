@@ -113,7 +113,7 @@ def spoil_picture(random: Random, original: bytes, others: Sequence[bytes]) -> b
         pieces, join = _segments(original), _join_segments
     else:
         return spoil(random, original, others)
-    for _ in range(random.randint(1, 4)):
+    for _ in range(random.randint(1, 4) if pieces else 0):
         at = random.randrange(len(pieces))
         match random.randrange(5):
             case 0 if len(pieces) > 1:
