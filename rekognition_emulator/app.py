@@ -58,8 +58,8 @@ def open_service(settings: Settings) -> Iterator[Service]:
     """Opens database, engine and index, and closes them at the end.
 
     Raises:
-        DatabaseUnsuitable, MasterKeyUnusable, MasterKeyWrong, ModelUnusable, Unguarded: the database, the access keys
-            or a face model cannot serve; the text says what to do.
+        DatabaseUnsuitable, IndexUnusable, MasterKeyUnusable, MasterKeyWrong, ModelUnusable, Unguarded: the database,
+            the index, the access keys or a face model cannot serve; the text says what to do.
     """
     with ThreadPoolExecutor(max_workers=1) as beside:
         # Loading the networks and starting PostgreSQL take about as long, and neither needs the other.
@@ -69,7 +69,7 @@ def open_service(settings: Settings) -> Iterator[Service]:
             with (
                 open_pool(url, connections_max=settings.workers + 1) as pool,
                 _read_pool(settings) as read_pool,
-                closing(_index(settings, pool, read_pool)) as index,
+                closing(open_index(settings, pool, read_pool)) as index,
             ):
                 store = PostgresStore(pool)
                 beside.submit(store.sweep)
@@ -114,7 +114,12 @@ def _read_pool(settings: Settings) -> Iterator[ConnectionPool | None]:
         yield None
 
 
-def _index(settings: Settings, pool: ConnectionPool, read_pool: ConnectionPool | None) -> ChosenIndex:
+def open_index(settings: Settings, pool: ConnectionPool, read_pool: ConnectionPool | None = None) -> ChosenIndex:
+    """Opens the index of the settings, and whichever collections have chosen; it wants to be closed.
+
+    Raises:
+        IndexUnusable: the one of the settings cannot be had here.
+    """
     return ChosenIndex(
         settings.index,
         Surroundings(
@@ -123,6 +128,8 @@ def _index(settings: Settings, pool: ConnectionPool, read_pool: ConnectionPool |
             folder=settings.data_dir / "indexes",
             memory_bytes_max=settings.index_memory_mb * 1_000_000,
             read_pool=read_pool,
+            milvus_uri=settings.milvus_uri,
+            milvus_token=settings.milvus_token,
         ),
     )
 

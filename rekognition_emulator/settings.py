@@ -107,10 +107,17 @@ class Settings(BaseSettings):
         description="DeepFace's folder of weights, where its face models and its networks for age, gender and emotions "
         "are looked for.",
     )
-    index: str = Field("pgvector", description="Which index searches: `pgvector`, `faiss`, or `memory` for tests.")
+    index: str = Field(
+        "pgvector", description="Which index searches: `pgvector`, `faiss`, `milvus`, or `memory` for tests."
+    )
     index_memory_mb: int = Field(
         2_048, ge=1, description="What `faiss` and `memory` may hold in memory, each; what was searched last stays."
     )
+    milvus_uri: Annotated[str, StringConstraints(pattern=r"^https?://")] | None = Field(
+        None,
+        description="The Milvus of the index `milvus`, such as `http://host:19530`. Default: Milvus Lite, in a file.",
+    )
+    milvus_token: str = Field("", description="What it asks for: `user:password` or an API key.")
     s3_endpoint_url: (
         Annotated[str, StringConstraints(pattern=r"^https?://(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9.-]+)(:\d+)?(/[^?#\s]*)?$")]
         | None

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from rekognition_emulator.cli import keys
+from rekognition_emulator.cli import index, keys
 from rekognition_emulator.cli.calibration import calibrate_on_album
 from rekognition_emulator.cli.evaluation import evaluate_album, evaluate_pairs
 from rekognition_emulator.cli.models import models
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.add_typer(models, name="models")
 app.add_typer(keys.app, name="keys")
+app.add_typer(index.app, name="index")
 
 _ALBUM = typer.Option(exists=True, help="A folder with a folder of pictures per person, or CSV: file, person.")
 _PAIRS = typer.Option(exists=True, dir_okay=False, help="LFW's pairs.txt, or CSV: file_a, file_b, same (1 or 0).")

@@ -17,17 +17,21 @@ from rekognition_emulator.store.transactions import JoiningPool
 
 
 @contextmanager
-def open_database(settings: Settings) -> Iterator[JoiningPool]:
+def open_database(settings: Settings, connections_max: int = 1) -> Iterator[JoiningPool]:
     """Opens the database of the settings; a server may work with it at the same time.
+
+    Args:
+        settings: of a server.
+        connections_max: as many as are needed at once.
 
     Raises:
         DatabaseUnsuitable: it cannot be used.
     """
     if settings.database_url:
-        with open_pool(settings.database_url, connections_max=1) as pool:
+        with open_pool(settings.database_url, connections_max=connections_max) as pool:
             yield pool
     else:
-        with embedded_database(settings.data_dir) as url, open_pool(url, connections_max=1) as pool:
+        with embedded_database(settings.data_dir) as url, open_pool(url, connections_max=connections_max) as pool:
             yield pool
 
 

@@ -20,6 +20,7 @@ from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.engines.licences import read_acceptances
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.selection import ModelFiles
+from rekognition_emulator.indexes import IndexUnusable
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.database import DatabaseUnsuitable
 from rekognition_emulator.wire.connection import Connection, open_more_descriptors
@@ -36,6 +37,17 @@ _MALLOC: Final = {
 }
 """Parameters of glibc's heap, by their numbers in its malloc.h. Left alone it grows to 1.4 times as much; were blocks
 of 1 MB given back, every run of a network would pay for fresh pages. Source: ours, tests/bench/results/tried.md."""
+
+_UNUSABLE: Final = (
+    DatabaseUnsuitable,
+    IndexUnusable,
+    MasterKeyUnusable,
+    MasterKeyWrong,
+    ModelUnusable,
+    OSError,
+    Unguarded,
+)
+"""What an operator can mend; the texts say how."""
 
 _CLOSE_TIMEOUT_S: Final = 5
 """For what one of several processes does after its last request."""
@@ -86,7 +98,7 @@ def serve() -> None:
                 _serve(settings, listener, announce)
             else:
                 _serve_in_processes(settings, listener, announce)
-    except (CannotServe, DatabaseUnsuitable, ModelUnusable, OSError) as error:
+    except (CannotServe, *_UNUSABLE) as error:
         sys.exit(str(error))
 
 
@@ -144,7 +156,7 @@ def _serve(settings: Settings, listener: socket.socket, say: Say) -> None:
                 timeout_graceful_shutdown=_STOP_TIMEOUT_S,
             )
             uvicorn.Server(config).run(sockets=[listener])
-    except (DatabaseUnsuitable, MasterKeyUnusable, MasterKeyWrong, ModelUnusable, OSError, Unguarded) as error:
+    except _UNUSABLE as error:
         raise CannotServe(str(error)) from error
 
 

@@ -24,6 +24,8 @@ class Surroundings:
         folder: an index keeps its files in the folder of its own name in here; it may not exist yet.
         memory_bytes_max: what an index may hold in this process's memory.
         read_pool: connections to a copy of the database, which may be behind or away; None where there is none.
+        milvus_uri: of a Milvus; None for one in a file.
+        milvus_token: that it asks for, if any.
     """
 
     store: FaceStore
@@ -31,6 +33,16 @@ class Surroundings:
     folder: Path
     memory_bytes_max: int
     read_pool: ConnectionPool | None = None
+    milvus_uri: str | None = None
+    milvus_token: str = ""
+
+
+class IndexUnusable(Exception):
+    """An index cannot be had here; the text says what the operator has to do."""
+
+
+def _pgvector(around: Surroundings) -> FaceIndex:
+    return PgvectorIndex(around.pool, Replica(around.read_pool) if around.read_pool else None)
 
 
 def _faiss(around: Surroundings) -> FaceIndex:
@@ -39,9 +51,19 @@ def _faiss(around: Surroundings) -> FaceIndex:
     return FaissIndex(around.store, around.folder / "faiss", around.memory_bytes_max)
 
 
+def _milvus(around: Surroundings) -> FaceIndex:
+    try:
+        from rekognition_emulator.indexes.milvus import MilvusIndex  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise IndexUnusable("The index milvus needs pymilvus: install requirements-extras.lock.") from error
+    uri = around.milvus_uri or str(around.folder / "milvus" / "milvus.db")
+    return MilvusIndex(around.store, around.pool, uri, around.milvus_token, otherwise=_pgvector(around))
+
+
 INDEXES: Final[Mapping[str, Callable[[Surroundings], FaceIndex]]] = {
-    "pgvector": lambda around: PgvectorIndex(around.pool, Replica(around.read_pool) if around.read_pool else None),
+    "pgvector": _pgvector,
     "faiss": _faiss,
+    "milvus": _milvus,
     "memory": lambda around: MemoryIndex(around.store, around.memory_bytes_max),
 }
 """Name in the settings, and in a collection, → how it is made."""

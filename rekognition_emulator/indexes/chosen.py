@@ -10,7 +10,7 @@ from uuid import UUID
 
 from rekognition_emulator.faces.gallery import Collection, Embedding, Match, UserMatch
 from rekognition_emulator.faces.index import FaceIndex, Holding, Progress
-from rekognition_emulator.indexes import INDEXES, Surroundings
+from rekognition_emulator.indexes import INDEXES, IndexUnusable, Surroundings
 
 
 class ChosenIndex(FaceIndex):
@@ -22,9 +22,14 @@ class ChosenIndex(FaceIndex):
         self._opened: dict[str, FaceIndex] = {}
         self._closing = ExitStack()
         self._lock = threading.Lock()
+        self.named(default)  # what keeps it from working is said at the start
 
     def named(self, name: str) -> FaceIndex:
-        """Returns the index of this name, which is one of ``INDEXES``."""
+        """Returns the index of this name, which is one of ``INDEXES``.
+
+        Raises:
+            IndexUnusable: it cannot be had here.
+        """
         with self._lock:
             if name not in self._opened:
                 self._opened[name] = self._closing.enter_context(closing(INDEXES[name](self._surroundings)))
@@ -55,5 +60,8 @@ class ChosenIndex(FaceIndex):
         self._closing.close()
 
     def _of(self, collection: Collection) -> FaceIndex:
-        # A later version may have chosen one that is unknown here. Any will do, for all find the same.
-        return self.named(collection.index if collection.index and collection.index in INDEXES else self._default)
+        # One may be chosen that is unknown here or not installed. Any will do, for all find the same.
+        try:
+            return self.named(collection.index if collection.index and collection.index in INDEXES else self._default)
+        except IndexUnusable:
+            return self.named(self._default)

@@ -7,19 +7,12 @@ import pytest
 
 from rekognition_emulator.faces.errors import CollectionNotFound
 from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.indexes import INDEXES, Surroundings
+from rekognition_emulator.indexes import INDEXES, IndexUnusable, Surroundings
 from rekognition_emulator.indexes.chosen import ChosenIndex
 from rekognition_emulator.store.postgres import PostgresStore
 from tests.gallery import OWNER, embeddings, picture
 
 PROBE = embeddings(1)[0]
-
-
-@pytest.fixture
-def chosen(surroundings: Surroundings) -> Iterator[ChosenIndex]:
-    """Searches in memory, unless a collection has chosen otherwise."""
-    with closing(ChosenIndex("memory", surroundings)) as index:
-        yield index
 
 
 @pytest.fixture
@@ -37,6 +30,13 @@ def names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for name, make in list(INDEXES.items()):
         monkeypatch.setitem(INDEXES, name, noting(name, make))
     return opened
+
+
+@pytest.fixture
+def chosen(names: list[str], surroundings: Surroundings) -> Iterator[ChosenIndex]:  # names before it opens any
+    """Searches in memory, unless a collection has chosen otherwise."""
+    with closing(ChosenIndex("memory", surroundings)) as index:
+        yield index
 
 
 def test_collection_is_searched_by_the_index_that_it_has_chosen(
@@ -62,6 +62,19 @@ def test_unknown_choice_is_searched_by_the_default(store: PostgresStore, chosen:
     store.choose_index(store.create_collection(OWNER, "album", "128.1"), "one of tomorrow")
     assert chosen.search(store.get_collection(OWNER, "album"), PROBE, cosine_min=-1, limit=9) == []
     assert names == ["memory"]
+
+
+def test_an_index_that_is_not_installed_is_stood_in_for(
+    store: PostgresStore, chosen: ChosenIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server without the extra searches its collections by its own index; as its own, it refuses it at the start."""
+
+    def unusable(_: Surroundings) -> FaceIndex:
+        raise IndexUnusable("not here")
+
+    monkeypatch.setitem(INDEXES, "milvus", unusable)
+    store.choose_index(store.create_collection(OWNER, "album", "128.1"), "milvus")
+    assert chosen.search(store.get_collection(OWNER, "album"), PROBE, cosine_min=-1, limit=9) == []
 
 
 def test_choice_for_a_deleted_collection_is_refused(store: PostgresStore) -> None:
