@@ -18,7 +18,7 @@ from threading import Lock
 import psutil
 
 from tests.fuzz.seeds import COLLECTION, pictures
-from tests.fuzz.targets import SECONDS_MAX, Decoder, Pictures, Requests, Target, Wire
+from tests.fuzz.targets import SECONDS_MAX, Decoder, Pictures, Requests, Signatures, Target, Wire
 from tests.networks import embedded_engine
 from tests.server import ROOT, Server
 
@@ -30,7 +30,7 @@ WARM_UP = 600
 """Inputs after which memory is compared with: by then networks, pools and buffers have been made."""
 
 GROWTH_MB_MAX = 50
-SHARES = {"wire": 0.03, "decoder": 0.07, "requests": 0.3, "pictures": 0.6}
+SHARES = {"wire": 0.03, "signatures": 0.02, "decoder": 0.05, "requests": 0.3, "pictures": 0.6}
 """Of the time."""
 
 
@@ -84,7 +84,7 @@ class Run:
     def report(self) -> str:
         """Returns how the inputs ended."""
         ends = ", ".join(f"{verdict} {number}" for verdict, number in self.verdicts.most_common(9))
-        return f"{self.target.name:9} {self.verdicts.total():7} inputs, slowest {self.slowest_s:.1f} s: {ends}"
+        return f"{self.target.name:10} {self.verdicts.total():7} inputs, slowest {self.slowest_s:.1f} s: {ends}"
 
 
 @contextmanager
@@ -121,6 +121,7 @@ def fuzz(seconds: float, seed: int, *, number_max: float = float("inf")) -> list
         before_mb = resident_mb(server)
         targets: tuple[Target, ...] = (
             Wire(),
+            Signatures(),
             Decoder(seeds, engine),
             Requests(server.url),
             Pictures(server.url, seeds),
@@ -148,6 +149,7 @@ def again(which: str, seed: int) -> list[str]:
             target.name: target
             for target in (
                 Wire(),
+                Signatures(),
                 Decoder(seeds, embedded_engine(Path(folder), threads=1)),
                 Requests(server.url),
                 Pictures(server.url, seeds),

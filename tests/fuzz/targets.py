@@ -10,17 +10,23 @@ import time
 import warnings
 from base64 import b64encode
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from random import Random
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
 import botocore_models
+from rekognition_emulator.api.core import ServiceError
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.errors import FaceError
 from rekognition_emulator.faces.image import DETECTION_SIDE_PX, decode
 from rekognition_emulator.faces.pipeline import analyse
 from rekognition_emulator.wire.dispatch import Dispatcher
-from rekognition_emulator.wire.sigv4 import scope_region
+from rekognition_emulator.wire.sigv4 import Head, read_signature, verify
 from tests.fuzz.mutations import SPOILT_HEADERS, spoil, spoil_http, spoil_json, spoil_picture
 from tests.fuzz.seeds import COLLECTION, requests
 
@@ -33,6 +39,9 @@ PATIENCE_S = 1.0
 PICTURE_BYTES_MAX = 5_300_000
 """A little more than is allowed. Of a body that is too long by megabytes the server hears the beginning only, and a
 client that asks it to hang up afterwards may not hear the answer."""
+
+KEYS = ("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+SIGNED_BODY = b'{"CollectionId":"a"}'
 
 WITH_PICTURES = ("DetectFaces", "DetectFaces", "IndexFaces", "SearchFacesByImage", "CompareFaces")
 
@@ -91,7 +100,7 @@ class Decoder:
 
 
 class Wire:
-    """Bodies and headers into JSON, validation, rendering and the signature's parser, in this process."""
+    """Bodies into JSON, validation and rendering, in this process."""
 
     name = "wire"
 
@@ -102,16 +111,14 @@ class Wire:
         self._requests = requests()
 
     def make(self, seed: int, number: int) -> bytes:
-        """Returns an operation, a header and a spoilt body, one per line but for the body."""
+        """Returns an operation and a spoilt body, on a line of its own."""
         random = Random(f"{self.name} {seed} {number}")
         operation, request = random.choice(self._requests)
-        line = spoil(random, random.choice(SPOILT_HEADERS), SPOILT_HEADERS).replace(b"\n", b" ")
-        return operation.encode() + b"\n" + line + b"\n" + spoil_json(random, request)
+        return operation.encode() + b"\n" + spoil_json(random, request)
 
     def feed(self, made: bytes) -> str:
         """Dispatches, and reads the answer."""
-        operation, line, body = made.split(b"\n", 2)
-        scope_region(line.decode("latin-1"))
+        operation, _, body = made.partition(b"\n")
         target = f"RekognitionService.{operation.decode()}"
         answer = self._dispatcher.dispatch(target, "application/x-amz-json-1.1", body, None)
         json.loads(answer.body.decode("utf-8"))
@@ -122,6 +129,48 @@ class Wire:
 
 def _accept(_context: object, _request: object) -> dict[str, Any]:
     return {}
+
+
+class Signatures:
+    """Signed heads of requests into what reads and verifies them, in this process.
+
+    They are signed when it starts: the same number does the same damage to another signature.
+    """
+
+    name = "signatures"
+
+    def __init__(self) -> None:
+        request = AWSRequest(
+            "POST", "http://a/", data=SIGNED_BODY, headers={"X-Amz-Target": "RekognitionService.ListFaces"}
+        )
+        SigV4Auth(Credentials(*KEYS, "token"), "rekognition", "us-east-1").add_auth(request)
+        self._now = datetime.now(UTC)
+        signed = {"host": "a", **{name.lower(): str(value) for name, value in request.headers.items()}}
+        self._head = [f"{name}: {value}".encode("latin-1") for name, value in signed.items()]
+        if self.feed(b"\n".join(self._head)) != "verified":
+            raise RuntimeError("the head that is to be spoilt is not valid")
+
+    def make(self, seed: int, number: int) -> bytes:
+        """Returns headers, one per line, of which some are spoilt, missing, doubled or others."""
+        random = Random(f"{self.name} {seed} {number}")
+        lines = list(self._head)
+        for _ in range(random.randint(1, 3)):
+            at = random.randrange(len(lines))
+            lines[at : at + random.randint(0, 1)] = random.choice(
+                ([], [spoil(random, lines[at], SPOILT_HEADERS)], [lines[at]] * 2, [random.choice(SPOILT_HEADERS)])
+            ) or [b"x: y"]
+        return b"\n".join(lines)
+
+    def feed(self, made: bytes) -> str:
+        """Reads the signature and verifies it with the right secret."""
+        pairs = [line.partition(b":") for line in made.split(b"\n")]
+        head = Head("POST", b"/", b"", [(name.strip().lower(), value.strip()) for name, _, value in pairs])
+        try:
+            signature = read_signature(head, self._now)
+            verify(signature, KEYS[1], head, SIGNED_BODY)
+        except ServiceError as error:
+            return error.code
+        return "verified"
 
 
 class Requests:

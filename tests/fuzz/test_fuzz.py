@@ -9,7 +9,7 @@ import pytest
 from tests.fuzz.__main__ import Run, running_server
 from tests.fuzz.mutations import spoil_http, spoil_json, spoil_picture
 from tests.fuzz.seeds import pictures, requests
-from tests.fuzz.targets import Decoder, Finding, Pictures, Requests, Target, Wire, _verdict
+from tests.fuzz.targets import Decoder, Finding, Pictures, Requests, Signatures, Target, Wire, _verdict
 from tests.server import Server
 
 SEED = 20_260_101
@@ -48,6 +48,12 @@ def test_no_spoilt_json_escapes_the_wire() -> None:
     """JSON with odd values, encodings and depths is accepted or refused as the service does, with valid JSON."""
     verdicts = fuzzed(Wire(), 3, 1000).verdicts
     assert {"accepted", "SerializationException", "ValidationException"} <= set(verdicts)
+
+
+def test_no_spoilt_signature_escapes_the_door() -> None:
+    """Headers with parts missing, doubled or overwritten verify as they were signed, or are refused as AWS does."""
+    verdicts = fuzzed(Signatures(), 3, 2000).verdicts
+    assert {"InvalidSignatureException", "IncompleteSignatureException"} <= set(verdicts)
 
 
 def test_a_server_answers_whatever_it_is_sent(server: Server, seeds: list[bytes]) -> None:
