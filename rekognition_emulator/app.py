@@ -20,7 +20,7 @@ from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.indexes import Surroundings
 from rekognition_emulator.indexes.chosen import ChosenIndex
-from rekognition_emulator.operations import HANDLERS, fault
+from rekognition_emulator.operations import SERVED, fault
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.coverage import PAGE
 from rekognition_emulator.s3 import S3
@@ -82,7 +82,8 @@ def open_service(settings: Settings) -> Iterator[Service]:
                     tags=PostgresTagStore(pool),
                     answers=PostgresAnswerStore(pool),
                     index=index,
-                    fetch_object=_s3(settings).fetch_object,
+                    fetch_object=open_s3(settings).fetch_object,
+                    keep_chips=settings.keep_chips,
                 )
                 keyring = Keyring(PostgresKeyStore(pool), settings.vault)
                 with keyring.followed():
@@ -149,7 +150,8 @@ def _gate(settings: Settings, keyring: Keyring) -> Gate:
     )
 
 
-def _s3(settings: Settings) -> S3:
+def open_s3(settings: Settings) -> S3:
+    """Returns what reads pictures in S3, as the settings say; it connects when it is first asked."""
     return S3(
         settings.s3_endpoint_url,
         settings.s3_addressing_style,
@@ -164,7 +166,7 @@ def _router(settings: Settings, context_for_owner: Callable[..., Context], gate:
         return context_for_owner(owner=Owner(caller.account, caller.region))
 
     return create_router(
-        Dispatcher(botocore_models.load(), HANDLERS, fault, PAGE, strict=settings.strict),
+        Dispatcher(botocore_models.load(), SERVED, fault, PAGE, strict=settings.strict),
         context_for,
         gate=gate,
         issue_session=keyring.issue_session,

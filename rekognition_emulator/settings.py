@@ -135,6 +135,11 @@ class Settings(BaseSettings):
         le=64,
         description="Server processes behind the port; workers, queue and the indexes' memory are shared out evenly.",
     )
+    keep_chips: bool = Field(
+        False,
+        description="Keep of each face that is indexed a small picture, so that another face model can embed it later; "
+        "13 kB a face. It is as personal as the face and goes when the face is deleted.",
+    )
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,

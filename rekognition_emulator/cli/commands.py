@@ -52,6 +52,14 @@ _JOURNAL = typer.Option(dir_okay=False, help="Where to remember what is indexed.
 _REPORT = typer.Option(dir_okay=False, help="Write what becomes of each picture to this file: .csv, or JSON lines.")
 _REQUESTS = typer.Option(min=1, max=256, help="Pictures sent at once.")
 _VERIFIED = typer.Argument(exists=True, help="A file or a folder. Default: the database of the settings.")
+_KNOWN = typer.Option("--collection", help="The collection's name.")
+_KNOWN_REGION = typer.Option("--region", help="The collection's region. Default: that of the settings.")
+_TO_MODEL = typer.Option(
+    "--to", help="The face model that is to embed its faces: a model's name, as models list has it."
+)
+_CONFIRM = typer.Option("--confirm", help="Drop the embeddings of the model before.")
+_ROLLBACK = typer.Option("--rollback", help="Go back to the model before.")
+_STATUS = typer.Option("--status", help="Say how far it is.")
 
 
 @app.command()
@@ -174,3 +182,30 @@ def index_album(  # noqa: PLR0913 - an argument is an option of the command line
         report=report,
         workers=workers,
     )
+
+
+@app.command()
+def reembed(  # noqa: PLR0913 - an argument is an option of the command line
+    *,
+    collection: Annotated[str, _KNOWN],
+    to: Annotated[str | None, _TO_MODEL] = None,
+    confirm: Annotated[bool, _CONFIRM] = False,
+    rollback: Annotated[bool, _ROLLBACK] = False,
+    status: Annotated[bool, _STATUS] = False,
+    region: Annotated[str | None, _KNOWN_REGION] = None,
+    workers: Annotated[int, _WORKERS] = _CORES,
+) -> None:
+    """Give a collection another face model: faces, pictures and users keep their ids."""
+    from rekognition_emulator.cli import reembedding  # noqa: PLC0415 - likewise
+
+    match to, confirm, rollback, status:
+        case str(), False, False, False:
+            reembedding.reembed_to(collection, region, to, workers)
+        case None, True, False, False:
+            reembedding.confirm(collection, region)
+        case None, False, True, False:
+            reembedding.roll_back(collection, region, workers)
+        case None, False, False, True:
+            reembedding.show_standing(collection, region)
+        case _:
+            raise typer.BadParameter("give one of --to, --confirm, --rollback and --status")

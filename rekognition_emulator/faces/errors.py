@@ -3,6 +3,7 @@
     FaceError
     ├── CollectionNotFound
     ├── CollectionExists
+    ├── FaceModelChanged
     ├── FaceModelMismatch
     ├── FaceNotFound
     ├── NoFaceInPicture
@@ -39,6 +40,14 @@ class CollectionNotFound(FaceError):
 
 class CollectionExists(FaceError):
     """The owner already has a collection of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class FaceModelChanged(FaceError):
+    """The collection was given another face model since it was read: what was made of the old one is worth nothing."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)

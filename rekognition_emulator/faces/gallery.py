@@ -1,10 +1,11 @@
 """Changes when a collection has to remember more: the values that cross between operations, store and index."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
-from uuid import UUID
+from typing import Final, Generic, TypeVar
+from uuid import UUID, uuid3
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from rekognition_emulator.faces.detection import BoundingBox
 
 T = TypeVar("T")
+
+_PICTURES: Final = UUID("8e7c8a3e-54f1-4ef0-9f0d-6f5f0f2f6d10")
+"""Name space of the ids of pictures, drawn once at random."""
 
 Embedding = NDArray[np.float32]
 """(d,) float32 of unit length; d and the space it lives in belong to one face model."""
@@ -65,12 +69,49 @@ class EnrolledFace:
     user_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PictureSource:
+    """Where a picture was read from: an object in S3.
+
+    Attributes:
+        version: the object's; None for whichever was the newest.
+    """
+
+    bucket: str
+    key: str
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceChip:
+    """A face cut out of its picture, for face models that come later. As personal as the face itself.
+
+    Attributes:
+        jpeg: the crop, upright as far as the picture was; black nowhere, so smaller at the picture's edge.
+        landmarks: (5, 2) float32, in ratios of the crop, in the order of ``LANDMARKS``; some may lie outside.
+    """
+
+    jpeg: bytes
+    landmarks: NDArray[np.float32]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class NewFace:
-    """A face on its way into a collection. The id is made above the store, so that stores are deterministic."""
+    """A face on its way into a collection. The id is made above the store, so that stores are deterministic.
+
+    Attributes:
+        chip: None where the deployment keeps none.
+    """
 
     face: EnrolledFace
     embedding: Embedding
+    chip: FaceChip | None = None
+
+
+def name_picture(picture: bytes, external_image_id: str | None) -> UUID:
+    """Returns the id of a picture: a version-3 UUID as AWS's, the same whenever the same picture comes again."""
+    # SHA-256 first, because version 3 is MD5 and two pictures of one MD5 are easily made.
+    return uuid3(_PICTURES, f"{hashlib.sha256(picture).hexdigest()}/{external_image_id or ''}")
 
 
 @dataclass(frozen=True, slots=True)

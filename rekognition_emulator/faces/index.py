@@ -54,6 +54,8 @@ class FaceIndex(ABC):
 
         Raises:
             CollectionNotFound: it was deleted meanwhile (an index may also answer with no match then).
+            FaceModelChanged: it was given another face model meanwhile (an index may also answer anything then, for
+                who asks has to ask the store afterwards in any case).
         """
 
     @abstractmethod
@@ -73,7 +75,7 @@ class FaceIndex(ABC):
             By descending cosine; equal ones by ascending user id in byte order.
 
         Raises:
-            CollectionNotFound: it was deleted meanwhile (an index may also answer with no match then).
+            CollectionNotFound, FaceModelChanged: as for ``search``.
         """
 
     @abstractmethod

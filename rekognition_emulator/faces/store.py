@@ -18,6 +18,7 @@ from rekognition_emulator.faces.gallery import (
     NewFace,
     Owner,
     Page,
+    PictureSource,
 )
 
 CHANGES_MAX: Final = 50_000
@@ -28,7 +29,8 @@ class FaceStore(ABC):
     """Collections and their faces.
 
     Methods that take a ``Collection`` address it by ``key``; they raise ``CollectionNotFound`` when it was deleted
-    since it was read, even if another of the same name exists by now.
+    since it was read, even if another of the same name exists by now. Those that have to do with its faces raise
+    ``FaceModelChanged`` when it was given another face model since: so neither answer nor change mixes two.
     """
 
     @abstractmethod
@@ -63,11 +65,19 @@ class FaceStore(ABC):
         """Returns the owner's collections by ascending name, in byte order, those greater than ``after``."""
 
     @abstractmethod
-    def add_faces(self, collection: Collection, image_id: UUID, faces: Sequence[NewFace]) -> list[EnrolledFace]:
+    def add_faces(
+        self, collection: Collection, image_id: UUID, faces: Sequence[NewFace], source: PictureSource | None = None
+    ) -> list[EnrolledFace]:
         """Stores the faces of one picture: all of them or, if anything fails, none.
 
         A face that the collection already holds for this picture (same ``image_id``, boxes that overlap by more
-        than half) is not stored again.
+        than half) is not stored again. It gets the chip, though, if it has none.
+
+        Args:
+            collection: that gets them.
+            image_id: the picture's.
+            faces: with their embeddings, and chips if those are kept.
+            source: where the picture was read from, if that is known; it counts for all faces of the picture.
 
         Returns:
             As many as ``faces``, in their order: the stored face, or the one that was there before.

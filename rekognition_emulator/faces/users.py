@@ -153,7 +153,8 @@ class UserStore(ABC):
     """The users of collections. What it acknowledges is durable.
 
     Methods that take a ``Collection`` address it by ``key``; they raise ``CollectionNotFound`` when it was deleted
-    since it was read, even if another of the same name exists by now.
+    since it was read, even if another of the same name exists by now, and ``FaceModelChanged`` when it was given
+    another face model since.
     """
 
     @abstractmethod

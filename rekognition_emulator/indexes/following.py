@@ -38,10 +38,15 @@ G = TypeVar("G", bound=Gallery)
 
 @dataclass(frozen=True, slots=True)
 class Held(Generic[G]):
-    """A gallery and the revision of the collection that it is of."""
+    """A gallery, and the revision and the face model of the collection that it is of."""
 
     revision: int
+    face_model_version: str
     gallery: G
+
+    def serves(self, collection: Collection) -> bool:
+        """Returns whether the collection as it was read can be searched in it."""
+        return self.revision >= collection.revision and self.face_model_version == collection.face_model_version
 
 
 @dataclass(eq=False)
@@ -78,12 +83,13 @@ class Following(Generic[G]):
 
         Raises:
             CollectionNotFound: it was deleted meanwhile.
+            FaceModelChanged: it was given another face model meanwhile.
         """
         with self._lock:
             place = self._places.setdefault(collection.key, _Place())
             self._places.move_to_end(collection.key)
         held = place.held
-        if held is None or held.revision < collection.revision:
+        if held is None or not held.serves(collection):
             try:
                 with place.lock:
                     held = self._catch_up(place, collection, progress)
@@ -119,15 +125,19 @@ class Following(Generic[G]):
 
     def _catch_up(self, place: _Place[G], collection: Collection, progress: Progress | None) -> Held[G]:
         held = place.held or self._begin(collection)
-        gallery, revision, removals = held.gallery, held.revision, held.revision
-        while revision < collection.revision:
+        gallery = held.gallery
+        # Of another model nothing is of use. Which of the two is behind, the gallery or who asks, the store will say.
+        revision = removals = held.revision if held.face_model_version == collection.face_model_version else 0
+        behind = not held.serves(collection)
+        while behind:
             changes = self._store.changes(collection, revision, removals_since=removals)
             gallery = gallery.after(changes)
             revision, removals = changes.revision, changes.removals_revision
             if progress:
                 faces, _, _ = gallery.holding
                 progress(faces, max(faces, collection.face_count))
-        place.held = Held(revision, gallery)
+            behind = revision < collection.revision
+        place.held = Held(revision, collection.face_model_version, gallery)
         return place.held
 
     def _make_room(self) -> None:

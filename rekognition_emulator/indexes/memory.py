@@ -19,7 +19,7 @@ class MemoryIndex(FaceIndex):
     """Holds the embeddings of the collections that are searched."""
 
     def __init__(self, store: FaceStore, bytes_max: int) -> None:
-        self._following = Following(store, lambda _: Held(0, _NOTHING), bytes_max)
+        self._following = Following(store, _nothing_of, bytes_max)
 
     def search(
         self, collection: Collection, probe: Embedding, *, cosine_min: float, limit: int, without: UUID | None = None
@@ -95,3 +95,7 @@ _NOTHING: Final = _Gallery(
     _Vectors([], np.empty((0, 0), np.float32)),
     _Vectors([], np.empty((0, 0), np.float32)),
 )
+
+
+def _nothing_of(collection: Collection) -> Held[_Gallery]:
+    return Held(0, collection.face_model_version, _NOTHING)

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
+from rekognition_emulator.faces.errors import FaceModelChanged
 from rekognition_emulator.faces.gallery import Collection, Embedding, Match, UserMatch
 from rekognition_emulator.faces.index import FaceIndex, Holding, Progress
 from rekognition_emulator.indexes.hnsw import ID_COLUMNS, Builder, Graph, drop_graphs
@@ -127,7 +129,11 @@ class PgvectorIndex(FaceIndex):
         if self._replica is not None and (near := self._replica.ask(collection, answer)) is not None:
             return near
         with self._pool.connection() as connection:
-            return answer(connection)
+            try:
+                return answer(connection)
+            except psycopg.errors.DataException as error:
+                # The probe meets embeddings of another length: the only way in which data can be wrong here.
+                raise FaceModelChanged(collection.name) from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,7 +1,7 @@
 """The only floor that speaks AWS's language and ours. Changes when an operation or an error is added: one line each."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.api.core import ServiceError
@@ -16,6 +16,7 @@ from rekognition_emulator.operations.collection import (
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.indexing import delete_faces, index_faces, list_faces
 from rekognition_emulator.operations.search import search_faces, search_faces_by_image
+from rekognition_emulator.operations.steadiness import Handler, steady
 from rekognition_emulator.operations.tags import list_tags_for_resource, tag_resource, untag_resource
 from rekognition_emulator.operations.users import (
     associate_faces,
@@ -52,6 +53,11 @@ HANDLERS: Final[api.Handlers[Context]] = {
 }
 """Operation → handler."""
 
+SERVED: Final[Mapping[str, Handler]] = {
+    operation: steady(cast("Handler", handler)) for operation, handler in HANDLERS.items()
+}
+"""The same as a server calls them: whatever an operation does, it does it with one face model."""
+
 
 def _collection_not_found(error: errors.CollectionNotFound, operation: str) -> ServiceError:
     if operation == "DescribeCollection":  # the service words it differently there. Source: recorded answer, 2019
@@ -84,6 +90,10 @@ FAULTS: Final[Mapping[type[errors.FaceError], Callable[[Any, str], ServiceError]
         f"The collection id: {error.name} already exists"
     ),
     errors.CollectionNotFound: _collection_not_found,
+    # Twice during one request: whoever asks again, as every SDK does by itself, is answered.
+    errors.FaceModelChanged: lambda error, _: api.ThrottlingException(
+        f"The collection id: {error.name} is being given another face model."
+    ),
     errors.FaceModelMismatch: _face_model_mismatch,
     errors.FaceNotFound: lambda *_: api.InvalidParameterException("faceId was not found in the collection."),
     errors.NoFaceInPicture: _no_face_in_picture,

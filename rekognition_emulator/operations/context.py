@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rekognition_emulator.faces.attributes import AttributeEstimator
 from rekognition_emulator.faces.engine import FaceEmbedder, FaceEngine
-from rekognition_emulator.faces.errors import FaceModelMismatch
+from rekognition_emulator.faces.errors import FaceModelChanged, FaceModelMismatch
 from rekognition_emulator.faces.gallery import Collection, Owner
 from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.faces.repetition import AnswerStore
@@ -19,7 +19,11 @@ FetchObject = Callable[[str, str, str | None], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every handler receives besides its request: the adapters, shared by all, and who is asking."""
+    """What every handler receives besides its request: the adapters, shared by all, and who is asking.
+
+    Attributes:
+        keep_chips: whether faces are cut out and stored, for face models that come later.
+    """
 
     engine: FaceEngine
     attributes: AttributeEstimator
@@ -30,6 +34,7 @@ class Context:
     index: FaceIndex
     fetch_object: FetchObject
     owner: Owner
+    keep_chips: bool = False
 
     def collection(self, name: str) -> Collection:
         """Returns a collection of the caller whose face model this server runs.
@@ -41,6 +46,16 @@ class Context:
         collection = self.store.get_collection(self.owner, name)
         self.embedder(collection)
         return collection
+
+    def still(self, collection: Collection) -> None:
+        """Returns if the collection has the face model that it had when it was read.
+
+        Raises:
+            CollectionNotFound: it was deleted meanwhile.
+            FaceModelChanged: it has another one.
+        """
+        if self.store.get_collection(self.owner, collection.name).face_model_version != collection.face_model_version:
+            raise FaceModelChanged(collection.name)
 
     def embedder(self, collection: Collection) -> FaceEmbedder:
         """Returns the embedder that the collection's faces come from.

@@ -1,24 +1,20 @@
 """IndexFaces, ListFaces, DeleteFaces: changes when AWS changes what a collection stores of a face."""
 
-import hashlib
-from typing import Final
-from uuid import UUID, uuid3, uuid4
+from uuid import UUID, uuid4
 
 import numpy as np
 
 from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.faces import image
+from rekognition_emulator.faces.chips import cut_chip
 from rekognition_emulator.faces.detection import BoundingBox, Detection
-from rekognition_emulator.faces.gallery import EnrolledFace, NewFace
+from rekognition_emulator.faces.gallery import EnrolledFace, NewFace, name_picture
 from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, select
 from rekognition_emulator.faces.quality import QualityBar
 from rekognition_emulator.operations.context import Context
-from rekognition_emulator.operations.intake import picture_bytes, wanted_attributes
+from rekognition_emulator.operations.intake import picture_bytes, picture_source, wanted_attributes
 from rekognition_emulator.operations.paging import page_size, read_token, write_token
 from rekognition_emulator.operations.rendering import face_detail, indexed_face, stored_face
-
-_PICTURES: Final = UUID("8e7c8a3e-54f1-4ef0-9f0d-6f5f0f2f6d10")
-"""Name space of ImageIds, drawn once at random."""
 
 
 def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFacesResponse:
@@ -33,11 +29,15 @@ def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFa
     kept, rejected = select(analyse(context.engine, decoded), decoded, bar, request.get("MaxFaces", FACES_MAX))
 
     external_image_id = request.get("ExternalImageId")
-    image_id = _image_id(picture, external_image_id)
+    image_id = name_picture(picture, external_image_id)
     detections = [portrait.detection for portrait in kept]
     embeddings = context.embedder(collection).embed(decoded, detections)
     faces = [
-        NewFace(_new_face(image_id, external_image_id, detection), embedding)
+        NewFace(
+            _new_face(image_id, external_image_id, detection),
+            embedding,
+            cut_chip(decoded, detection) if context.keep_chips else None,
+        )
         for detection, embedding in zip(detections, embeddings, strict=True)
     ]
     # Before anything is stored: a failure must leave no faces behind that nobody was told of.
@@ -46,7 +46,7 @@ def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFa
         [*detections, *(portrait.detection for portrait, _ in rejected)],
         wanted_attributes(request.get("DetectionAttributes", [])),
     )
-    stored = context.store.add_faces(collection, image_id, faces)
+    stored = context.store.add_faces(collection, image_id, faces, picture_source(request["Image"]))
     return {
         "FaceRecords": [
             {"Face": indexed_face(face, portrait.detection), "FaceDetail": face_detail(portrait, estimated)}
@@ -108,12 +108,6 @@ def _new_face(image_id: UUID, external_image_id: str | None, detection: Detectio
         box=_stored_box(detection.box),
         confidence=_stored_confidence(detection.confidence),
     )
-
-
-def _image_id(picture: bytes, external_image_id: str | None) -> UUID:
-    """Returns the name of a picture: a version-3 UUID as AWS's, the same whenever the same picture comes again."""
-    # SHA-256 first, because version 3 is MD5 and two pictures of one MD5 are easily made.
-    return uuid3(_PICTURES, f"{hashlib.sha256(picture).hexdigest()}/{external_image_id or ''}")
 
 
 def _stored_box(box: BoundingBox) -> BoundingBox:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rekognition_emulator.api.rekognition import Attribute as RequestedAttribute
 from rekognition_emulator.api.rekognition import Image, InvalidParameterException, InvalidS3ObjectException
 from rekognition_emulator.faces.attributes import Attribute
+from rekognition_emulator.faces.gallery import PictureSource
 from rekognition_emulator.operations.context import Context
 
 
@@ -25,6 +26,14 @@ def picture_bytes(context: Context, image: Image) -> bytes:
     if "Bucket" not in s3_object or "Name" not in s3_object:
         raise InvalidS3ObjectException("Request has invalid S3 object.")
     return context.fetch_object(s3_object["Bucket"], s3_object["Name"], s3_object.get("Version"))
+
+
+def picture_source(image: Image) -> PictureSource | None:
+    """Returns where ``picture_bytes`` has read a picture from; None for one that the request carries."""
+    if "Bytes" in image:
+        return None
+    s3_object = image["S3Object"]
+    return PictureSource(s3_object["Bucket"], s3_object["Name"], s3_object.get("Version"))
 
 
 def wanted_attributes(requested: Sequence[RequestedAttribute]) -> set[Attribute]:

@@ -187,6 +187,7 @@ def _search(
         limit=request.get("MaxUsers", MATCHES_DEFAULT),
         without=without,
     )
+    context.still(collection)  # faces are looked up after a search, which shows as much; users are not
     return user_matches(model, matches, threshold)
 
 

@@ -1,6 +1,7 @@
-"""Changes when we notice in another way that a collection was deleted since it was read.
+"""Changes when we notice in another way that a collection was deleted, or got another face model, since it was read.
 
-Writers first lock the collection's row, and thereby each other out; readers look for it after they have read.
+Writers first lock the collection's row, and thereby each other out; readers look for it after they have read. A face
+model is exchanged under the same lock, with all embeddings at once: who notices nothing has met those of one model.
 """
 
 from collections.abc import Mapping
@@ -10,13 +11,13 @@ from psycopg import Cursor
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
-from rekognition_emulator.faces.errors import CollectionNotFound
+from rekognition_emulator.faces.errors import CollectionNotFound, FaceModelChanged
 from rekognition_emulator.faces.gallery import Collection
 
-LOCK: Final = "SELECT revision + 1 FROM collections WHERE id = %(key)s FOR UPDATE"
+LOCK: Final = "SELECT revision + 1, face_model_version FROM collections WHERE id = %(key)s FOR UPDATE"
 """Answers the revision that the writer makes; to be read with ``found``."""
 
-EXISTS: Final = "SELECT FROM collections WHERE id = %(key)s"
+EXISTS: Final = "SELECT revision, face_model_version FROM collections WHERE id = %(key)s"
 
 
 def found(cursor: Cursor[TupleRow], collection: Collection) -> int:
@@ -24,18 +25,26 @@ def found(cursor: Cursor[TupleRow], collection: Collection) -> int:
 
     Raises:
         CollectionNotFound: the row is gone.
+        FaceModelChanged: the statement has answered a face model, too, and it is another one.
     """
-    row = cursor.fetchone()
+    return checked(cursor.fetchone(), collection)
+
+
+def checked(row: TupleRow | None, collection: Collection) -> int:
+    """Returns the number in such an answer; errors as ``found``'s."""
     if row is None:
         raise CollectionNotFound(collection.name)
-    number: int = row[0]
+    number: int
+    number, *version = row
+    if version and version[0] != collection.face_model_version:
+        raise FaceModelChanged(collection.name)
     return number
 
 
 def read(
     pool: ConnectionPool, collection: Collection, query: LiteralString, parameters: Mapping[str, object]
 ) -> list[TupleRow]:
-    """Returns rows of a collection that still exists after they were read, in one round trip.
+    """Returns rows of a collection that is still there, with its face model, after they were read: one round trip.
 
     Args:
         pool: to the database.
@@ -45,11 +54,11 @@ def read(
 
     Raises:
         CollectionNotFound: it was deleted.
+        FaceModelChanged: its faces are those of another model now.
     """
     key = {"key": collection.key}
     with pool.connection() as connection, connection.pipeline():
         rows = connection.execute(query, {**parameters, **key}, binary=True)
         exists = connection.execute(EXISTS, key)
-        if exists.fetchone() is None:
-            raise CollectionNotFound(collection.name)
+        found(exists, collection)
         return rows.fetchall()

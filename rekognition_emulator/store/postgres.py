@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
-from rekognition_emulator.faces.detection import BoundingBox
+from rekognition_emulator.faces.detection import SAME_FACE_OVERLAP, BoundingBox
 from rekognition_emulator.faces.errors import (
     CollectionExists,
     CollectionNotFound,
@@ -33,15 +33,14 @@ from rekognition_emulator.faces.gallery import (
     NewFace,
     Owner,
     Page,
+    PictureSource,
     T,
 )
 from rekognition_emulator.faces.store import CHANGES_MAX, FaceStore
 from rekognition_emulator.faces.tags import TAGS_MAX
-from rekognition_emulator.store.guard import LOCK, found, read
+from rekognition_emulator.store.guard import LOCK, checked, found, read
+from rekognition_emulator.store.originals import forget, remember
 from rekognition_emulator.store.pruning import prune
-
-SAME_FACE_OVERLAP: Final = 0.5
-"""Two boxes of one picture that overlap by more are the same face. Ours: detectors suppress at 0.4 to 0.7."""
 
 SWEEP_FACES: Final = 10_000
 """Faces of a deleted collection that are removed in one go: two albums, about 50 ms."""
@@ -146,11 +145,12 @@ class PostgresStore(FaceStore):
                 """
                 DELETE FROM faces WHERE collection_id = %(key)s AND face_id IN (
                     SELECT face_id FROM faces WHERE collection_id = %(key)s ORDER BY face_id LIMIT %(limit)s
-                )
+                ) RETURNING face_id, image_id
                 """,
                 {"key": key, "limit": SWEEP_FACES},
-            ).rowcount
-            if swept == SWEEP_FACES:
+            ).fetchall()
+            forget(connection, key, [face_id for face_id, _ in swept], [image_id for _, image_id in swept])
+            if len(swept) == SWEEP_FACES:
                 return True
             # There are no more users than faces, as a rule by far.
             connection.execute("DELETE FROM removed_faces WHERE collection_id = %s", [key])
@@ -171,7 +171,9 @@ class PostgresStore(FaceStore):
             ).fetchall()
         return Page([_collection(owner, row) for row in rows[:limit]], more=len(rows) > limit)
 
-    def add_faces(self, collection: Collection, image_id: UUID, faces: Sequence[NewFace]) -> list[EnrolledFace]:
+    def add_faces(
+        self, collection: Collection, image_id: UUID, faces: Sequence[NewFace], source: PictureSource | None = None
+    ) -> list[EnrolledFace]:
         key = {"key": collection.key}
         with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
             locked = connection.execute(LOCK, key)
@@ -204,6 +206,10 @@ class PostgresStore(FaceStore):
                     """,
                     [(collection.key, *_columns(new), revision) for new in fresh],
                 )
+            # Also of faces that were there before: so those get theirs whose pictures are sent again.
+            if stored:
+                chips = {face.face_id: new.chip for new, face in zip(faces, stored, strict=True) if new.chip}
+                remember(connection, collection.key, image_id, source, chips)
         return stored
 
     def list_faces(
@@ -263,7 +269,7 @@ class PostgresStore(FaceStore):
             deleted = connection.execute(
                 """
                 DELETE FROM faces WHERE collection_id = %(key)s AND face_id = ANY(%(face_ids)s) AND user_id IS NULL
-                RETURNING face_id
+                RETURNING face_id, image_id
                 """,
                 {**key, "face_ids": list(face_ids)},
                 binary=True,
@@ -274,8 +280,10 @@ class PostgresStore(FaceStore):
                 binary=True,
             )
             revision = found(locked, collection)
-            gone = [face_id for (face_id,) in deleted.fetchall()]
+            rows = deleted.fetchall()
+            gone = [face_id for face_id, _ in rows]
             if gone:
+                forget(connection, collection.key, gone, [image_id for _, image_id in rows])
                 changed = {**key, "revision": revision, "gone": gone, "count": len(gone)}
                 connection.execute(
                     """
@@ -299,11 +307,10 @@ class PostgresStore(FaceStore):
         with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
             # All statements see one moment, so that nothing is pruned, or moved to a later revision, in between.
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            state = connection.execute("SELECT revision, pruned_revision FROM collections WHERE id = %(key)s", key)
-            row = state.fetchone()
-            if row is None:
-                raise CollectionNotFound(collection.name)
-            present, pruned = row
+            query = "SELECT revision, face_model_version, pruned_revision FROM collections WHERE id = %(key)s"
+            state = connection.execute(query, key).fetchone()
+            present = checked(state, collection)
+            pruned = state[2] if state else 0
             known = since if removals_since is None else removals_since
             anew = since == 0 or known < pruned
             since, known = (0, present) if anew else (since, known)
