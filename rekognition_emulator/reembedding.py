@@ -26,8 +26,8 @@ from rekognition_emulator.faces.gallery import Collection, Embedding, PictureSou
 from rekognition_emulator.faces.pipeline import analyse
 from rekognition_emulator.faces.reembedding import Origin, ReembeddingStore
 
-BATCH: Final = 64
-"""Faces between two commits, of which a killed process loses one: some seconds of work, 2 MB of chips."""
+BATCH: Final = 32
+"""Faces that are staged at once, which is what a killed process loses: a second of work, half a megabyte of chips."""
 
 LATE_MAX: Final = 8
 """Faces that are embedded while nobody may write into the collection: a tenth of a second. So an exchange comes about

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -55,6 +55,25 @@ def faces_dir() -> Path:
     if not (folder / "manifest.csv").exists():
         pytest.skip(f"no photographs at {folder}; REKOGNITION_TEST_FACES names their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def weights_dir() -> Path:
+    """Weights that may be used freely. They are not part of the project."""
+    beside = Path(__file__).parents[2] / "shared" / "weights"
+    return Path(os.environ.get("REKOGNITION_TEST_WEIGHTS", beside))
+
+
+@pytest.fixture(scope="session")
+def weights(weights_dir: Path) -> Callable[[str], Path]:
+    """Returns where a file of weights lies, or skips the test."""
+
+    def find(file: str) -> Path:
+        if not (weights_dir / file).is_file():
+            pytest.skip(f"no {file} in {weights_dir}; REKOGNITION_TEST_WEIGHTS names the folder")
+        return weights_dir / file
+
+    return find
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,4 @@
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,25 +26,6 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def embedded(cache_dir: Path) -> FaceEngine:
     """The embedded engine."""
     return embedded_engine(cache_dir, threads=1)
-
-
-@pytest.fixture(scope="session")
-def weights_dir() -> Path:
-    """Weights that may be used freely. They are not part of the project."""
-    beside = Path(__file__).parents[3] / "shared" / "weights"
-    return Path(os.environ.get("REKOGNITION_TEST_WEIGHTS", beside))
-
-
-@pytest.fixture(scope="session")
-def weights(weights_dir: Path) -> Callable[[str], Path]:
-    """Returns where a file of weights lies, or skips the test."""
-
-    def find(file: str) -> Path:
-        if not (weights_dir / file).is_file():
-            pytest.skip(f"no {file} in {weights_dir}; REKOGNITION_TEST_WEIGHTS names the folder")
-        return weights_dir / file
-
-    return find
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,49 @@
+from typing import Any, cast
+
+import pytest
+
+from rekognition_emulator.api import rekognition as api
+from rekognition_emulator.faces.errors import CollectionNotFound, FaceModelChanged
+from rekognition_emulator.operations import HANDLERS, SERVED, fault
+from rekognition_emulator.operations.context import Context
+from rekognition_emulator.operations.steadiness import steady
+
+CONTEXT = cast("Context", None)
+
+
+def test_every_operation_is_served_steadily() -> None:
+    """No handler reaches clients that would fail because a collection gets another face model."""
+    assert SERVED.keys() == HANDLERS.keys()
+    assert all(SERVED[operation] is not handler for operation, handler in HANDLERS.items())
+
+
+@pytest.mark.parametrize(("changes", "error"), [(0, None), (1, None), (2, FaceModelChanged)])
+def test_an_operation_begins_anew_once(changes: int, error: type[Exception] | None) -> None:
+    """One change during a request goes unnoticed; at two, clients are asked to come again."""
+    calls = []
+
+    def handler(_: Context, request: Any) -> Any:
+        calls.append(request)
+        if len(calls) <= changes:
+            raise FaceModelChanged("album")
+        return {"answer": len(calls)}
+
+    if error:
+        with pytest.raises(error) as raised:
+            steady(handler)(CONTEXT, {})
+        assert isinstance(fault(raised.value, "SearchFaces"), api.ThrottlingException)
+    else:
+        assert steady(handler)(CONTEXT, {}) == {"answer": changes + 1}
+
+
+def test_other_errors_are_not_tried_again() -> None:
+    """What a caller did wrong is answered at once."""
+    calls = []
+
+    def handler(_: Context, request: Any) -> Any:
+        calls.append(request)
+        raise CollectionNotFound("album")
+
+    with pytest.raises(CollectionNotFound):
+        steady(handler)(CONTEXT, {})
+    assert len(calls) == 1
