@@ -22,19 +22,28 @@ from rekognition_emulator.store.transactions import JoiningPool
 NIL: Final = UUID(int=0)
 """Smaller than every id there is."""
 
+# With OFFSET 0 the planner looks each row up by the key. Tables that were filled since it last counted their rows make it
+# compare every row with every other instead.
 _LACKING: Final = """
-SELECT face_id, faces.image_id, external_image_id, box_left, box_top, box_width, box_height, confidence, user_id,
+SELECT face_id, image_id, external_image_id, box_left, box_top, box_width, box_height, confidence, user_id,
        jpeg, landmarks, bucket, key, version
-FROM faces
-LEFT JOIN (SELECT face_id, jpeg, landmarks FROM face_chips WHERE collection_id = %(key)s) AS chips USING (face_id)
-LEFT JOIN (
-    SELECT image_id, bucket, key, version FROM picture_sources WHERE collection_id = %(key)s
-) AS sources ON sources.image_id = faces.image_id
-WHERE collection_id = %(key)s AND (faces.image_id, face_id) > (%(image_id)s, %(face_id)s) AND NOT EXISTS (
-    SELECT FROM staged_embeddings
-    WHERE collection_id = %(key)s AND face_id = faces.face_id AND face_model_version = %(model)s
-)
-ORDER BY faces.image_id, face_id LIMIT %(limit)s
+FROM (
+    SELECT face_id, image_id, external_image_id, box_left, box_top, box_width, box_height, confidence, user_id
+    FROM faces
+    WHERE collection_id = %(key)s AND (image_id, face_id) > (%(image_id)s, %(face_id)s) AND NOT EXISTS (
+        SELECT FROM staged_embeddings
+        WHERE collection_id = %(key)s AND face_id = faces.face_id AND face_model_version = %(model)s OFFSET 0
+    )
+    ORDER BY image_id, face_id LIMIT %(limit)s
+) AS lacking
+LEFT JOIN LATERAL (
+    SELECT jpeg, landmarks FROM face_chips WHERE collection_id = %(key)s AND face_id = lacking.face_id OFFSET 0
+) AS chips ON true
+LEFT JOIN LATERAL (
+    SELECT bucket, key, version FROM picture_sources
+    WHERE collection_id = %(key)s AND image_id = lacking.image_id OFFSET 0
+) AS sources ON true
+ORDER BY image_id, face_id
 """
 
 _KEEP: Final = """
