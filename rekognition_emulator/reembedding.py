@@ -86,36 +86,39 @@ class Reembedding:
             FaceModelChanged: it has another face model by now.
         """
         with ThreadPoolExecutor(self._workers) as pool:
-            while True:
-                embedded, failures = self._catch_up(pool, progress)
+            since, embedded = 0, 1
+            while embedded or not self._exchange(pool, since, progress):
+                revision = self._store.revision(self._collection)
+                embedded, failures = self._catch_up(pool, since, progress)
                 if failures:
                     return failures
-                if not embedded and self._exchange(pool, progress):
-                    return []
+                since = revision  # whatever came up to here is embedded
+            return []
 
-    def _catch_up(self, pool: ThreadPoolExecutor, progress: Progress) -> tuple[int, list[Failure]]:
-        """Embeds the faces that lack it once; returns how many, and which it failed for."""
+    def _catch_up(self, pool: ThreadPoolExecutor, since: int, progress: Progress) -> tuple[int, list[Failure]]:
+        """Embeds the faces that lack it; returns how many, and which it failed for."""
         embedded, failures = 0, []
         after = None
-        while origins := self._lacking(after, BATCH):
+        while origins := self._lacking(since, after, BATCH):
             after = (origins[-1].face.image_id, origins[-1].face.face_id)
             failures += (failed := self._stage(pool, origins))
             embedded += len(origins) - len(failed)
             progress(len(origins) - len(failed))
         return embedded, failures
 
-    def _exchange(self, pool: ThreadPoolExecutor, progress: Progress) -> bool:
+    def _exchange(self, pool: ThreadPoolExecutor, since: int, progress: Progress) -> bool:
         """Exchanges the embeddings, unless too many faces came before others were kept from writing."""
         with self._store.exclusive(self._collection):
-            late = self._lacking(None, LATE_MAX + 1)
+            late = self._lacking(since, None, LATE_MAX + 1)
             if len(late) > LATE_MAX or any(origin.chip is None for origin in late) or self._stage(pool, late):
                 return False
             progress(len(late))
             self._store.exchange(self._collection, self._embedder.model.version)
         return True
 
-    def _lacking(self, after: tuple[UUID, UUID] | None, limit: int) -> list[Origin]:
-        return self._store.lacking(self._collection, self._embedder.model.version, after=after, limit=limit)
+    def _lacking(self, since: int, after: tuple[UUID, UUID] | None, limit: int) -> list[Origin]:
+        version = self._embedder.model.version
+        return self._store.lacking(self._collection, version, since=since, after=after, limit=limit)
 
     def _stage(self, pool: ThreadPoolExecutor, origins: Sequence[Origin]) -> list[Failure]:
         """Embeds faces and stages what comes of it; returns those that it does not come of."""

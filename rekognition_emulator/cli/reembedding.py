@@ -6,22 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import psycopg
 import typer
 
 from rekognition_emulator.app import open_s3
+from rekognition_emulator.cli.database import data_said_in_words, open_database
 from rekognition_emulator.cli.progress import counting
-from rekognition_emulator.cli.start import read_settings
+from rekognition_emulator.cli.start import read_settings, said_in_words
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.selection import load_engine
 from rekognition_emulator.faces.engine import FaceEmbedder, FaceEngine
-from rekognition_emulator.faces.errors import CollectionNotFound, FaceModelChanged
+from rekognition_emulator.faces.errors import FaceModelChanged
 from rekognition_emulator.faces.gallery import Collection, Owner
 from rekognition_emulator.faces.reembedding import AlreadyReembedding, Standing
 from rekognition_emulator.reembedding import Reembedding
 from rekognition_emulator.settings import Settings
-from rekognition_emulator.store.database import DatabaseUnsuitable, open_pool
-from rekognition_emulator.store.embedded import embedded_database
 from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.reembedding import PostgresReembeddingStore
 from rekognition_emulator.store.transactions import JoiningPool
@@ -37,7 +35,7 @@ def reembed_to(name: str, region: str | None, model: str, workers: int) -> None:
     """Embeds all faces of a collection with another model and exchanges the embeddings."""
     settings = read_settings()
     os.nice(NICENESS)
-    with _said_in_words(), _open(settings) as pool:
+    with _open(settings) as pool:
         store, collection = PostgresReembeddingStore(pool), _collection(pool, settings, name, region)
         with store.alone(collection):
             engine = load_engine(model, settings.detector, settings.model_files)
@@ -58,7 +56,7 @@ def roll_back(name: str, region: str | None, workers: int) -> None:
     """Goes back to the model before, with its embeddings; faces that came since are embedded with it."""
     settings = read_settings()
     os.nice(NICENESS)
-    with _said_in_words(), _open(settings) as pool:
+    with _open(settings) as pool:
         store, collection = PostgresReembeddingStore(pool), _collection(pool, settings, name, region)
         with store.alone(collection):
             kept = _kept(store.standing(collection), name)
@@ -75,7 +73,7 @@ def roll_back(name: str, region: str | None, workers: int) -> None:
 def confirm(name: str, region: str | None) -> None:
     """Drops the embeddings of the model before."""
     settings = read_settings()
-    with _said_in_words(), _open(settings) as pool:
+    with _open(settings) as pool:
         store, collection = PostgresReembeddingStore(pool), _collection(pool, settings, name, region)
         with store.alone(collection):
             kept = _kept(store.standing(collection), name)
@@ -86,7 +84,7 @@ def confirm(name: str, region: str | None) -> None:
 def show_standing(name: str, region: str | None) -> None:
     """Says how far a collection is."""
     settings = read_settings()
-    with _said_in_words(), _open(settings) as pool:
+    with _open(settings) as pool:
         standing = PostgresReembeddingStore(pool).standing(_collection(pool, settings, name, region))
     typer.echo(f"{name}: {standing.faces:,} faces of model version {standing.face_model_version}")
     typer.echo(f"stored with them: chips of {standing.chips:,}, where the pictures are of {standing.sources:,}")
@@ -142,25 +140,9 @@ def _collection(pool: JoiningPool, settings: Settings, name: str, region: str | 
 
 @contextmanager
 def _open(settings: Settings) -> Iterator[JoiningPool]:
-    """Opens the database of the settings; servers may work with it at the same time."""
-    if settings.database_url:
-        with open_pool(settings.database_url, connections_max=CONNECTIONS) as pool:
-            yield pool
-    else:
-        with embedded_database(settings.data_dir) as url, open_pool(url, connections_max=CONNECTIONS) as pool:
-            yield pool
-
-
-@contextmanager
-def _said_in_words() -> Iterator[None]:
-    """Ends the program with a sentence where the operator can mend what is wrong."""
+    """Opens the database; what goes wrong ends the program with a sentence where the operator can mend it."""
     try:
-        yield
-    except CollectionNotFound as error:
-        sys.exit(f"There is no collection {error.name}.")
+        with data_said_in_words(), said_in_words(ModelUnusable), open_database(settings, CONNECTIONS) as pool:
+            yield pool
     except (AlreadyReembedding, FaceModelChanged) as error:
         sys.exit(f"Another process changes the face model of {error}.")
-    except psycopg.Error as error:
-        sys.exit(f"The database does not manage: {error.diag.message_primary or error}.")
-    except (DatabaseUnsuitable, ModelUnusable, OSError) as error:
-        sys.exit(str(error))

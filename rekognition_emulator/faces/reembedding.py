@@ -73,14 +73,19 @@ class ReembeddingStore(ABC):
         """Returns how far the collection is."""
 
     @abstractmethod
+    def revision(self, collection: Collection) -> int:
+        """Returns the collection's revision as it is now."""
+
+    @abstractmethod
     def lacking(
-        self, collection: Collection, version: str, *, after: tuple[UUID, UUID] | None, limit: int
+        self, collection: Collection, version: str, *, since: int, after: tuple[UUID, UUID] | None, limit: int
     ) -> list[Origin]:
         """Returns faces without a staged embedding of a model, the faces of a picture one after the other.
 
         Args:
             collection: whose faces.
             version: the model's.
+            since: only those that came after this revision.
             after: image id and face id of the last one that is known; None from the beginning.
             limit: at most so many.
         """

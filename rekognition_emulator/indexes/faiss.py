@@ -88,8 +88,8 @@ class FaissIndex(FaceIndex):
         self._background.shutdown(cancel_futures=True)
 
     def _begin(self, collection: Collection) -> "Held[_Gallery]":
-        snapshot = self._snapshots.read(collection)
-        return _held(snapshot) if snapshot else Held(0, _NOTHING)
+        snapshot, version = self._snapshots.read(collection), collection.face_model_version
+        return _held(snapshot, version) if snapshot else Held(0, version, _NOTHING)
 
     def _follow(self, collection: Collection) -> "_Gallery":
         gallery = self._following.follow(collection).gallery
@@ -118,7 +118,7 @@ class FaissIndex(FaceIndex):
         if held is not None:
             gallery = held.gallery
             snapshot = self._snapshots.write(collection, held.revision, gallery.pieces(), gallery.users)
-            self._following.replace(collection, _held(snapshot))
+            self._following.replace(collection, _held(snapshot, held.face_model_version))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,9 +176,10 @@ class _Gallery(Gallery):
 _NOTHING: Final = _Gallery(None, np.zeros(0, bool), Vectors(), Vectors(), 0)
 
 
-def _held(snapshot: Snapshot) -> Held[_Gallery]:
+def _held(snapshot: Snapshot, face_model_version: str) -> Held[_Gallery]:
     faces = snapshot.faces
-    return Held(snapshot.revision, _Gallery(faces, np.zeros(len(faces), bool), Vectors(), snapshot.users, 0))
+    gallery = _Gallery(faces, np.zeros(len(faces), bool), Vectors(), snapshot.users, 0)
+    return Held(snapshot.revision, face_model_version, gallery)
 
 
 def _report(work: "Future[None]") -> None:

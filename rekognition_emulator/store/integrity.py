@@ -19,7 +19,10 @@ UNIT_TOLERANCE: Final = 1e-3
 MEAN_TOLERANCE: Final = 1e-4
 """Distance of a user's embedding to the mean of the faces', whose sum depends on their order in the seventh digit."""
 
-TABLES: Final = ("faces", "users", "removed_faces", "removed_users")
+TABLES: Final = (
+    *("faces", "users", "removed_faces", "removed_users"),
+    *("milestones", "face_chips", "picture_sources", "staged_embeddings"),
+)
 """Whose rows belong to a collection, or to one that is being removed."""
 
 

@@ -16,21 +16,22 @@ from rekognition_emulator.faces.detection import BoundingBox
 from rekognition_emulator.faces.gallery import Collection, Embedding, EnrolledFace, FaceChip, PictureSource
 from rekognition_emulator.faces.reembedding import AlreadyReembedding, Origin, ReembeddingStore, Standing
 from rekognition_emulator.faces.store import CHANGES_MAX
-from rekognition_emulator.store.guard import LOCK, found, read
+from rekognition_emulator.store.guard import EXISTS, LOCK, found, read
 from rekognition_emulator.store.transactions import JoiningPool
 
 NIL: Final = UUID(int=0)
 """Smaller than every id there is."""
 
-# With OFFSET 0 the planner looks each row up by the key. Tables that were filled since it last counted their rows make it
-# compare every row with every other instead.
+# With OFFSET 0 the planner looks each row up by its key. Where tables were filled since it last counted their rows, it
+# would compare every row with every other instead.
 _LACKING: Final = """
 SELECT face_id, image_id, external_image_id, box_left, box_top, box_width, box_height, confidence, user_id,
        jpeg, landmarks, bucket, key, version
 FROM (
     SELECT face_id, image_id, external_image_id, box_left, box_top, box_width, box_height, confidence, user_id
     FROM faces
-    WHERE collection_id = %(key)s AND (image_id, face_id) > (%(image_id)s, %(face_id)s) AND NOT EXISTS (
+    WHERE collection_id = %(key)s AND revision > %(since)s
+    AND (image_id, face_id) > (%(image_id)s, %(face_id)s) AND NOT EXISTS (
         SELECT FROM staged_embeddings
         WHERE collection_id = %(key)s AND face_id = faces.face_id AND face_model_version = %(model)s OFFSET 0
     )
@@ -118,11 +119,15 @@ class PostgresReembeddingStore(ReembeddingStore):
         )
         return Standing(version, kept, faces, dict(staged), chips, sources)
 
+    def revision(self, collection: Collection) -> int:
+        with self._pool.connection() as connection:
+            return found(connection.execute(EXISTS, {"key": collection.key}), collection)
+
     def lacking(
-        self, collection: Collection, version: str, *, after: tuple[UUID, UUID] | None, limit: int
+        self, collection: Collection, version: str, *, since: int, after: tuple[UUID, UUID] | None, limit: int
     ) -> list[Origin]:
         image_id, face_id = after or (NIL, NIL)
-        where = {"image_id": image_id, "face_id": face_id, "model": version, "limit": limit}
+        where = {"since": since, "image_id": image_id, "face_id": face_id, "model": version, "limit": limit}
         return [_origin(row) for row in read(self._pool, collection, _LACKING, where)]
 
     def stage(self, collection: Collection, version: str, embeddings: Mapping[UUID, Embedding]) -> None:

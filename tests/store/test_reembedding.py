@@ -49,7 +49,7 @@ def stage(
     staging: PostgresReembeddingStore, album: Collection, version: str, dimension: int
 ) -> dict[UUID, NDArray[np.float32]]:
     """Stages an embedding of this dimension for every face that lacks one of this version."""
-    lacking = [origin.face.face_id for origin in staging.lacking(album, version, after=None, limit=1_000)]
+    lacking = [origin.face.face_id for origin in staging.lacking(album, version, since=0, after=None, limit=1_000)]
     made = dict(zip(lacking, embeddings(len(lacking), dimension, seed=9), strict=True))
     staging.stage(album, version, made)
     return made
@@ -76,7 +76,7 @@ def equal(these: Mapping[UUID, NDArray[np.float32]], those: Mapping[UUID, NDArra
 def count(pool: ConnectionPool, table: str) -> int:
     """How many rows there are, of whichever collection."""
     with pool.connection() as connection:
-        row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # type: ignore[arg-type] # names of ours
+        row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
     assert row
     return int(row[0])
 
@@ -88,7 +88,7 @@ def test_origins_are_read_back_picture_by_picture(
     ids = [*add(store, album, embeddings(3)), *add(store, album, embeddings(2, seed=1))]
     (bare,) = store.add_faces(album, uuid4(), picture(embeddings(1)))
     origins, after = [], None
-    while page := staging.lacking(album, "2.1", after=after, limit=2):
+    while page := staging.lacking(album, "2.1", since=0, after=after, limit=2):
         origins += page
         after = (page[-1].face.image_id, page[-1].face.face_id)
     assert sorted(origin.face.face_id for origin in origins) == sorted([*ids, bare.face_id])
@@ -102,8 +102,8 @@ def test_origins_are_read_back_picture_by_picture(
             assert origin.chip.jpeg == CHIP.jpeg
             assert np.array_equal(origin.chip.landmarks, CHIP.landmarks)
     staging.stage(album, "2.1", {ids[0]: embeddings(1)[0]})
-    assert len(staging.lacking(album, "2.1", after=None, limit=99)) == len(ids)
-    assert len(staging.lacking(album, "3.1", after=None, limit=99)) == len(ids) + 1
+    assert len(staging.lacking(album, "2.1", since=0, after=None, limit=99)) == len(ids)
+    assert len(staging.lacking(album, "3.1", since=0, after=None, limit=99)) == len(ids) + 1
 
 
 def test_a_picture_sent_again_brings_what_its_faces_lack(
@@ -116,10 +116,10 @@ def test_a_picture_sent_again_brings_what_its_faces_lack(
     again = [NewFace(each.face, each.embedding, CHIP) for each in picture(embeddings(2), image_id=image_id)]
     store.add_faces(album, image_id, again, PictureSource("elsewhere", "2.jpg", None))
     store.add_faces(album, image_id, again, SOURCE)
-    assert [(bool(o.chip), o.source) for o in staging.lacking(album, "2.1", after=None, limit=9)] == [
+    assert [(bool(o.chip), o.source) for o in staging.lacking(album, "2.1", since=0, after=None, limit=9)] == [
         (True, SOURCE)
     ] * 2
-    assert [o.face.face_id for o in staging.lacking(album, "2.1", after=None, limit=9)] == sorted(
+    assert [o.face.face_id for o in staging.lacking(album, "2.1", since=0, after=None, limit=9)] == sorted(
         each.face.face_id for each in faces
     )
 

@@ -26,13 +26,17 @@ from rekognition_emulator.operations.context import Context
 from rekognition_emulator.store import pruning
 from rekognition_emulator.store.answers import PostgresAnswerStore
 from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.store.reembedding import PostgresReembeddingStore
 from rekognition_emulator.store.tags import PostgresTagStore
 from rekognition_emulator.store.transactions import JoiningPool
 from rekognition_emulator.store.users import PostgresUserStore
 from tests.faces.conftest import FRONTAL, ScriptedEngine
 from tests.gallery import OWNER, embeddings, picture
 
-DISTRIBUTED: Final = ("faces", "users", "removed_faces", "removed_users", "milestones")
+DISTRIBUTED: Final = (
+    *("faces", "users", "removed_faces", "removed_users", "milestones"),
+    *("face_chips", "picture_sources", "staged_embeddings"),
+)
 """Tables of which a collection's rows lie together, on whichever machine. Here as in the README."""
 
 TOUCHED: Final = re.compile(
@@ -114,8 +118,9 @@ def context(pool: JoiningPool, index: FaceIndex) -> Context:
         tags=PostgresTagStore(pool),
         answers=PostgresAnswerStore(pool),
         index=index,
-        fetch_object=lambda *_: b"",
+        fetch_object=lambda *_: photograph()["Bytes"],
         owner=OWNER,
+        keep_chips=True,
     )
 
 
@@ -143,6 +148,7 @@ def tell(context: Context, name: str) -> set[str]:
     call("ListTagsForResource", **arn)
     call("DetectFaces", **image)
     call("CompareFaces", SourceImage=photograph(), TargetImage=photograph())
+    call("IndexFaces", **album, Image={"S3Object": {"Bucket": "bucket", "Name": "1.png"}}, ExternalImageId="1")
     records = [record for _ in range(3) for record in call("IndexFaces", **album, Image=photograph())["FaceRecords"]]
     ids = [record["Face"]["FaceId"] for record in records]
     for number in (1, 2):
@@ -197,6 +203,14 @@ def test_no_statement_lacks_the_collection(
             assert len(index.search(prepared, embeddings(1)[0], cosine_min=-1, limit=50)) == 50
             index.holding(prepared)
             index.forget(prepared)
+            staging = PostgresReembeddingStore(pool)
+            lacking = staging.lacking(prepared, "98.0", since=0, after=None, limit=200)
+            with staging.alone(prepared), staging.exclusive(prepared):
+                staging.stage(prepared, "98.0", {origin.face.face_id: embeddings(1, 16)[0] for origin in lacking})
+                staging.exchange(prepared, "98.0")
+            prepared = store.get_collection(OWNER, created.name)
+            staging.standing(prepared)
+            staging.discard(prepared, ["99.0"])
             store.set_milestone(prepared, uuid4())
             store.milestones([prepared.key])
     store.sweep()
