@@ -149,7 +149,7 @@ class Bustle:
             client.search_faces(**album, FaceId=self._probe)
             client.search_users(**album, FaceId=self._probe)
             client.search_users_by_image(**album, Image=image)
-            if self.over.is_set():
+            if self.over.wait(0.1):
                 return
 
     def photograph(self) -> None:
