@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import boto3
 import numpy as np
 import psycopg
 import pytest
+from moto.server import ThreadedMotoServer
 from numpy.typing import NDArray
 from pgvector.psycopg import register_vector
 
@@ -227,3 +229,50 @@ def test_an_album_gets_another_model_under_its_visitors(deployment: Deployment, 
         1,
         "album keeps no embeddings of another model: there is nothing to confirm and no way back.\n",
     )
+
+
+@pytest.mark.timeout(300)
+def test_pictures_in_s3_are_read_again(
+    start_server: Callable[..., Server],
+    new_data_dir: Callable[[], Path],
+    environment: dict[str, str],
+    pictures: dict[str, bytes],
+) -> None:
+    """Without chips faces come from where their pictures were read, as long as these are the same pictures."""
+    storage = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    storage.start()
+    try:
+        url = "http://{}:{}".format(*storage.get_host_and_port())
+        keys = {"AWS_ACCESS_KEY_ID": "server", "AWS_SECRET_ACCESS_KEY": "server", "AWS_DEFAULT_REGION": "us-east-1"}
+        settings = {**environment, **keys, "REKOGNITION_KEEP_CHIPS": "false", "REKOGNITION_S3_ENDPOINT_URL": url}
+        s3 = boto3.client(
+            "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="us", aws_secret_access_key="us"
+        )
+        s3.create_bucket(Bucket="events")
+        data_dir = new_data_dir()
+        server = start_server(data_dir, **settings)
+        with embedded_database(data_dir) as database_url:
+            here = Deployment(server, data_dir, settings, database_url)
+            here.client.create_collection(CollectionId="album")
+            for name, picture in list(pictures.items())[:3]:
+                s3.put_object(Bucket="events", Key=name, Body=picture)
+                image = {"S3Object": {"Bucket": "events", "Name": name}}
+                here.client.index_faces(CollectionId="album", Image=image, ExternalImageId=name)
+            faces = here.faces()
+            assert here.rows("SELECT FROM face_chips") == []
+
+            s3.put_object(Bucket="events", Key="001.jpg", Body=pictures["009.jpg"])
+            code, said = here.reembed("--to", "mobileface")
+            assert code == 1
+            spoilt = {name for name, face in faces.items() if face["ExternalImageId"] == "001.jpg"}
+            reason = "events/001.jpg holds another picture than the one that was indexed"
+            assert {line.split("  ")[0] for line in said.splitlines() if line.endswith(reason)} == spoilt
+            assert {len(vector) for vector in here.embeddings().values()} == {128}
+
+            s3.put_object(Bucket="events", Key="001.jpg", Body=pictures["001.jpg"])
+            assert here.reembed("--to", "mobileface")[0] == 0
+            assert here.faces() == faces
+            assert {len(vector) for vector in here.embeddings().values()} == {256}
+            server.stop()
+    finally:
+        storage.stop()
