@@ -15,13 +15,7 @@ from rekognition_emulator.faces import image
 from rekognition_emulator.faces.chips import open_chip
 from rekognition_emulator.faces.detection import SAME_FACE_OVERLAP
 from rekognition_emulator.faces.engine import FaceEmbedder, FaceEngine
-from rekognition_emulator.faces.errors import (
-    ObjectTooLarge,
-    ObjectUnavailable,
-    PictureTooLarge,
-    PictureTooSmall,
-    PictureUnreadable,
-)
+from rekognition_emulator.faces.errors import FaceError, ObjectTooLarge, ObjectUnavailable
 from rekognition_emulator.faces.gallery import Collection, Embedding, PictureSource, name_picture
 from rekognition_emulator.faces.pipeline import analyse
 from rekognition_emulator.faces.reembedding import Origin, ReembeddingStore
@@ -146,7 +140,7 @@ class Reembedding:
             return list(self._embed_from(first.source, origins))
         except (ObjectUnavailable, ObjectTooLarge) as error:
             reason = f"its picture {error} cannot be read"
-        except (PictureUnreadable, PictureTooSmall, PictureTooLarge) as error:
+        except FaceError as error:
             reason = f"its picture cannot be decoded: {error}"
         return [(origin.face.face_id, reason) for origin in origins]
 

@@ -93,9 +93,8 @@ def test_searches_meet_one_model_at_a_time(index: FaceIndex, album: Album) -> No
     """While embeddings are exchanged again and again, whatever is answered after the store was asked is right."""
     over = threading.Event()
 
-    def search(row: int) -> int:
-        answered = 0
-        while not over.is_set():
+    def search(row: int) -> None:
+        while True:
             try:
                 collection = album.read()
                 probe = album.store.get_embedding(collection, album.ids[row])
@@ -105,8 +104,8 @@ def test_searches_meet_one_model_at_a_time(index: FaceIndex, album: Album) -> No
                 continue
             assert (matches[0].face_id, len(matches)) == (album.ids[row], FACES)
             assert matches[0].cosine == pytest.approx(1, abs=1e-5)
-            answered += 1
-        return answered
+            if over.is_set():
+                return
 
     with ThreadPoolExecutor(4) as threads:
         searches = [threads.submit(search, row) for row in range(4)]
@@ -115,4 +114,5 @@ def test_searches_meet_one_model_at_a_time(index: FaceIndex, album: Album) -> No
                 album.exchange()
         finally:
             over.set()
-        assert sum(each.result() for each in searches) > 0
+        for each in searches:
+            each.result()
