@@ -17,6 +17,7 @@ from rekognition_emulator.faces.detection import SAME_FACE_OVERLAP
 from rekognition_emulator.faces.engine import FaceEmbedder, FaceEngine
 from rekognition_emulator.faces.errors import FaceError, ObjectTooLarge, ObjectUnavailable
 from rekognition_emulator.faces.gallery import Collection, Embedding, PictureSource, name_picture
+from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.faces.pipeline import analyse
 from rekognition_emulator.faces.reembedding import Origin, ReembeddingStore
 
@@ -49,16 +50,19 @@ class Reembedding:
         embedder: the new model's.
         fetch_object: reads such pictures: (bucket, key, version or None) → bytes. Raises ObjectUnavailable,
             ObjectTooLarge.
+        index: that is inside the database. What it holds of the collection it forgets before the exchange, which would
+            otherwise bring it up to date face by face while nobody may write.
         workers: faces, or pictures, worked on at once.
     """
 
-    def __init__(  # noqa: PLR0913 # what it takes from all floors
+    def __init__(  # noqa: PLR0913, PLR0917 # what it takes from all floors
         self,
         store: ReembeddingStore,
         collection: Collection,
         engine: FaceEngine,
         embedder: FaceEmbedder,
         fetch_object: Callable[[str, str, str | None], bytes],
+        index: FaceIndex,
         *,
         workers: int,
     ) -> None:
@@ -67,6 +71,7 @@ class Reembedding:
         self._engine = engine
         self._embedder = embedder
         self._fetch_object = fetch_object
+        self._index = index
         self._workers = workers
 
     def run(self, progress: Progress) -> list[Failure]:
@@ -102,6 +107,7 @@ class Reembedding:
 
     def _exchange(self, pool: ThreadPoolExecutor, since: int, progress: Progress) -> bool:
         """Exchanges the embeddings, unless too many faces came before others were kept from writing."""
+        self._index.forget(self._collection)
         with self._store.exclusive(self._collection):
             late = self._lacking(since, None, LATE_MAX + 1)
             if len(late) > LATE_MAX or any(origin.chip is None for origin in late) or self._stage(pool, late):

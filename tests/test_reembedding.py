@@ -1,6 +1,6 @@
 import io
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from uuid import UUID
 
 import numpy as np
@@ -15,6 +15,7 @@ from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.errors import ObjectUnavailable
 from rekognition_emulator.faces.gallery import Collection, EnrolledFace, NewFace, PictureSource, name_picture
 from rekognition_emulator.faces.image import Image, decode
+from rekognition_emulator.indexes.pgvector import PgvectorIndex
 from rekognition_emulator.reembedding import LATE_MAX, Failure, Reembedding
 from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.reembedding import PostgresReembeddingStore
@@ -78,6 +79,7 @@ class World:
 
     def __init__(self, store: PostgresStore, pool: JoiningPool) -> None:
         self.store = store
+        self.pool = pool
         self.staging = PostgresReembeddingStore(pool)
         self.album = store.create_collection(OWNER, "album", "1.1")
         self.objects = {"a": RED_AND_BLUE, "b": GREEN_AND_RED}
@@ -110,8 +112,9 @@ class World:
         """Re-embeds; returns the failures, and how many faces were reported as done."""
         self.album = self.store.get_collection(OWNER, "album")
         done: list[int] = []
-        reembedding = Reembedding(self.staging, self.album, self.engine, self.engine, self.fetch, workers=2)
-        failures = reembedding.run(done.append)
+        with closing(PgvectorIndex(self.pool, exact_max=1)) as index:
+            reembedding = Reembedding(self.staging, self.album, self.engine, self.engine, self.fetch, index, workers=2)
+            failures = reembedding.run(done.append)
         self.album = self.store.get_collection(OWNER, "album")
         return failures, sum(done)
 
@@ -206,3 +209,15 @@ def test_faces_that_come_at_the_last_moment_are_embedded_too(
     assert world.album.face_model_version == "2.1"
     faces = world.store.list_faces(world.album, after=None, limit=99).items
     assert {len(world.store.get_embedding(world.album, face.face_id)) for face in faces} == {3}
+
+
+def test_no_graph_is_brought_up_to_date_under_the_lock(world: World) -> None:
+    """A collection's graph is dropped before the exchange, and made anew by who searches next."""
+    world.add(RED_AND_BLUE, chips=True)
+    with closing(PgvectorIndex(world.pool, exact_max=1)) as index:
+        index.prepare(world.store.get_collection(OWNER, "album"), lambda *_: None)
+        assert index.holding(world.store.get_collection(OWNER, "album")).kind == "hnsw"
+        world.run()
+        assert index.holding(world.album).size_bytes == 0
+        index.prepare(world.album, lambda *_: None)
+        assert index.holding(world.album).kind == "hnsw"

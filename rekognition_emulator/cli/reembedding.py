@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Final
 
 import typer
@@ -18,6 +18,7 @@ from rekognition_emulator.faces.engine import FaceEmbedder, FaceEngine
 from rekognition_emulator.faces.errors import FaceModelChanged
 from rekognition_emulator.faces.gallery import Collection, Owner
 from rekognition_emulator.faces.reembedding import AlreadyReembedding, Standing
+from rekognition_emulator.indexes.pgvector import PgvectorIndex
 from rekognition_emulator.reembedding import Reembedding
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.postgres import PostgresStore
@@ -45,7 +46,7 @@ def reembed_to(name: str, region: str | None, model: str, workers: int) -> None:
             store.discard(collection, sorted(begun))
             if engine.model.version == standing.face_model_version:
                 sys.exit(f"The faces of {name} are those of model {model}, version {engine.model.version}, already.")
-            _run(settings, store, collection, engine, engine, workers)
+            _run(settings, pool, collection, engine, engine, workers)
     typer.echo(
         f"{name} is searched with model {model} from now on. The embeddings of before are kept: reembed --collection "
         f"{name} --rollback goes back to them, --confirm drops them."
@@ -64,7 +65,7 @@ def roll_back(name: str, region: str | None, workers: int) -> None:
             embedder = engine.embedder(kept)
             if embedder is None:
                 sys.exit(f"The face model of version {kept}, to which {name} would go back, is not at hand here.")
-            _run(settings, store, collection, engine, embedder, workers)
+            _run(settings, pool, collection, engine, embedder, workers)
     typer.echo(
         f"{name} is searched with model version {kept} again. What the other model made is kept: --confirm drops it."
     )
@@ -97,18 +98,20 @@ def show_standing(name: str, region: str | None) -> None:
 
 def _run(  # noqa: PLR0913, PLR0917 # what a re-embedding takes
     settings: Settings,
-    store: PostgresReembeddingStore,
+    pool: JoiningPool,
     collection: Collection,
     engine: FaceEngine,
     embedder: FaceEmbedder,
     workers: int,
 ) -> None:
     """Works behind a progress bar; ends the program where faces cannot be embedded."""
+    store = PostgresReembeddingStore(pool)
     standing = store.standing(collection)
-    with counting() as bars:
+    with counting() as bars, closing(PgvectorIndex(pool)) as index:
         done = standing.staged.get(embedder.model.version, 0)
         task = bars.add_task(collection.name, total=standing.faces, completed=done)
-        reembedding = Reembedding(store, collection, engine, embedder, open_s3(settings).fetch_object, workers=workers)
+        fetch_object = open_s3(settings).fetch_object
+        reembedding = Reembedding(store, collection, engine, embedder, fetch_object, index, workers=workers)
         failures = reembedding.run(lambda faces: bars.advance(task, faces))
     for failure in failures:
         typer.echo(f"{failure.face_id}  {failure.reason}")
