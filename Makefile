@@ -5,7 +5,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 RUN = .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help run replicas test fuzz conformance demo check lint generate format bench sbom audit lock clean
+.PHONY: help run replicas test fuzz conformance demo check lint generate format bench quality sbom audit lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ format: .venv/dev.stamp  ## rewrite the sources in the house's style
 
 bench: .venv-bench/bench.stamp  ## time engine and server, beside their peers, into tests/bench/results
 	.venv-bench/bin/python -m tests.bench
+
+quality: .venv-bench/bench.stamp  ## measure which faces are found and who is recognised, beside DeepFace
+	.venv-bench/bin/python -m tests.bench.quality
 
 sbom: .venv/dev.stamp  ## write what the server is made of to sbom.json (CycloneDX)
 	.venv/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible --output-file sbom.json

@@ -1,17 +1,13 @@
 """Measures how well faces are told apart: ways of ours, and DeepFace with MTCNN and dlib's network, on the same pairs.
 
-    .venv-bench/bin/python -m tests.bench.accuracy [--folder PHOTOGRAPHS] [--models WEIGHTS]
-
 The folder holds pairs.csv and people/, named in manifest.csv. Every way gets the same decoded pictures and embeds the
 largest face; cosines are judged as ``evaluate`` judges them. DeepFace is measured where it and TensorFlow are
 installed, a manifest's face model where its weights are.
 """
 
-import argparse
 import csv
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
@@ -38,6 +34,7 @@ from rekognition_emulator.faces.errors import FaceError, NoFaceInPicture
 from rekognition_emulator.faces.image import Image, decode
 from rekognition_emulator.faces.pipeline import largest
 from rekognition_emulator.faces.quality import QualityBar
+from tests.bench.report import Section
 
 Embedding = NDArray[np.float32]
 Way = Callable[[Image], Embedding | None]
@@ -129,19 +126,19 @@ def ways(scratch: Path, models: Path) -> Iterator[tuple[str, Way]]:
         yield "DeepFace, mtcnn and Dlib", deepface(scratch / "deepface")
 
 
-def read(files: Iterator[Path]) -> dict[Path, Image]:
-    """Decodes pictures, each once; those that the product refuses are nobody's fault."""
-    images = {}
+def read(files: Iterator[Path]) -> tuple[dict[Path, Image], list[str]]:
+    """Decodes pictures, each once; returns also the names of those that the product refuses."""
+    images, refused = {}, []
     for file in dict.fromkeys(files):
         try:
             images[file] = decode(file.read_bytes())
-        except FaceError as refused:
-            print(f"left out: {file.name}: {refused}")
-    return images
+        except FaceError:
+            refused.append(file.name)
+    return images, refused
 
 
-def on_pairs(embeddings: dict[Path, Embedding], pairs: list[LabelledPair]) -> str:
-    """Returns accuracy over ten folds and at the best threshold, and the area under the curve; and what is missing."""
+def on_pairs(embeddings: dict[Path, Embedding], pairs: list[LabelledPair]) -> list[str]:
+    """Returns accuracy over ten folds and at the best threshold, the area under the curve, and how many pairs."""
     comparable = [pair for pair in pairs if pair.left in embeddings and pair.right in embeddings]
     rows = {file: row for row, file in enumerate(embeddings)}
     listed = PairList(
@@ -156,12 +153,11 @@ def on_pairs(embeddings: dict[Path, Embedding], pairs: list[LabelledPair]) -> st
     scores = Scores()
     scores.add(cosines[listed.same], cosines[~listed.same])
     assert folds
-    return (
-        f"{folds.mean:8.2%} ± {folds.standard_error:.2%}{best:9.2%}{scores.area_under_curve():9.4f}{len(comparable):6}"
-    )
+    in_folds = f"{folds.mean:.2%} ± {folds.standard_error:.2%}"
+    return [in_folds, f"{best:.2%}", f"{scores.area_under_curve():.4f}", str(len(comparable))]
 
 
-def on_album(embeddings: dict[Path, Embedding], person_of: dict[Path, str]) -> str:
+def on_album(embeddings: dict[Path, Embedding], person_of: dict[Path, str]) -> list[str]:
     """Returns how many true pairs pass where one in a hundred of strangers does, the area, and rank-1."""
     files = [file for file in person_of if file in embeddings]
     people = number_people(person_of[file] for file in files)
@@ -169,37 +165,41 @@ def on_album(embeddings: dict[Path, Embedding], person_of: dict[Path, str]) -> s
     mated = np.isfinite(compared.best_mates)
     rank_one = (compared.best_mates > compared.best_strangers)[mated].mean()
     passing = compared.scores.operating_point(1e-2).true_match_rate
-    return f"{passing:9.2%}{compared.scores.area_under_curve():9.4f}{rank_one:9.2%}{len(files):6}"
+    return [f"{passing:.2%}", f"{compared.scores.area_under_curve():.4f}", f"{rank_one:.2%}", str(len(files))]
 
 
-def main() -> None:
-    """Measures everything that is installed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    shared = Path(__file__).parents[3] / "shared"
-    parser.add_argument("--folder", type=Path, default=os.environ.get("REKOGNITION_TEST_FACES", shared / "faces"))
-    parser.add_argument("--models", type=Path, default=os.environ.get("REKOGNITION_TEST_WEIGHTS", shared / "weights"))
-    arguments = parser.parse_args()
-    folder = Path(arguments.folder)
+def measure(scratch: Path, folder: Path, models: Path) -> list[Section]:
+    """Measures everything that is installed.
+
+    Args:
+        scratch: for prepared networks, and DeepFace's home.
+        folder: of photographs, with pairs.csv, people/ and manifest.csv.
+        models: of weights.
+    """
     pairs = read_pairs(folder / "pairs.csv", folder)
     with (folder / "manifest.csv").open(newline="") as listed:
         rows = [row for row in csv.DictReader(listed) if row["file"].startswith("people/") and row["identity"]]
     person_of = {folder / row["file"]: row["identity"] for row in rows}
-    images = read(file for source in ([each.left, each.right] for each in pairs) for file in source)
-    images |= read(file for file in person_of if file not in images)
-    print(f"{'':34}{'pairs.csv: ten folds':>17}{'best':>9}{'area':>9}{'n':>6}", end="")
-    print(f"{'TMR@1e-2':>9}{'area':>9}{'rank-1':>9}{'n':>6}  no face found")
-    with tempfile.TemporaryDirectory() as scratch:
-        for name, way in ways(Path(scratch), Path(arguments.models)):
-            embeddings, lacking = {}, []
-            for file, image in images.items():
-                embedding = way(image)
-                if embedding is None:
-                    lacking.append(file.name)
-                else:
-                    embeddings[file] = embedding
-            numbers = on_pairs(embeddings, pairs) + on_album(embeddings, person_of)
-            print(f"{name:34}{numbers}  {', '.join(lacking) or '–'}", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    files = [file for pair in pairs for file in (pair.left, pair.right)]
+    images, refused = read(iter([*files, *person_of]))
+    by_pairs, by_album = [], []
+    for name, way in ways(scratch, models):
+        found = {file: embedding for file, image in images.items() if (embedding := way(image)) is not None}
+        by_pairs.append([name, *on_pairs(found, pairs), str(len(images) - len(found))])
+        by_album.append([name, *on_album(found, person_of)])
+    return [
+        Section(
+            "Pairs told apart",
+            f"{len(pairs)} pairs of photographs; the largest face of each. Left out, because the product refuses them: "
+            f"{', '.join(refused) or 'none'}. Every way gets the same pixels.",
+            ["way", "accuracy, ten folds", "at the best threshold", "area under ROC", "pairs", "pictures without face"],
+            by_pairs,
+        ),
+        Section(
+            "People recognised in an album",
+            f"{len(set(person_of.values()))} people. True match rate where one comparison of strangers in a hundred "
+            "passes; rank-1: the nearest other picture is of the same person.",
+            ["way", "true match rate at 1e-2", "area under ROC", "rank-1", "pictures"],
+            by_album,
+        ),
+    ]

@@ -1,17 +1,12 @@
 """Counts which faces each detector finds, by their size in a picture of 1920 × 1080, and how long it takes.
 
-    python -m tests.bench.detection [--folder PHOTOGRAPHS] [--models WEIGHTS]
-
 Group photographs are shrunk until their faces have the sizes asked for, and laid on faceless photographs of 1920 ×
 1080. What is a face in them is what MTCNN and YuNet both find in the whole photograph: of the group pictures in the
 folder that is what manifest.csv counts, picture by picture, but for faces that the frame cuts and that it leaves open.
 A face counts as found where a detection shares two fifths of their union with it.
 """
 
-import argparse
 import csv
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -29,6 +24,7 @@ from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.engine import FaceDetector
 from rekognition_emulator.faces.errors import FaceError
 from rekognition_emulator.faces.image import Image, decode
+from tests.bench.report import Section
 
 WIDTH_PX, HEIGHT_PX = 1920, 1080
 FACE_SIDES_PX = (20, 24, 28, 32, 36, 40, 48, 64, 96, 160)
@@ -128,8 +124,8 @@ def matches(box: BoundingBox, found: Sequence[Detection]) -> bool:
     return any(box.overlap(face.box) >= OVERLAP_MIN for face in found)
 
 
-def count(detector: FaceDetector, all_scenes: Sequence[Scene]) -> str:
-    """Returns a row of the table: shares found, by size; detections where no face is; milliseconds a scene."""
+def count(detector: FaceDetector, all_scenes: Sequence[Scene]) -> list[str]:
+    """Returns a row of the table: shares found, by size; what is missed; detections where no face is; milliseconds."""
     found, there = np.zeros(len(EDGES_PX) + 1, int), np.zeros(len(EDGES_PX) + 1, int)
     extra, seconds = 0, 0.0
     for scene in all_scenes:
@@ -141,32 +137,33 @@ def count(detector: FaceDetector, all_scenes: Sequence[Scene]) -> str:
             there[column] += 1
             found[column] += matches(face, detections)
         extra += sum(not any(face.box.overlap(true) >= OVERLAP_MIN / 2 for true in scene.faces) for face in detections)
-    cells = [f"{100 * some / total:6.1f}" if total else "     –" for some, total in zip(found, there, strict=True)]
-    missed = f"{(there - found)[EDGES_PX.index(40) + 1 :].sum()}/{there[EDGES_PX.index(40) + 1 :].sum()}"
-    return f"{''.join(cells[1:-1])}{missed:>9}{extra:7}{1000 * seconds / len(all_scenes):8.1f}"
+    cells = [f"{some / total:.0%}" if total else "–" for some, total in zip(found, there, strict=True)]
+    promised = slice(EDGES_PX.index(40) + 1, None)
+    missed = f"{(there - found)[promised].sum()} of {there[promised].sum()}"
+    return [*cells[1:-1], missed, str(extra), f"{1000 * seconds / len(all_scenes):.0f}"]
 
 
-def main() -> None:
-    """Counts for every detector whose weights are there."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    shared = Path(__file__).parents[3] / "shared"
-    parser.add_argument("--folder", type=Path, default=os.environ.get("REKOGNITION_TEST_FACES", shared / "faces"))
-    parser.add_argument("--models", type=Path, default=os.environ.get("REKOGNITION_TEST_WEIGHTS", shared / "weights"))
-    arguments = parser.parse_args()
-    folder, models = Path(arguments.folder), Path(arguments.models)
-    with tempfile.TemporaryDirectory() as scratch:
-        measured: Mapping[str, FaceDetector] = dict(detectors(Path(scratch), models))
-        second = yunet(models, YUNET)
-        if not second:
-            parser.error(f"no YuNet in {models}: what is a face is what it finds too")
-        all_scenes = list(scenes(group_photographs(folder, measured["mtcnn"], second), grounds(folder)))
-        print(f"{len(all_scenes)} scenes, {sum(len(scene.faces) for scene in all_scenes)} faces; found, in percent")
-        columns = [f"{low}–{high}" for low, high in pairwise(EDGES_PX)]
-        print(f"{'px of 1920 × 1080':24}{''.join(f'{column:>6}' for column in columns)}", end="")
-        print(f"{'≥40 lost':>9}{'extra':>7}{'ms':>8}")
-        for name, detector in measured.items():
-            print(f"{name:24}{count(detector, all_scenes)}", flush=True)
+def measure(scratch: Path, folder: Path, models: Path) -> Section:
+    """Counts for every detector whose weights are there.
 
-
-if __name__ == "__main__":
-    main()
+    Args:
+        scratch: for prepared networks.
+        folder: of photographs, with groups/ and manifest.csv.
+        models: of weights; YuNet's have to be there, since what is a face is what it finds, too.
+    """
+    measured: Mapping[str, FaceDetector] = dict(detectors(scratch, models))
+    second = yunet(models, YUNET)
+    if not second:
+        raise FileNotFoundError(models / next(iter(YUNET.files)))
+    all_scenes = list(scenes(group_photographs(folder, measured["mtcnn"], second), grounds(folder)))
+    columns = [f"{low}–{high} px" for low, high in pairwise(EDGES_PX)]
+    return Section(
+        "Faces found, by their size",
+        f"{len(all_scenes)} scenes of 1920 × 1080 with {sum(len(scene.faces) for scene in all_scenes)} faces: group "
+        "photographs shrunk to many sizes, on faceless photographs. A face there is what MTCNN and YuNet both find in "
+        "the photograph at its full size. Missed: of those of 40 px and more, which are promised. The rest below is "
+        "extra. Alien: detections where no face is. YuNet's numbers are the sizes in pixels that it searches at; "
+        "`yunet-n` is a smaller variant of it.",
+        ["detector", *columns, "missed", "alien", "ms"],
+        [[name, *count(detector, all_scenes)] for name, detector in measured.items()],
+    )
