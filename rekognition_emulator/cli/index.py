@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from rekognition_emulator.app import open_index
 from rekognition_emulator.cli.database import data_said_in_words, open_database
 from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.start import read_settings, said_in_words
@@ -149,6 +148,8 @@ def _is_sound(recall: Recall) -> bool:
 
 @contextmanager
 def _desk(names: list[str] | None, region: str | None) -> Iterator[_Desk]:
+    from rekognition_emulator.app import open_index  # noqa: PLC0415 - the other commands do without HTTP
+
     settings = read_settings()
     with (
         said_in_words(IndexUnusable),
