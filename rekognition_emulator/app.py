@@ -1,8 +1,8 @@
 """The composition root: the only place that sees every floor. Changes when the house is wired differently."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -20,6 +20,7 @@ from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.indexes import Surroundings
 from rekognition_emulator.indexes.chosen import ChosenIndex
+from rekognition_emulator.observation import Observer
 from rekognition_emulator.operations import SERVED, fault
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.coverage import PAGE
@@ -53,13 +54,17 @@ class Unguarded(Exception):
     """Others could reach the server, and nobody would be asked for a key; the text says what to do."""
 
 
+class TracingUnusable(Exception):
+    """Traces cannot be sent; the text says what to do."""
+
+
 @contextmanager
 def open_service(settings: Settings) -> Iterator[Service]:
     """Opens database, engine and index, and closes them at the end.
 
     Raises:
-        DatabaseUnsuitable, IndexUnusable, MasterKeyUnusable, MasterKeyWrong, ModelUnusable, Unguarded: the database,
-            the index, the access keys or a face model cannot serve; the text says what to do.
+        DatabaseUnsuitable, IndexUnusable, MasterKeyUnusable, MasterKeyWrong, ModelUnusable, TracingUnusable, Unguarded:
+            the database, the index, the access keys, a face model or tracing cannot serve; the text says what to do.
     """
     with ThreadPoolExecutor(max_workers=1) as beside:
         # Loading the networks and starting PostgreSQL take about as long, and neither needs the other.
@@ -86,9 +91,10 @@ def open_service(settings: Settings) -> Iterator[Service]:
                     keep_chips=settings.keep_chips,
                 )
                 keyring = Keyring(PostgresKeyStore(pool), settings.vault)
-                with keyring.followed():
+                pools = {"main": pool, "read": read_pool} if read_pool else {"main": pool}
+                with keyring.followed(), _observers(settings, engine, pools) as observers:
                     gate = _gate(settings, keyring)
-                    router = _router(settings, context_for_owner, gate, keyring)
+                    router = _router(settings, context_for_owner, gate, keyring, observers)
                     yield Service(_create_app(settings, engine, store, router), engine, gate.is_open)
 
 
@@ -161,7 +167,46 @@ def open_s3(settings: Settings) -> S3:
     )
 
 
-def _router(settings: Settings, context_for_owner: Callable[..., Context], gate: Gate, keyring: Keyring) -> APIRouter:
+@contextmanager
+def _observers(
+    settings: Settings, engine: FaceEngine, pools: Mapping[str, ConnectionPool]
+) -> Iterator[Sequence[Observer]]:
+    """Opens what the settings want to be told of requests: nothing by default."""
+    what = {
+        "version": __version__,
+        "face_model": engine.model.name,
+        "face_model_version": engine.model.version,
+        "detector": settings.detector,
+        "device": settings.device.value,
+        "index": settings.index,
+    }
+    with ExitStack() as opened:
+        observers: list[Observer] = []
+        if settings.metrics_port is not None:
+            from rekognition_emulator.metrics import Metrics  # noqa: PLC0415 - 40 ms that most starts can do without
+
+            metrics = Metrics()
+            metrics.describe(**what)
+            opened.enter_context(metrics.following({name: pool.get_stats for name, pool in pools.items()}))
+            observers.append(metrics)
+        if settings.otlp_endpoint:
+            try:
+                from rekognition_emulator.tracing import open_traces  # noqa: PLC0415 - an extra
+            except ImportError as error:
+                raise TracingUnusable(
+                    "REKOGNITION_OTLP_ENDPOINT needs OpenTelemetry: install requirements-extras.lock."
+                ) from error
+            observers.append(opened.enter_context(open_traces(settings.otlp_endpoint, what)))
+        yield observers
+
+
+def _router(
+    settings: Settings,
+    context_for_owner: Callable[..., Context],
+    gate: Gate,
+    keyring: Keyring,
+    observers: Sequence[Observer],
+) -> APIRouter:
     def context_for(caller: Caller) -> Context:
         return context_for_owner(owner=Owner(caller.account, caller.region))
 
@@ -172,6 +217,7 @@ def _router(settings: Settings, context_for_owner: Callable[..., Context], gate:
         issue_session=keyring.issue_session,
         workers=settings.workers,
         queue_max=settings.queue_max,
+        observers=observers,
     )
 
 

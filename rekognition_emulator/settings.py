@@ -148,6 +148,15 @@ class Settings(BaseSettings):
     queue_max: int = Field(
         64, ge=0, description="Requests that may wait for a worker; beyond it the answer is AWS's throttling error."
     )
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="Port of the page `/metrics` for Prometheus; 0 takes any free one."
+    )
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address of that page. Nobody is asked for a key there: let only your Prometheus in."
+    )
+    otlp_endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")] | None = Field(
+        None, description="A collector of OpenTelemetry traces that speaks OTLP over HTTP, such as `http://host:4318`."
+    )
     strict: bool = Field(
         False, description="Check every answer against the service model before it is sent; for tests of this server."
     )
@@ -196,7 +205,7 @@ class Settings(BaseSettings):
         """Where the master key is that nobody has chosen."""
         return self.data_dir / "master.key"
 
-    @field_validator("host")
+    @field_validator("host", "metrics_host")
     @classmethod
     def _is_an_address(cls, host: str) -> str:
         if host != "localhost":

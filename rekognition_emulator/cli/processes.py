@@ -22,6 +22,9 @@ import structlog
 Say = Callable[[str], None]
 """What a process calls once it serves, with a sentence for whoever has started it."""
 
+Ended = Callable[[int], None]
+"""What is called with the number of a process that has ended."""
+
 START_PAUSE_S: Final = 1.0
 """Between two starts of a process that ends at once, as while its database is away."""
 
@@ -34,8 +37,14 @@ class CannotServe(Exception):
     """A process cannot serve at all; the text says what the operator has to do."""
 
 
-def keep_running(
-    count: int, serve: Callable[..., None], arguments: Mapping[str, Any], say: Say, *, stop_timeout_s: float
+def keep_running(  # noqa: PLR0913 # three functions, and what each needs
+    count: int,
+    serve: Callable[..., None],
+    arguments: Mapping[str, Any],
+    say: Say,
+    *,
+    ended: Ended,
+    stop_timeout_s: float,
 ) -> None:
     """Runs a function in several processes, and again in a new one wherever one ends, until this thread is told to end.
 
@@ -44,6 +53,7 @@ def keep_running(
         serve: an importable function; called with the arguments and, as ``say``, what it calls once it serves.
         arguments: by name; pickled, except for sockets, which are shared.
         say: called once, when all of them serve, with what the last one said.
+        ended: called when a process has ended by itself.
         stop_timeout_s: at the end every process is told to stop; those that have not after so long are killed.
 
     Raises:
@@ -61,6 +71,7 @@ def keep_running(
             for number, child in enumerate(children):
                 if not child.process.is_alive():
                     log.warning("a process ended and is started again", pid=child.process.pid, why=child.why_it_ended())
+                    ended(child.process.pid or 0)
                     time.sleep(max(0, child.started + START_PAUSE_S - time.monotonic()))
                     children[number] = _Child(serve, arguments)
     finally:

@@ -2,11 +2,16 @@
 
 import ctypes
 import logging
+import os
 import signal
 import socket
 import sys
 import time
-from typing import Final
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
 
 import structlog
 import uvicorn
@@ -14,8 +19,8 @@ import uvicorn
 from rekognition_emulator import __version__
 from rekognition_emulator.access.keys import MasterKeyWrong
 from rekognition_emulator.access.vault import MasterKeyUnusable
-from rekognition_emulator.app import Service, Unguarded, open_database, open_service
-from rekognition_emulator.cli.processes import CannotServe, Say, keep_running
+from rekognition_emulator.app import Service, TracingUnusable, Unguarded, open_database, open_service
+from rekognition_emulator.cli.processes import CannotServe, Ended, Say, keep_running
 from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.engines.licences import read_acceptances
 from rekognition_emulator.engines.networks import ModelUnusable
@@ -24,6 +29,9 @@ from rekognition_emulator.indexes import IndexUnusable
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.database import DatabaseUnsuitable
 from rekognition_emulator.wire.connection import Connection, open_more_descriptors
+
+if TYPE_CHECKING:
+    from rekognition_emulator.metrics import Page
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +53,7 @@ _UNUSABLE: Final = (
     MasterKeyWrong,
     ModelUnusable,
     OSError,
+    TracingUnusable,
     Unguarded,
 )
 """What an operator can mend; the texts say how."""
@@ -86,18 +95,21 @@ def serve() -> None:
     _configure_logging(settings.log_level)
     try:
         _log_licences(settings.model_files)
-        with _take_port(settings) as listener:
+        _bound_heap()
+        with _take_port(settings) as listener, _metrics_page(settings) as page:
             url = _url(settings, listener)
 
             def announce(said: str) -> None:
                 seconds = time.monotonic() - started
                 sys.stdout.write(_READY.format(version=__version__, url=url, seconds=seconds, said=said))
+                if page:
+                    sys.stdout.write(f"\nPrometheus finds metrics on {page.url}\n")
                 sys.stdout.flush()
 
             if settings.processes == 1:
                 _serve(settings, listener, announce)
             else:
-                _serve_in_processes(settings, listener, announce)
+                _serve_in_processes(settings, listener, announce, page.ended if page else lambda _: None)
     except (CannotServe, *_UNUSABLE) as error:
         sys.exit(str(error))
 
@@ -119,16 +131,35 @@ def _url(settings: Settings, listener: socket.socket) -> str:
     return f"http://{settings.host}:{listener.getsockname()[1]}"
 
 
-def _serve_in_processes(settings: Settings, listener: socket.socket, announce: Say) -> None:
+@contextmanager
+def _metrics_page(settings: Settings) -> Iterator["Page | None"]:
+    """Serves metrics, of all processes, until the end, where the settings want that."""
+    if settings.metrics_port is None:
+        yield None
+        return
+    from rekognition_emulator.metrics import FOLDER_VARIABLE, open_page  # noqa: PLC0415 - 40 ms of most starts
+
+    with ExitStack() as opened:
+        shared = None
+        if settings.processes > 1:
+            shared = Path(opened.enter_context(TemporaryDirectory(prefix="rekognition-metrics-")))
+            os.environ[FOLDER_VARIABLE] = str(shared)  # for the processes that are started from here
+        yield opened.enter_context(open_page(settings.metrics_host, settings.metrics_port, shared))
+
+
+def _serve_in_processes(settings: Settings, listener: socket.socket, announce: Say, ended: Ended) -> None:
     with open_database(settings):  # theirs, too, and thus still there when all of them have ended
         arguments = {"settings": settings.of_one_process(), "listener": listener}
         timeout_s = _STOP_TIMEOUT_S + _CLOSE_TIMEOUT_S
-        keep_running(settings.processes, _serve_as_one_of_many, arguments, announce, stop_timeout_s=timeout_s)
+        keep_running(
+            settings.processes, _serve_as_one_of_many, arguments, announce, ended=ended, stop_timeout_s=timeout_s
+        )
 
 
 def _serve_as_one_of_many(settings: Settings, listener: socket.socket, say: Say) -> None:
     _stop_on_signals()
     _configure_logging(settings.log_level)
+    _bound_heap()
     _serve(settings, listener, say)
 
 
@@ -138,7 +169,6 @@ def _serve(settings: Settings, listener: socket.socket, say: Say) -> None:
     Raises:
         CannotServe: database, face model or port cannot be used.
     """
-    _bound_heap()
     open_more_descriptors()
     try:
         with open_service(settings) as service:

@@ -29,6 +29,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from rekognition_emulator.faces.errors import FaceError, PicturesTooMany, PictureTooCostly, PictureUnreadable
 from rekognition_emulator.faces.outline import Outline, outline
+from rekognition_emulator.observation import stage
 
 STORED_BYTES_MAX: Final = 400 * 2**20
 """What a decoder may hold of one picture that it cannot decode row by row. Ours: enough for every PNG, and for a
@@ -94,6 +95,11 @@ def decode(picture: bytes) -> Image:
         PictureTooCostly: decoding it takes too much memory or time.
         PicturesTooMany: there are others of its kind before it; later it may be decoded.
     """
+    with stage("decode"):
+        return _decode(picture)
+
+
+def _decode(picture: bytes) -> Image:
     known = outline(picture)
     if known.stored_bytes > STORED_BYTES_MAX:
         raise PictureTooCostly(f"{known.width_px} x {known.height_px} in several scans")

@@ -15,6 +15,7 @@ from rekognition_emulator.faces.errors import NoFaceInPicture
 from rekognition_emulator.faces.image import Image
 from rekognition_emulator.faces.pose import estimate_pose
 from rekognition_emulator.faces.quality import QualityBar, Reason, measure_quality, reasons
+from rekognition_emulator.observation import current, stage
 
 FACES_MAX: Final = 100
 """Faces considered in one picture. Source: AWS developer guide, "Guidelines and quotas"."""
@@ -28,7 +29,9 @@ the faces of all three that lie on a side or on the head, at 99.9; of what is no
 
 def analyse(engine: FaceEngine, image: Image) -> list[Portrait]:
     """Returns the 100 largest faces of a picture, largest first, with pose and quality measured."""
-    found = sorted(_detect(engine, image), key=lambda detection: detection.box.area, reverse=True)
+    with stage("detect"):
+        found = sorted(_detect(engine, image), key=lambda detection: detection.box.area, reverse=True)
+    current().count("faces_found", len(found))
     aspect = image.width_px / image.height_px
     return [
         Portrait(

@@ -11,6 +11,7 @@ from uuid import UUID
 from rekognition_emulator.faces.gallery import Collection, Embedding, Match, UserMatch
 from rekognition_emulator.faces.index import FaceIndex, Holding, Progress
 from rekognition_emulator.indexes import INDEXES, IndexUnusable, Surroundings
+from rekognition_emulator.observation import stage
 
 
 class ChosenIndex(FaceIndex):
@@ -38,14 +39,16 @@ class ChosenIndex(FaceIndex):
     def search(
         self, collection: Collection, probe: Embedding, *, cosine_min: float, limit: int, without: UUID | None = None
     ) -> list[Match]:
-        index = self._of(collection)
-        return index.search(collection, probe, cosine_min=cosine_min, limit=limit, without=without)
+        with stage("search"):
+            index = self._of(collection)
+            return index.search(collection, probe, cosine_min=cosine_min, limit=limit, without=without)
 
     def search_users(
         self, collection: Collection, probe: Embedding, *, cosine_min: float, limit: int, without: str | None = None
     ) -> list[UserMatch]:
-        index = self._of(collection)
-        return index.search_users(collection, probe, cosine_min=cosine_min, limit=limit, without=without)
+        with stage("search"):
+            index = self._of(collection)
+            return index.search_users(collection, probe, cosine_min=cosine_min, limit=limit, without=without)
 
     def prepare(self, collection: Collection, progress: Progress) -> None:
         self._of(collection).prepare(collection, progress)

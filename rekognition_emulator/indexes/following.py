@@ -15,6 +15,7 @@ from rekognition_emulator.faces.errors import CollectionNotFound
 from rekognition_emulator.faces.gallery import Changes, Collection
 from rekognition_emulator.faces.index import Holding, Progress
 from rekognition_emulator.faces.store import FaceStore
+from rekognition_emulator.observation import current
 
 GALLERY_BYTES: Final = 2_000
 """What a gallery takes besides its vectors, so that empty ones have their bound, too."""
@@ -89,6 +90,7 @@ class Following(Generic[G]):
             place = self._places.setdefault(collection.key, _Place())
             self._places.move_to_end(collection.key)
         held = place.held
+        current().count("index_lag", max(0, collection.revision - (held.revision if held else 0)))
         if held is None or not held.serves(collection):
             try:
                 with place.lock:

@@ -9,6 +9,7 @@ from rekognition_emulator.faces import image
 from rekognition_emulator.faces.errors import NoFaceInPicture
 from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, largest, select
 from rekognition_emulator.faces.quality import QualityBar
+from rekognition_emulator.observation import stage
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.intake import picture_bytes, wanted_attributes
 from rekognition_emulator.operations.rendering import bounding_box, compared_face, face_detail, shown_similarity
@@ -21,11 +22,12 @@ def detect_faces(context: Context, request: api.DetectFacesRequest) -> api.Detec
     """Finds the 100 largest faces of a picture, largest first."""
     decoded = image.decode(picture_bytes(context, request["Image"]))
     portraits = analyse(context.engine, decoded)
-    attributes = context.attributes.estimate(
-        decoded,
-        [portrait.detection for portrait in portraits],
-        wanted_attributes(request.get("Attributes", [])),
-    )
+    with stage("attributes"):
+        attributes = context.attributes.estimate(
+            decoded,
+            [portrait.detection for portrait in portraits],
+            wanted_attributes(request.get("Attributes", [])),
+        )
     return {"FaceDetails": [face_detail(*face) for face in zip(portraits, attributes, strict=True)]}
 
 
@@ -42,8 +44,9 @@ def compare_faces(context: Context, request: api.CompareFacesRequest) -> api.Com
     compared, _ = select(analyse(context.engine, target), target, bar, FACES_MAX)
     if not compared:
         raise NoFaceInPicture
-    (embedding,) = context.engine.embed(source, [probe.detection])
-    cosines = context.engine.embed(target, [portrait.detection for portrait in compared]) @ embedding
+    with stage("embed"):
+        (embedding,) = context.engine.embed(source, [probe.detection])
+        cosines = context.engine.embed(target, [portrait.detection for portrait in compared]) @ embedding
     similarities = [shown_similarity(context.engine.model, float(cosine)) for cosine in cosines]
     ranked = sorted(zip(similarities, compared, strict=True), key=lambda pair: pair[0], reverse=True)
     threshold = np.float32(request.get("SimilarityThreshold", _THRESHOLD_DEFAULT))

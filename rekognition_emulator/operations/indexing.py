@@ -11,6 +11,7 @@ from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.gallery import EnrolledFace, NewFace, name_picture
 from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, select
 from rekognition_emulator.faces.quality import QualityBar
+from rekognition_emulator.observation import current, stage
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.intake import picture_bytes, picture_source, wanted_attributes
 from rekognition_emulator.operations.paging import page_size, read_token, write_token
@@ -31,7 +32,8 @@ def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFa
     external_image_id = request.get("ExternalImageId")
     image_id = name_picture(picture, external_image_id)
     detections = [portrait.detection for portrait in kept]
-    embeddings = context.embedder(collection).embed(decoded, detections)
+    with stage("embed"):
+        embeddings = context.embedder(collection).embed(decoded, detections)
     faces = [
         NewFace(
             _new_face(image_id, external_image_id, detection),
@@ -41,12 +43,14 @@ def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFa
         for detection, embedding in zip(detections, embeddings, strict=True)
     ]
     # Before anything is stored: a failure must leave no faces behind that nobody was told of.
-    attributes = context.attributes.estimate(
-        decoded,
-        [*detections, *(portrait.detection for portrait, _ in rejected)],
-        wanted_attributes(request.get("DetectionAttributes", [])),
-    )
+    with stage("attributes"):
+        attributes = context.attributes.estimate(
+            decoded,
+            [*detections, *(portrait.detection for portrait, _ in rejected)],
+            wanted_attributes(request.get("DetectionAttributes", [])),
+        )
     stored = context.store.add_faces(collection, image_id, faces, picture_source(request["Image"]))
+    current().count("faces_indexed", len(stored))
     return {
         "FaceRecords": [
             {"Face": indexed_face(face, portrait.detection), "FaceDetail": face_detail(portrait, estimated)}

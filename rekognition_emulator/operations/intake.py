@@ -6,6 +6,7 @@ from rekognition_emulator.api.rekognition import Attribute as RequestedAttribute
 from rekognition_emulator.api.rekognition import Image, InvalidParameterException, InvalidS3ObjectException
 from rekognition_emulator.faces.attributes import Attribute
 from rekognition_emulator.faces.gallery import PictureSource
+from rekognition_emulator.observation import stage
 from rekognition_emulator.operations.context import Context
 
 
@@ -25,7 +26,8 @@ def picture_bytes(context: Context, image: Image) -> bytes:
     # The model requires neither, yet there is an S3 object, so that the text above would be wrong.
     if "Bucket" not in s3_object or "Name" not in s3_object:
         raise InvalidS3ObjectException("Request has invalid S3 object.")
-    return context.fetch_object(s3_object["Bucket"], s3_object["Name"], s3_object.get("Version"))
+    with stage("fetch"):
+        return context.fetch_object(s3_object["Bucket"], s3_object["Name"], s3_object.get("Version"))
 
 
 def picture_source(image: Image) -> PictureSource | None:

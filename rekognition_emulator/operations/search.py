@@ -8,6 +8,7 @@ from rekognition_emulator.faces import image
 from rekognition_emulator.faces.gallery import Collection, Embedding
 from rekognition_emulator.faces.pipeline import largest
 from rekognition_emulator.faces.quality import QualityBar
+from rekognition_emulator.observation import stage
 from rekognition_emulator.operations.choices import MATCHES_DEFAULT
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.intake import picture_bytes
@@ -39,7 +40,8 @@ def search_faces_by_image(context: Context, request: api.SearchFacesByImageReque
     decoded = image.decode(picture_bytes(context, request["Image"]))
     portrait, _ = largest(context.engine, decoded, QualityBar(request.get("QualityFilter", "NONE")))
     face = portrait.detection
-    (probe,) = context.embedder(collection).embed(decoded, [face])
+    with stage("embed"):
+        (probe,) = context.embedder(collection).embed(decoded, [face])
     return {
         "SearchedFaceBoundingBox": bounding_box(face.box),
         "SearchedFaceConfidence": face.confidence,

@@ -12,6 +12,7 @@ from rekognition_emulator.faces.gallery import Collection, Embedding
 from rekognition_emulator.faces.pipeline import analyse, select
 from rekognition_emulator.faces.quality import QualityBar
 from rekognition_emulator.faces.users import FaceOfAnother, SurplusFace, UnknownFace, UnlikeFace, User
+from rekognition_emulator.observation import stage
 from rekognition_emulator.operations.choices import (
     MATCHES_DEFAULT,
     SURPLUS_FACE,
@@ -155,7 +156,8 @@ def search_users_by_image(context: Context, request: api.SearchUsersByImageReque
     probe = None
     if kept:
         detection = kept[0].detection
-        (probe,) = context.embedder(collection).embed(decoded, [detection])
+        with stage("embed"):
+            (probe,) = context.embedder(collection).embed(decoded, [detection])
         response["SearchedFace"] = {"FaceDetail": {"BoundingBox": bounding_box(detection.box)}}
     response["UserMatches"] = _search(context, collection, probe, request)
     response["UnsearchedFaces"] = [

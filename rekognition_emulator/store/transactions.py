@@ -13,6 +13,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
+from rekognition_emulator.observation import stage
+
 
 class JoiningPool(ConnectionPool):
     """A pool that knows of transactions which span several of its users."""
@@ -24,7 +26,7 @@ class JoiningPool(ConnectionPool):
         if joined is not None and pool is self:
             yield joined
         else:
-            with super().connection(timeout) as connection:
+            with stage("store"), super().connection(timeout) as connection:
                 yield connection
 
     @contextmanager

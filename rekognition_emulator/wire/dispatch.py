@@ -14,6 +14,7 @@ import structlog
 from botocore.model import OperationModel, ServiceModel, Shape
 
 from rekognition_emulator.api.core import ServiceError, UnknownOperationException, UnsupportedOperationException
+from rekognition_emulator.observation import current, stage
 from rekognition_emulator.wire.codec import parser, renderer
 from rekognition_emulator.wire.validation import check_output, validator
 
@@ -155,15 +156,18 @@ class Dispatcher:
             raise UnsupportedOperationException(
                 f"This server does not offer {operation.model.name}. Which operations it offers: {self._coverage_page}"
             )
-        request = operation.parse(body)
-        operation.validate(request)
+        with stage("parse"):
+            request = operation.parse(body)
+            operation.validate(request)
+        current().collection = request.get("CollectionId")
         permit(operation.model.name, request)
         response = operation.handler(context, request)
         if self._strict:
             complaints = check_output(operation.model.output_shape, response)
             if complaints:
                 raise InvalidAnswer(f"{operation.model.name}: {'; '.join(complaints)}")
-        return operation.render(response)
+        with stage("render"):
+            return operation.render(response)
 
 
 def body_bytes_max(model: ServiceModel) -> int:

@@ -9,8 +9,9 @@ comes when all places are taken is told at once to slow down, after which every 
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -20,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from rekognition_emulator.api.core import ServiceError
+from rekognition_emulator.observation import Observation, Observer, current
 from rekognition_emulator.wire.dispatch import Dispatcher, WireResponse, error_response, not_found
 from rekognition_emulator.wire.gate import Caller, Claim, Gate
 from rekognition_emulator.wire.sessions import SESSION_BODY_BYTES_MAX, IssueSession, answer_session_request
@@ -55,6 +57,7 @@ def create_router(  # noqa: PLR0913 # each is a part of one server and named at 
     issue_session: IssueSession,
     workers: int,
     queue_max: int,
+    observers: Sequence[Observer] = (),
 ) -> APIRouter:
     """Returns the service's routes and, for what is sent elsewhere by mistake, AWS's answer to that.
 
@@ -65,6 +68,7 @@ def create_router(  # noqa: PLR0913 # each is a part of one server and named at 
         issue_session: makes temporary credentials.
         workers: requests that are worked on at a time.
         queue_max: requests that may be read or wait for a worker meanwhile.
+        observers: are told of every request, all on the thread that calls the routes.
     """
 
     def operate(caller: Caller, head: Head, body: bytes) -> WireResponse:
@@ -75,9 +79,9 @@ def create_router(  # noqa: PLR0913 # each is a part of one server and named at 
         return answer_session_request(caller, body, gate, issue_session)
 
     async def refuse(request: Request) -> Response:  # noqa: ARG001 # as the router calls it
-        return _finish(not_found(), str(uuid.uuid4()), time.perf_counter())
+        return _finish(not_found(), Observation(str(uuid.uuid4())), observers)
 
-    reception = _Reception(gate, workers, queue_max)
+    reception = _Reception(gate, workers, queue_max, observers)
     serve = reception.serving(dispatcher.body_bytes_max, operate)
     serve_sessions = reception.serving(SESSION_BODY_BYTES_MAX, make_session)
     router = APIRouter()
@@ -91,49 +95,91 @@ def create_router(  # noqa: PLR0913 # each is a part of one server and named at 
 class _Reception:
     """Takes in what the gate admits, as much at a time as there is room for, and gives each request a worker."""
 
-    def __init__(self, gate: Gate, workers: int, queue_max: int) -> None:
+    def __init__(self, gate: Gate, workers: int, queue_max: int, observers: Sequence[Observer]) -> None:
         self._gate = gate
+        self._workers = workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="worker")
         self._places = asyncio.Semaphore(workers + queue_max)
+        self._observers = observers
+        self._inside = 0
+        self._handed_over = 0
 
     def serving(self, bytes_max: int, work: Work) -> Callable[[Request], Awaitable[Response]]:
         """Returns a route whose requests have at most that long bodies and are answered by ``work``."""
 
         async def serve(request: Request) -> Response:
-            started, request_id = time.perf_counter(), str(uuid.uuid4())
-            return _finish(await self._answer(request, request_id, bytes_max, work), request_id, started)
+            observation = Observation(str(uuid.uuid4()))
+            with observation.current():
+                answer = await self._answer(request, observation, bytes_max, work)
+            return _finish(answer, observation, self._observers)
 
         return serve
 
-    async def _answer(self, request: Request, request_id: str, bytes_max: int, work: Work) -> WireResponse:
+    async def _answer(self, request: Request, observation: Observation, bytes_max: int, work: Work) -> WireResponse:
         head = _head(request)
         try:
-            claim = self._gate.admit(head, request_id)
+            claim = self._gate.admit(head, observation.request_id)
         except ServiceError as error:
             # What the client still sends is read by the server and dropped, so that it gets round to the answer.
             return error_response(error)
         if self._places.locked():
             return error_response(ThrottlingException("Slow down; sudden increase in rate of requests."))
-        async with self._places:
+        async with self._place():
             try:
-                async with asyncio.timeout(BODY_SECONDS_MAX):
-                    body = await _read(request, bytes_max)
+                with observation.stage("receive"):
+                    async with asyncio.timeout(BODY_SECONDS_MAX):
+                        body = await _read(request, bytes_max)
             except TimeoutError:
                 return REQUEST_TIMEOUT
             except ClientDisconnect:
                 return CLIENT_GONE
             if body is None:
                 return PAYLOAD_TOO_LARGE
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, self._work, head, claim, body, request_id, work)
+            return await self._hand_over(partial(self._work, head, claim, body, work), observation)
 
-    def _work(self, head: Head, claim: Claim | None, body: bytes, request_id: str, work: Work) -> WireResponse:
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Holds one of the places."""
+        async with self._places:
+            self._inside += 1
+            self._tell()
             try:
-                caller = self._gate.identify(claim, head, body, request_id)
-            except ServiceError as error:
-                return error_response(error)
-            return work(caller, head, body)
+                yield
+            finally:
+                self._inside -= 1
+                self._tell()
+
+    async def _hand_over(self, work: Callable[[], WireResponse], observation: Observation) -> WireResponse:
+        """Has a worker do this, as soon as one is free."""
+        handed_over = time.perf_counter()
+
+        def begin() -> WireResponse:
+            observation.passed("wait", handed_over)
+            # The thread's context is not this task's.
+            bound = structlog.contextvars.bound_contextvars(request_id=observation.request_id)
+            with bound, observation.current():
+                return work()
+
+        self._handed_over += 1
+        self._tell()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, begin)
+        finally:
+            self._handed_over -= 1
+
+    def _tell(self) -> None:
+        waiting = max(0, self._handed_over - self._workers)
+        for observer in self._observers:
+            observer.occupied(self._inside, waiting)
+
+    def _work(self, head: Head, claim: Claim | None, body: bytes, work: Work) -> WireResponse:
+        observation = current()
+        try:
+            caller = self._gate.identify(claim, head, body, observation.request_id)
+        except ServiceError as error:
+            return error_response(error)
+        observation.account = caller.account
+        return work(caller, head, body)
 
 
 def _head(request: Request) -> Head:
@@ -155,18 +201,30 @@ async def _read(request: Request, bytes_max: int) -> bytes | None:
     return b"".join(chunks)
 
 
-def _finish(answer: WireResponse, request_id: str, started: float) -> Response:
+def _finish(answer: WireResponse, observation: Observation, observers: Sequence[Observer]) -> Response:
     """Writes the access log's line and returns the answer with the headers that AWS sends, and no others."""
+    observation.operation, observation.status, observation.error = answer.operation, answer.status, answer.error
+    observation.seconds = time.perf_counter() - observation.started
     log.info(
         "request",
-        request_id=request_id,
-        operation=answer.operation,
-        status=answer.status,
-        error=answer.error,
-        ms=round((time.perf_counter() - started) * 1000, 1),
+        request_id=observation.request_id,
+        account=observation.account,
+        operation=observation.operation,
+        collection=observation.collection,
+        status=observation.status,
+        error=observation.error,
+        ms=_ms(observation.seconds),
         bytes=len(answer.body),
+        stages_ms={name: _ms(seconds) for name, seconds in observation.stage_seconds().items()},
+        **observation.counts,
     )
-    headers = {"x-amzn-RequestId": request_id}
+    for observer in observers:
+        observer.answered(observation)
+    headers = {"x-amzn-RequestId": observation.request_id}
     if answer.content_type is not None:
         headers["Content-Type"] = answer.content_type
     return Response(answer.body, answer.status, headers)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)

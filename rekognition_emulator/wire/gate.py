@@ -23,6 +23,7 @@ from rekognition_emulator.access.keyring import (
 )
 from rekognition_emulator.access.policy import Decision
 from rekognition_emulator.api.core import ExpiredTokenException, ServiceError, UnrecognizedClientException
+from rekognition_emulator.observation import current
 from rekognition_emulator.wire.dispatch import InternalServerError
 from rekognition_emulator.wire.sigv4 import SERVICE, Head, Signature, read_signature, scope_region, verify
 
@@ -150,6 +151,7 @@ class Gate:
         """Raises the error, or in mode ``warn`` counts it and says so."""
         if self._mode != "warn":
             raise error
+        current().would_be_denied = error.code
         # Not the texts of other errors: they repeat the signature.
         why = error.message if isinstance(error, AccessDeniedException) else None
         log.warning("would be denied", request_id=request_id, error=error.code, why=why, refusals=next(self._refusals))

@@ -2,6 +2,7 @@ import asyncio
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from unittest.mock import Mock
@@ -15,6 +16,7 @@ from structlog.testing import capture_logs
 
 from rekognition_emulator.access.keyring import Keyring
 from rekognition_emulator.access.keys import KeyStore
+from rekognition_emulator.observation import Observation, Observer, current, stage
 from rekognition_emulator.wire import endpoint
 from rekognition_emulator.wire.dispatch import Dispatcher
 from rekognition_emulator.wire.endpoint import create_router
@@ -32,6 +34,22 @@ def open_gate() -> Gate:
     return Gate(Keyring(store, Mock()), None, is_local=True, account="123456789012", default_region="us-east-1")
 
 
+class Remembering(Observer):
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.observations: list[Observation] = []
+        self.occupancies: list[tuple[int, int]] = []
+
+    def answered(self, observation: Observation) -> None:
+        """Remembers a request."""
+        self.observations.append(observation)
+
+    def occupied(self, inside: int, waiting: int) -> None:
+        """Remembers how many were inside."""
+        self.occupancies.append((inside, waiting))
+
+
 class Server:
     """A server with one worker, one place to wait, and one operation whose handler waits at a gate (open at first)."""
 
@@ -41,6 +59,7 @@ class Server:
         self.called = threading.Semaphore(0)
         self.callers: list[Caller] = []
         self.logged: list[object] = []
+        self.observer = Remembering()
         self.dispatcher = Dispatcher(model, {"ListFaces": self.list_faces}, lambda _error, _operation: None, "README")
         self.app = FastAPI(openapi_url=None)
         self.app.include_router(
@@ -51,6 +70,7 @@ class Server:
                 issue_session=Mock(),
                 workers=1,
                 queue_max=1,
+                observers=[self.observer],
             )
         )
 
@@ -59,7 +79,9 @@ class Server:
         self.callers.append(caller)
         self.logged.append(structlog.contextvars.get_contextvars().get("request_id"))
         self.called.release()
-        assert self.gate.wait(10)
+        current().count("faces_found", 2)
+        with stage("gate"):
+            assert self.gate.wait(10)
         return {"Faces": []}
 
     def client(self) -> httpx.AsyncClient:
@@ -226,15 +248,47 @@ def test_writes_one_log_line_for_each_request(server: Server) -> None:
         answer = server.request("POST", "/", content=BODY)
         server.request("POST", "/", content=b"{")
     assert len(logs) == 2
-    assert {**logs[0], "ms": 0} == {
+    assert {**logs[0], "ms": 0, "stages_ms": {}} == {
         "event": "request",
         "log_level": "info",
         "request_id": answer.headers["x-amzn-requestid"],
+        "account": "123456789012",
         "operation": "ListFaces",
+        "collection": "a",
         "status": 200,
         "error": None,
         "ms": 0,
         "bytes": 12,
+        "stages_ms": {},
+        "faces_found": 2,
     }
-    assert logs[0]["ms"] > 0
+    assert list(logs[0]["stages_ms"]) == ["receive", "wait", "parse", "gate", "render"]
+    assert 0 < sum(logs[0]["stages_ms"].values()) <= logs[0]["ms"] + 0.5  # each is rounded
     assert (logs[1]["status"], logs[1]["error"]) == (400, "SerializationException")
+
+
+def test_observers_are_told_of_every_request(server: Server) -> None:
+    """They learn how each ended, also those that found no place or no page, and how many are inside and wait."""
+
+    async def crowd() -> list[int]:
+        server.gate.clear()
+        async with server.client() as client:
+            first = asyncio.create_task(client.post("/", content=BODY))
+            assert await asyncio.to_thread(server.called.acquire, timeout=10)
+            second = asyncio.create_task(client.post("/", content=BODY))
+            while (2, 1) not in server.observer.occupancies:
+                await asyncio.sleep(0.01)
+            third = await client.post("/", content=BODY)
+            server.gate.set()
+            elsewhere = await client.get("/")
+            return [answer.status_code for answer in [third, await first, await second, elsewhere]]
+
+    assert asyncio.run(crowd()) == [400, 200, 200, 404]
+    ends = Counter((each.status, each.operation, each.error) for each in server.observer.observations)
+    assert ends == {
+        (400, None, "ThrottlingException"): 1,
+        (200, "ListFaces", None): 2,
+        (404, None, "UnknownOperationException"): 1,
+    }
+    assert server.observer.occupancies[-1] == (0, 0)
+    assert all(each.seconds > 0 for each in server.observer.observations)

@@ -1,0 +1,113 @@
+"""Changes when more is noticed of a request on its way through the house.
+
+Every floor may say what it does, and none has to know who listens: it speaks to the observation of the request that its
+thread works on. Nothing of a picture, a vector, a secret or a signature is ever said here.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of the work on a request; ``started`` is of the clock ``time.perf_counter``."""
+
+    name: str
+    started: float
+    seconds: float
+
+
+@dataclass(slots=True)
+class Observation:
+    """What is noticed of one request.
+
+    Attributes:
+        request_id: as its answer and every log line carry it.
+        started: when its headers were there, by ``time.perf_counter``.
+        operation: None until it is known, and for what is none.
+        account: whose it is; None until that is known.
+        collection: that it names; None until it is known to be a name.
+        status: of the answer, in HTTP; 0 until there is one.
+        error: the code of an answer that is an error.
+        would_be_denied: the error that the caller was spared while refusals are only counted.
+        seconds: that it took; 0 until it is over.
+        counts: what was found or made, such as faces, by name.
+        stages: in the order of their ends; none overlaps another.
+    """
+
+    request_id: str
+    started: float = field(default_factory=time.perf_counter)
+    operation: str | None = None
+    account: str | None = None
+    collection: str | None = None
+    status: int = 0
+    error: str | None = None
+    would_be_denied: str | None = None
+    seconds: float = 0.0
+    counts: dict[str, int] = field(default_factory=dict)
+    stages: list[Stage] = field(default_factory=list)
+    _in_stage: bool = False
+
+    def count(self, name: str, number: int) -> None:
+        """Adds to what was found or made."""
+        self.counts[name] = self.counts.get(name, 0) + number
+
+    def passed(self, name: str, started: float) -> None:
+        """Notes a stage that ends now."""
+        self.stages.append(Stage(name, started, time.perf_counter() - started))
+
+    def stage_seconds(self) -> dict[str, float]:
+        """Returns how long each stage took, all its turns together."""
+        sums: dict[str, float] = {}
+        for stage in self.stages:
+            sums[stage.name] = sums.get(stage.name, 0.0) + stage.seconds
+        return sums
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Times a stage; within another one it is part of that."""
+        if self._in_stage:
+            yield
+            return
+        self._in_stage, started = True, time.perf_counter()
+        try:
+            yield
+        finally:
+            self._in_stage = False
+            self.passed(name, started)
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """Makes it the one that this thread, or this task, works on."""
+        earlier = _CURRENT.set(self)
+        try:
+            yield
+        finally:
+            _CURRENT.reset(earlier)
+
+
+class Observer:
+    """Is told of every request; called between requests, so it must be quick and never raise."""
+
+    def answered(self, observation: Observation) -> None:
+        """Takes note of a request that is over."""
+
+    def occupied(self, inside: int, waiting: int) -> None:
+        """Takes note of how many requests are inside, and how many of them wait for a worker."""
+
+
+def current() -> Observation:
+    """Returns the observation of the request that is worked on; where there is none, one that nobody will read."""
+    return _CURRENT.get() or Observation("")
+
+
+def stage(name: str) -> AbstractContextManager[None]:
+    """Times a stage of the request that is worked on."""
+    return current().stage(name)
+
+
+_CURRENT: Final[ContextVar[Observation | None]] = ContextVar("observation", default=None)
