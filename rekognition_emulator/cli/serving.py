@@ -1,7 +1,6 @@
 """Serves until it is told to stop. Changes when starting or stopping does."""
 
 import ctypes
-import logging
 import os
 import signal
 import socket
@@ -20,6 +19,7 @@ from rekognition_emulator import __version__
 from rekognition_emulator.access.keys import MasterKeyWrong
 from rekognition_emulator.access.vault import MasterKeyUnusable
 from rekognition_emulator.app import Service, TracingUnusable, Unguarded, open_database, open_service
+from rekognition_emulator.cli.log import configure_logging
 from rekognition_emulator.cli.processes import CannotServe, Ended, Say, keep_running
 from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.engines.licences import read_acceptances
@@ -92,7 +92,7 @@ def serve() -> None:
     started = time.monotonic()
     _stop_on_signals()
     settings = read_settings()
-    _configure_logging(settings.log_level)
+    configure_logging(settings.log_level)
     try:
         _log_licences(settings.model_files)
         _bound_heap()
@@ -158,7 +158,7 @@ def _serve_in_processes(settings: Settings, listener: socket.socket, announce: S
 
 def _serve_as_one_of_many(settings: Settings, listener: socket.socket, say: Say) -> None:
     _stop_on_signals()
-    _configure_logging(settings.log_level)
+    configure_logging(settings.log_level)
     _bound_heap()
     _serve(settings, listener, say)
 
@@ -223,26 +223,3 @@ def _log_licences(files: ModelFiles) -> None:
         log.info("licence accepted", model=name, accepted_by="REKOGNITION_ACCEPT_LICENCES")
     for each in read_acceptances(files.models_dir):
         log.info("licence accepted", model=each.model, licence=each.licence, on=each.date, accepted_by=each.user)
-
-
-def _configure_logging(level: str) -> None:
-    numeric = logging.getLevelNamesMapping()[level.upper()]
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            # Plain: where rich is installed, the default would be its tracebacks, with the values of variables.
-            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-            if sys.stderr.isatty()
-            else structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(numeric),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    # Of the libraries only what an operator has to know.
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    # That a client sent no HTTP is nothing to warn of: it is told so, and could fill the log with it.
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

@@ -49,6 +49,7 @@ SETTINGS: Final = {
     "listen_addresses": "",  # no network: the socket is the only door
     "unix_socket_permissions": "0700",  # and only for the user who runs the server, for no password is asked
     "port": "5432",  # part of the socket's name; otherwise PGPORT would choose it
+    "log_error_verbosity": "terse",  # otherwise its log quotes rows that it refuses, and with them faces
     "shared_buffers": "256MB",  # an album of 5,000 faces is 10 MB; touched only when needed
 }
 

@@ -77,6 +77,14 @@ def test_a_port_in_use_is_said_in_words(server: Server, tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+def test_a_port_for_metrics_in_use_is_said_in_words(server: Server, tmp_path: Path) -> None:
+    """Nothing serves whose metrics nobody could read."""
+    port = server.url.rpartition(":")[2]
+    ended = run(tmp_path, REKOGNITION_METRICS_PORT=port)
+    assert ended.returncode == 1
+    assert f"127.0.0.1 port {port}, for metrics" in ended.stderr
+
+
 def test_health_pages(server: Server) -> None:
     """Alive and ready are two questions, and ready names the models."""
     assert httpx.get(f"{server.url}/healthz").json() == {"status": "alive"}

@@ -40,6 +40,7 @@ class Remembering(Observer):
     def __init__(self) -> None:
         self.observations: list[Observation] = []
         self.occupancies: list[tuple[int, int]] = []
+        self.someone_waits = threading.Event()
 
     def answered(self, observation: Observation) -> None:
         """Remembers a request."""
@@ -48,6 +49,8 @@ class Remembering(Observer):
     def occupied(self, inside: int, waiting: int) -> None:
         """Remembers how many were inside."""
         self.occupancies.append((inside, waiting))
+        if waiting:
+            self.someone_waits.set()
 
 
 class Server:
@@ -276,8 +279,7 @@ def test_observers_are_told_of_every_request(server: Server) -> None:
             first = asyncio.create_task(client.post("/", content=BODY))
             assert await asyncio.to_thread(server.called.acquire, timeout=10)
             second = asyncio.create_task(client.post("/", content=BODY))
-            while (2, 1) not in server.observer.occupancies:
-                await asyncio.sleep(0.01)
+            assert await asyncio.to_thread(server.observer.someone_waits.wait, 10)
             third = await client.post("/", content=BODY)
             server.gate.set()
             elsewhere = await client.get("/")
@@ -290,5 +292,6 @@ def test_observers_are_told_of_every_request(server: Server) -> None:
         (200, "ListFaces", None): 2,
         (404, None, "UnknownOperationException"): 1,
     }
+    assert (2, 1) in server.observer.occupancies
     assert server.observer.occupancies[-1] == (0, 0)
     assert all(each.seconds > 0 for each in server.observer.observations)
