@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, start_http_server
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead  # type: ignore[attr-defined]
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from rekognition_emulator.observation import Observation, Observer
 
@@ -172,7 +172,7 @@ def open_page(host: str, port: int, shared: Path | None) -> Iterator[Page]:
 
     def ended(process_id: int) -> None:
         if shared is not None:
-            mark_process_dead(process_id, str(shared))
+            mark_process_dead(process_id, str(shared))  # type: ignore[no-untyped-call] # it has no types
 
     try:
         yield Page(f"http://{host}:{server.server_port}/metrics", ended)

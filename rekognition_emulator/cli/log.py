@@ -32,11 +32,11 @@ def configure_logging(level: str) -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
-def in_outline(raised: tuple[type[BaseException], BaseException, TracebackType | None]) -> str:
+def in_outline(exc_info: tuple[type[BaseException], BaseException, TracebackType | None]) -> str:
     """Returns a traceback with the first line of what each exception says.
 
     In the lines after it PostgreSQL quotes the row that it refused, and with it numbers of a face's embedding.
     """
-    parts = TracebackException(*raised).format()
+    parts = TracebackException(*exc_info).format()
     # Each part is a line of code, which is indented, a sentence between two exceptions, or an exception.
     return "".join(part if part[0].isspace() else part.partition("\n")[0] + "\n" for part in parts).rstrip()
