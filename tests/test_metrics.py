@@ -19,6 +19,11 @@ def observation(operation: str | None, error: str | None = None, **counts: int) 
     return Observation("id", operation=operation, error=error, seconds=0.03, counts=counts, stages=stages)
 
 
+def labels_of(registry: CollectorRegistry) -> set[str]:
+    """Returns the names of all labels that there are."""
+    return {label for family in registry.collect() for sample in family.samples for label in sample.labels}
+
+
 @pytest.fixture
 def registry() -> CollectorRegistry:
     """Where this test counts."""
@@ -73,6 +78,14 @@ def test_counts_faces_and_changes_and_whom_it_spared(metrics: Metrics, registry:
     assert registry.get_sample_value("rekognition_index_lag_revisions_count") == 1
     assert registry.get_sample_value("rekognition_index_lag_revisions_sum") == 7
     assert registry.get_sample_value("rekognition_would_be_denied_total", {"error": "AccessDeniedException"}) == 1
+
+
+def test_callers_cannot_make_up_labels(metrics: Metrics, registry: CollectorRegistry) -> None:
+    """What they choose, such as a collection's name, would make a new time series each."""
+    chosen = observation("ListFaces")
+    chosen.collection, chosen.account = "anything", "123456789012"
+    metrics.answered(chosen)
+    assert labels_of(registry) == {"operation", "error", "stage", "le", "group"}
 
 
 def test_shows_the_pools(metrics: Metrics, registry: CollectorRegistry) -> None:

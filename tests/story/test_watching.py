@@ -80,6 +80,8 @@ def test_every_request_is_logged_counted_and_timed(
     (runs,) = (name for name in known if name.startswith("rekognition_server{"))
     assert 'face_model="dlib"' in runs
     assert 'detector="mtcnn"' in runs
+    assert url.startswith("http://127.0.0.1:")  # nobody is asked for a key there
+    assert httpx.get(f"{server.url}/metrics").status_code == 404
 
 
 def test_of_several_processes_the_page_shows_the_sum(start_server: Callable[..., Server]) -> None:
