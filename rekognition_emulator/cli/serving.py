@@ -103,7 +103,7 @@ def serve() -> None:
                 seconds = time.monotonic() - started
                 sys.stdout.write(_READY.format(version=__version__, url=url, seconds=seconds, said=said))
                 if page:
-                    sys.stdout.write(f"\nPrometheus finds metrics on {page.url}\n")
+                    sys.stdout.write(f"Prometheus finds metrics on {page.url}\n")
                 sys.stdout.flush()
 
             if settings.processes == 1:
