@@ -85,8 +85,7 @@ class Mtcnn:
             pixels: (h, w, 3) uint8, RGB, upright.
             face_side_px_min: smallest face to look for, at least 12.
         """
-        count = max(int(np.log2(min(pixels.shape[:2]) / WINDOW_PX)), 0)
-        octaves = halvings(pixels, count, cv2.INTER_LINEAR)
+        octaves = halvings(pixels, max(int(np.log2(min(pixels.shape[:2]) / WINDOW_PX)), 0))
         return self._locate(octaves, self._refine(octaves, self._propose(octaves, face_side_px_min)))
 
     def _propose(self, octaves: list[Pixels], face_side_px_min: float) -> Boxes:
