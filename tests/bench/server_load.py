@@ -19,10 +19,6 @@ import psutil
 
 from tests.server import Server
 
-HEADERS: Final = {
-    "Content-Type": "application/x-amz-json-1.1",
-    "X-Amz-Target": "RekognitionService.IndexFaces",
-}
 REGION: Final = "us-east-1"
 
 
@@ -45,6 +41,47 @@ class Load:
     clients: float
 
 
+def post(
+    address: str, operation: str, body: Callable[[int], bytes], clients: int, more: Callable[[int], bool]
+) -> tuple[list[float], int]:
+    """Has so many clients send requests while there is more to do.
+
+    Args:
+        address: of the server, ``host:port``.
+        operation: that all of them ask for.
+        body: of the request of this number.
+        clients: threads, each with a connection of its own.
+        more: says whether the request of this number is still to be sent.
+
+    Returns:
+        Seconds of each request, and how many answers were other than 200.
+    """
+    headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"RekognitionService.{operation}"}
+    latencies: list[float] = []
+    refused: list[int] = []
+    numbers = itertools.count()
+
+    def client() -> None:
+        connection = http.client.HTTPConnection(address, timeout=120)
+        while more(number := next(numbers)):
+            sent = body(number)
+            start = time.perf_counter()
+            connection.request("POST", "/", sent, headers)
+            answer = connection.getresponse()
+            answer.read()
+            latencies.append(time.perf_counter() - start)
+            if answer.status != 200:
+                refused.append(answer.status)
+        connection.close()
+
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return latencies, len(refused)
+
+
 class Album:
     """A running server with one collection."""
 
@@ -62,33 +99,17 @@ class Album:
 
     def index(self, clients: int, more: Callable[[int], bool]) -> Load:
         """Has so many clients index pictures, each under a new name, while there is more to do."""
-        latencies: list[float] = []
-        refused: list[int] = []
-        done = itertools.count()
 
-        def client() -> None:
-            connection = http.client.HTTPConnection(self._url, timeout=120)
-            while more(next(done)):
-                number = next(self._numbers)
-                body = f'{{"CollectionId":"album","ExternalImageId":"{number}'.encode()
-                start = time.perf_counter()
-                connection.request("POST", "/", body + self._bodies[number % len(self._bodies)], HEADERS)
-                answer = connection.getresponse()
-                answer.read()
-                latencies.append(time.perf_counter() - start)
-                if answer.status != 200:
-                    refused.append(answer.status)
-            connection.close()
+        def body(_: int) -> bytes:
+            number = next(self._numbers)
+            head = f'{{"CollectionId":"album","ExternalImageId":"{number}'.encode()
+            return head + self._bodies[number % len(self._bodies)]
 
         before, started = self._taken(), time.perf_counter()
-        threads = [threading.Thread(target=client) for _ in range(clients)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        latencies, refused = post(self._url, "IndexFaces", body, clients, more)
         seconds = time.perf_counter() - started
         taken = [after - earlier for after, earlier in zip(self._taken(), before, strict=True)]
-        return Load(seconds, latencies, len(refused), *taken)
+        return Load(seconds, latencies, refused, *taken)
 
     def _taken(self) -> tuple[float, float, float]:
         """Returns seconds of a core that server, PostgreSQL and this process took so far."""
