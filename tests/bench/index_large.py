@@ -70,7 +70,7 @@ def measure(folder: Path, album: Album) -> report.Section:
         f"{len(album.ids):,} faces × {dimension}",
         f"The {LIMIT} nearest, without a threshold, {len(probes)} probes of the collection, all ways in turn. "
         "Milliseconds inside the index.",
-        ["way", *Times.HEAD[:3], "of the true nearest"],
+        ["way", *Times.HEAD[:4], "of the true nearest"],
         rows,
         notes=" ".join(notes),
     )
@@ -96,7 +96,7 @@ def _rows(finds: dict[str, Find], nearest: Sequence[Sequence[UUID]]) -> list[lis
     for answers in found.values():
         answers.clear()
     times = in_turn(runs, len(nearest))
-    return [[name, *each.row()[:3], f"{recall(found[name], nearest):.4f}"] for name, each in times.items()]
+    return [[name, *each.row()[:4], f"{recall(found[name], nearest):.4f}"] for name, each in times.items()]
 
 
 def _ask(index: FaceIndex, collection: Collection, probe: NDArray[np.float32]) -> list[UUID]:

@@ -8,7 +8,7 @@ def test_percentiles_are_of_single_times_and_the_rate_of_the_whole() -> None:
     times = Times([number / 1000 for number in range(1, 101)], seconds=0.5)
     assert times.ms(50) == pytest.approx(50.5)
     assert times.ms(99) == pytest.approx(99.01)
-    assert times.row() == ["50", "95", "99", "200"]
+    assert times.row() == ["1.0", "50", "95", "99", "200"]
 
 
 @pytest.mark.parametrize(
