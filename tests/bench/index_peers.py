@@ -131,6 +131,7 @@ def _missing(connection: Connection[TupleRow], albums: Sequence[Album]) -> Secti
     album = albums[0]
     probes = album.embeddings[:ROUNDS]
     nearest = [np.argsort(-(album.embeddings @ probe), kind="stable")[:LIMIT].tolist() for probe in probes]
+    connection.prepare_threshold = None  # a prepared query keeps the plan that it had before the settings changed
     rows = []
     for title, settings in (
         ("as the planner chooses", "SET hnsw.iterative_scan = off"),
