@@ -10,7 +10,6 @@ from uuid import UUID
 
 import psutil
 
-from rekognition_emulator.indexes import INDEXES
 from tests.bench.report import Section
 from tests.bench.server_load import REGION, post
 from tests.bench.timing import Times, figure, repeated
@@ -23,10 +22,10 @@ SECONDS: Final = 1.5
 LIMIT: Final = 50
 
 
-def measure(data_dir: Path, name: str, face_ids: Sequence[UUID]) -> list[Section]:
+def measure(data_dir: Path, indexes: Sequence[str], name: str, face_ids: Sequence[UUID]) -> list[Section]:
     """Starts a server for each index and searches one album: by boto3 alone, then by more and more clients."""
     alone, loaded = [], []
-    for index in INDEXES:
+    for index in indexes:
         log = data_dir / "server.log"
         log.unlink(missing_ok=True)
         server = Server.start(data_dir, REKOGNITION_STRICT="false", REKOGNITION_REGION=REGION, REKOGNITION_INDEX=index)
