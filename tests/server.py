@@ -6,12 +6,14 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 import httpx
+import psutil
 from botocore.config import Config
 
 ROOT = Path(__file__).parents[1]
@@ -66,6 +68,16 @@ class Server:
             region_name=region,
             config=Config(retries={"total_max_attempts": 1}, parameter_validation=parameter_validation),
         )
+
+    def processes(self) -> list[psutil.Process]:
+        """Returns the processes that serve for it, where it has started several; one that was killed is none."""
+
+        def serves(child: psutil.Process) -> bool:
+            with suppress(psutil.NoSuchProcess):  # a child that is dead but not yet buried is none, either
+                return "--multiprocessing-fork" in child.cmdline()
+            return False
+
+        return [child for child in psutil.Process(self.process.pid).children() if serves(child)]
 
     def post(self, operation: str, request: object) -> httpx.Response:
         """Sends a request as no SDK would, unsigned and unchecked, and returns the answer as it came."""

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -77,6 +78,12 @@ class Deployment:
         with psycopg.connect(self._url, autocommit=True) as connection:
             register_vector(connection)
             return connection.execute(query).fetchall()
+
+    def await_staging(self, command: subprocess.Popen[str]) -> None:
+        """Returns as soon as the command has staged anything, which is less than everything."""
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            while connection.execute("SELECT FROM staged_embeddings LIMIT 1").fetchone() is None:
+                assert command.poll() is None, command.communicate()
 
     def embeddings(self) -> dict[UUID, NDArray[np.float32]]:
         """Every face's embedding."""
@@ -179,6 +186,12 @@ def visited(deployment: Deployment, pictures: dict[str, bytes]) -> Iterator[list
             each.result()
 
 
+def await_answer(answers: list[tuple[str, int, set[str]]], version: str) -> None:
+    """Returns when the latest answer is of this model's version."""
+    while not answers or answers[-1][0] != version:
+        time.sleep(0.05)
+
+
 @pytest.mark.timeout(300)
 def test_an_album_gets_another_model_under_its_visitors(deployment: Deployment, pictures: dict[str, bytes]) -> None:
     """Killed in between, then finished, gone back from and confirmed: ids, users and who is found stay the same."""
@@ -188,15 +201,17 @@ def test_an_album_gets_another_model_under_its_visitors(deployment: Deployment, 
 
     with visited(deployment, dict(list(pictures.items())[20:])) as answers:
         killed = deployment.begin("--to", "mobileface")
-        while not deployment.rows("SELECT FROM staged_embeddings LIMIT 1"):
-            assert killed.poll() is None, killed.communicate()
+        deployment.await_staging(killed)
         killed.kill()
         killed.communicate()
-        ((staged,),) = deployment.rows("SELECT count(*) FROM staged_embeddings")
-        assert 0 < staged < len(faces)
+        ((staged, there),) = deployment.rows(
+            "SELECT (SELECT count(*) FROM staged_embeddings), (SELECT count(*) FROM faces)"
+        )
+        assert 0 < staged < there
         assert {version for version, _, _ in answers} == {DLIB}
         code, said = deployment.reembed("--to", "mobileface")
         assert code == 0, said
+        await_answer(answers, OTHER)
     # Whichever model an answer is of, it finds who is in the album.
     assert {version for version, _, _ in answers} == {DLIB, OTHER}
     assert all(names >= found[visitor][0] for _, visitor, names in answers)
@@ -213,8 +228,10 @@ def test_an_album_gets_another_model_under_its_visitors(deployment: Deployment, 
     assert "kept from before" in said
 
     with visited(deployment, dict(list(pictures.items())[20:])) as answers:
+        await_answer(answers, OTHER)
         code, said = deployment.reembed("--rollback")
         assert code == 0, said
+        await_answer(answers, DLIB)
     assert {version for version, _, _ in answers} == {DLIB, OTHER}
     assert all(names >= found[visitor][0] for _, visitor, names in answers)
     back = deployment.embeddings()

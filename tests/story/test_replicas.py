@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import psutil
 import pytest
 
 from rekognition_emulator.demo.people import PEOPLE, selfie
@@ -64,7 +63,7 @@ class Wire:
         self.ask("ListCollections")  # so that a process has taken the connection
         [self.pid] = [
             process.pid
-            for process in processes(server)
+            for process in server.processes()
             if any(held.raddr and held.raddr.port == port for held in process.net_connections("tcp"))
         ]
 
@@ -78,12 +77,6 @@ class Wire:
     def close(self) -> None:
         """Hangs up."""
         self._connection.close()
-
-
-def processes(server: Server) -> list[psutil.Process]:
-    """Returns the processes that serve."""
-    children = psutil.Process(server.process.pid).children()
-    return [child for child in children if "--multiprocessing-fork" in child.cmdline()]
 
 
 @contextmanager

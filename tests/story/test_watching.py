@@ -12,7 +12,6 @@ from typing import Any
 
 import boto3
 import httpx
-import psutil
 import psycopg
 import pytest
 from botocore.config import Config
@@ -87,10 +86,6 @@ def test_of_several_processes_the_page_shows_the_sum(start_server: Callable[...,
     server = start_server(REKOGNITION_METRICS_PORT="0", REKOGNITION_PROCESSES="2")
     url = page_of(server)
 
-    def serving() -> list[psutil.Process]:
-        children = psutil.Process(server.process.pid).children()
-        return [child for child in children if "--multiprocessing-fork" in child.cmdline()]
-
     def known() -> tuple[float, float]:
         values = metrics(url)
         (processes,) = (value for name, value in values.items() if name.startswith("rekognition_server{"))
@@ -99,10 +94,10 @@ def test_of_several_processes_the_page_shows_the_sum(start_server: Callable[...,
     for _ in range(20):  # each on a new connection, which either may take
         assert server.post("ListCollections", {}).status_code == 200
     assert known() == (20, 2)
-    victim = serving()[0]
+    victim = server.processes()[0]
     victim.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 30
-    while victim.pid in [child.pid for child in serving()] or known()[1] != 2:
+    while victim.pid in [child.pid for child in server.processes()] or known()[1] != 2:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     for _ in range(10):
