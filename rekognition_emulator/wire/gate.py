@@ -8,8 +8,10 @@ known what is asked of which resource, and before anything is done.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from itertools import count
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -95,6 +97,7 @@ class Gate:
             ServiceError: it cannot be true, as AWS puts it.
         """
         if self.is_open:
+            _require_local_name(head)
             return None
         try:
             return self._claim(head)
@@ -155,6 +158,30 @@ class Gate:
         # Not the texts of other errors: they repeat the signature.
         why = error.message if isinstance(error, AccessDeniedException) else None
         log.warning("would be denied", request_id=request_id, error=error.code, why=why, refusals=next(self._refusals))
+
+
+def _require_local_name(head: Head) -> None:
+    """Returns if the server is called by a name that only this machine means.
+
+    A web page may let its own name point to this machine for a moment; a browser then takes our answers for its site's,
+    and only the name that it has called tells. Whoever sends no name is no browser.
+
+    Raises:
+        AccessDeniedException: it is called by another one.
+    """
+    called = head.header("host")
+    if called is None:
+        return
+    try:
+        name = urlsplit(f"//{called}").hostname or ""
+        is_local = name == "localhost" or name.endswith(".localhost") or ip_address(name).is_loopback
+    except ValueError:
+        is_local = False
+    if not is_local:
+        raise AccessDeniedException(
+            "Without an access key this server answers only to localhost and the addresses of its own machine, not to "
+            "another name in the Host header: create a key."
+        )
 
 
 def resource_of(caller: Caller, request: Mapping[str, Any]) -> str:

@@ -212,7 +212,7 @@ def spoil_http(random: Random, operation: str, body: bytes) -> bytes:
     """Returns what goes over the wire: mostly right, sometimes with odd headers, lengths, paths, chunks or no HTTP."""
     target = b"RekognitionService." + operation.encode()
     headers = [
-        b"Host: a",
+        b"Host: localhost",
         b"Connection: close",
         b"Content-Type: application/x-amz-json-1.1",
         b"X-Amz-Target: " + target,

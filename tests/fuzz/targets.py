@@ -241,7 +241,7 @@ class Pictures(Requests):
             request = {"SourceImage": image, "TargetImage": image}
         body = json.dumps(request).encode()
         head = (
-            "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/x-amz-json-1.1\r\n"
+            "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/x-amz-json-1.1\r\n"
             f"X-Amz-Target: RekognitionService.{operation}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         return head.encode() + body

@@ -125,6 +125,35 @@ def test_who_is_refused_with_the_body() -> None:
 
 
 @pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8080", "album.localhost", "127.0.0.1:1", "127.9.9.9", "[::1]:80"]
+)
+def test_open_server_answers_to_its_own_names(host: str) -> None:
+    """Whatever means this machine and no other is called without a key."""
+    enter(Head("POST", b"/", b"", [(b"host", host.encode())]), gate(ring=keyring()))
+    enter(Head("POST", b"/", b"", []), gate(ring=keyring()))
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[::1", "", "a@b", "\xff"],
+)
+def test_open_server_answers_to_no_other_name(host: str) -> None:
+    """A page whose name was pointed to this machine gets no answer through its visitor's browser."""
+    head = Head("POST", b"/", b"", [(b"host", host.encode("latin-1"))])
+    code, text = refusal(lambda: enter(head, gate(ring=keyring())))
+    assert code == "AccessDeniedException"
+    assert "create a key" in (text or "")
+
+
+def test_server_with_a_key_answers_to_any_name() -> None:
+    """There the signature decides, and it covers the name."""
+    request = AWSRequest("POST", "https://faces.example/", {}, b"")
+    SigV4Auth(Credentials(ALL.access_key_id, SECRET), "rekognition", "eu-west-1").add_auth(request)
+    headers = [(name.lower().encode(), value.encode()) for name, value in request.headers.items()]
+    enter(Head("POST", b"/", b"", [*headers, (b"host", b"faces.example")]), gate())
+
+
+@pytest.mark.parametrize(
     ("ring", "mode", "is_local", "is_open"),
     [
         (keyring(), None, True, True),
