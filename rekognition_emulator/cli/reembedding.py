@@ -9,7 +9,7 @@ from typing import Final
 import typer
 
 from rekognition_emulator.app import open_s3
-from rekognition_emulator.cli.database import data_said_in_words, open_database
+from rekognition_emulator.cli.database import audited, data_said_in_words, open_database
 from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.start import read_settings, said_in_words
 from rekognition_emulator.engines.networks import ModelUnusable
@@ -112,7 +112,8 @@ def _run(  # noqa: PLR0913, PLR0917 # what a re-embedding takes
         task = bars.add_task(collection.name, total=standing.faces, completed=done)
         fetch_object = open_s3(settings).fetch_object
         reembedding = Reembedding(store, collection, engine, embedder, fetch_object, index, workers=workers)
-        failures = reembedding.run(lambda faces: bars.advance(task, faces))
+        with audited("reembed", settings.account_id, collection.owner.region, collection.name):
+            failures = reembedding.run(lambda faces: bars.advance(task, faces))
     for failure in failures:
         typer.echo(f"{failure.face_id}  {failure.reason}")
     if failures:
