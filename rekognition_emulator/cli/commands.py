@@ -162,6 +162,14 @@ def verify(path: Annotated[Path | None, _VERIFIED] = None) -> None:
 
 
 @app.command()
+def erase() -> None:
+    """Remove from the disk what deleted faces, users and collections have left in the files of the database."""
+    from rekognition_emulator.cli import erasure as command  # noqa: PLC0415 - likewise
+
+    command.erase_deleted()
+
+
+@app.command()
 def index_album(  # noqa: PLR0913 - an argument is an option of the command line
     source: Annotated[str, _SOURCE],
     *,
