@@ -165,6 +165,20 @@ def test_files_that_wait_to_be_used_again(directory: Path, own_pool: JoiningPool
     assert erased.log_bytes >= len(waiting) * 16 * 2**20
 
 
+def test_a_log_that_is_kept_for_others_is_said(directory: Path, own_pool: JoiningPool) -> None:
+    """What a standby has yet to fetch stays, and is counted; once it may go, it goes."""
+    store = PostgresStore(own_pool)
+    with own_pool.connection() as database:
+        database.execute("SELECT pg_create_physical_replication_slot('standby', true)")
+        sought = store_face(own_pool, store.create_collection(OWNER, "album", "99.0"), *_split(faces(2, seed=1)))
+        store.delete_collection(OWNER, "album")
+        assert erase(own_pool, nothing).held_segments >= 1
+        assert found(directory, sought) == {f"{name} in log" for name in sought if name != "half precision"}
+        database.execute("SELECT pg_drop_replication_slot('standby')")
+        assert erase(own_pool, nothing).held_segments == 0
+    assert found(directory, sought) == set()
+
+
 def _split(faces: list[NewFace]) -> tuple[NewFace, list[NewFace]]:
     return faces[0], faces[1:]
 
