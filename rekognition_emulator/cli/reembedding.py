@@ -78,7 +78,8 @@ def confirm(name: str, region: str | None) -> None:
         store, collection = PostgresReembeddingStore(pool), _collection(pool, settings, name, region)
         with store.alone(collection):
             kept = _kept(store.standing(collection), name)
-            dropped = store.discard(collection, [kept])
+            with audited("reembed", settings.account_id, collection.owner.region, name):
+                dropped = store.discard(collection, [kept])
     typer.echo(f"{dropped:,} embeddings of model version {kept} are dropped; there is no way back to it.")
 
 

@@ -185,13 +185,15 @@ class PostgresReembeddingStore(ReembeddingStore):
                 """,
                 dropped,
             )
-            return connection.execute(
+            count = connection.execute(
                 """
                 DELETE FROM staged_embeddings
                 WHERE collection_id = %(key)s AND face_model_version = ANY(%(versions)s)
                 """,
                 dropped,
             ).rowcount
+            record(connection, subject=", ".join(versions), embeddings_dropped=count)
+            return count
 
 
 def _origin(row: TupleRow) -> Origin:

@@ -1,11 +1,15 @@
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
+from rekognition_emulator.access.keys import AccessKey
 from rekognition_emulator.faces.errors import CollectionExists
 from rekognition_emulator.faces.gallery import Collection
 from rekognition_emulator.observation import Observation
@@ -13,9 +17,12 @@ from rekognition_emulator.store import audit, auditing
 from rekognition_emulator.store.audit import Entry, Sought, entries, expire
 from rekognition_emulator.store.auditing import AuditLog
 from rekognition_emulator.store.database import open_pool
+from rekognition_emulator.store.keys import PostgresKeyStore
 from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.store.reembedding import PostgresReembeddingStore
 from rekognition_emulator.store.tags import PostgresTagStore
 from rekognition_emulator.store.transactions import JoiningPool
+from rekognition_emulator.store.transfer import export_collection, import_collection
 from rekognition_emulator.store.users import PostgresUserStore
 from tests.gallery import OWNER, embeddings, picture
 
@@ -211,6 +218,38 @@ def test_rows_go_when_their_time_is_over(
         assert len(logged(pool)) == 12
         assert [expire(pool) for _ in range(3)] == [True, True, False]
     assert [row.collection for row in logged(pool)] == ["album", "usual"]
+
+
+def test_what_an_operator_changes(pool: JoiningPool, store: PostgresStore, tmp_path: Path) -> None:
+    """The commands' rows say what they were about: an index, a face model, a key; and how many faces."""
+    album = store.create_collection(OWNER, "album", "100.1")
+    faces = picture(embeddings(3))
+    store.add_faces(album, faces[0].face.image_id, faces)
+    staging, keys = PostgresReembeddingStore(pool), PostgresKeyStore(pool)
+    now = datetime.now(UTC)
+    key = AccessKey("AKIA1", "shop", OWNER.account, "{}", "full", b"sealed", True, now, None)
+    with asked("command").current():
+        store.choose_index(album, "faiss")
+        staging.stage(album, "98.0", {new.face.face_id: embeddings(1, 16)[0] for new in faces})
+        staging.exchange(album, "98.0")
+        staging.discard(store.get_collection(OWNER, "album"), ["100.1"])
+        export_collection(pool, OWNER, "album", tmp_path / "album.gz", lambda _: lambda _: None)
+        import_collection(pool, tmp_path / "album.gz", lambda _: (OWNER, "copy"), lambda _: lambda _: None)
+        keys.add(key)
+        keys.rotate(replace(key, access_key_id="AKIA2"), now)
+        keys.enable("AKIA2", enabled=False)
+        keys.enable("nobody", enabled=False)
+        keys.delete("shop")
+    assert [(row.subject, row.counts) for row in logged(pool)] == [
+        ("faiss", {}),
+        ("98.0", {"faces_exchanged": 3}),
+        ("100.1", {"embeddings_dropped": 3}),
+        (None, {"faces_imported": 3, "users_imported": 0}),
+        ("shop AKIA1: full", {}),
+        ("shop AKIA2: full", {}),
+        ("AKIA2", {}),
+        ("shop", {}),
+    ]
 
 
 def test_what_is_sought(pool: JoiningPool) -> None:
