@@ -27,6 +27,7 @@ from rekognition_emulator.operations.coverage import PAGE
 from rekognition_emulator.s3 import S3
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.answers import PostgresAnswerStore
+from rekognition_emulator.store.auditing import AuditLog
 from rekognition_emulator.store.database import open_pool, open_read_pool
 from rekognition_emulator.store.embedded import embedded_database
 from rekognition_emulator.store.keys import PostgresKeyStore
@@ -39,6 +40,9 @@ from rekognition_emulator.wire.gate import Caller, Gate
 
 PREFLIGHT_SECONDS: Final = 7200
 """For which a browser remembers that it may call. Source: Chromium's own limit."""
+
+_CONNECTIONS_BESIDE: Final = 2
+"""To the database, for what goes on beside the workers: keys are read, the audit log is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,9 @@ def open_service(settings: Settings) -> Iterator[Service]:
         with open_database(settings) as url:
             engine = loading.result()  # where it fails, nothing has connected to a database that is about to stop
             with (
-                open_pool(url, connections_max=settings.workers + 1) as pool,
+                open_pool(
+                    url, connections_max=settings.workers + _CONNECTIONS_BESIDE, audit_days=settings.audit_days
+                ) as pool,
                 _read_pool(settings) as read_pool,
                 closing(open_index(settings, pool, read_pool)) as index,
             ):
@@ -92,9 +98,13 @@ def open_service(settings: Settings) -> Iterator[Service]:
                 )
                 keyring = Keyring(PostgresKeyStore(pool), settings.vault)
                 pools = {"main": pool, "read": read_pool} if read_pool else {"main": pool}
-                with keyring.followed(), _observers(settings, engine, pools) as observers:
+                with (
+                    keyring.followed(),
+                    AuditLog(pool).followed() as audit,
+                    _observers(settings, engine, pools) as observers,
+                ):
                     gate = _gate(settings, keyring)
-                    router = _router(settings, context_for_owner, gate, keyring, observers)
+                    router = _router(settings, context_for_owner, gate, keyring, [audit, *observers])
                     yield Service(_create_app(settings, engine, store, router), engine, gate.is_open)
 
 

@@ -11,6 +11,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
 
+ANONYMOUS: Final = "(anonymous)"
+"""Who has no key. No key is called so: their names have no parentheses."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -30,11 +33,16 @@ class Observation:
         started: when its headers were there, by ``time.perf_counter``.
         operation: None until it is known, and for what is none.
         account: whose it is; None until that is known.
+        region: in which it is; None until that is known, and for what is in none.
+        key_id: of the access key that has signed it; None where nobody was asked for one.
+        key_name: of that key; in parentheses what has none.
+        in_session: whether it came with temporary credentials that were derived from the key.
         collection: that it names; None until it is known to be a name.
         status: of the answer, in HTTP; 0 until there is one.
         error: the code of an answer that is an error.
         would_be_denied: the error that the caller was spared while refusals are only counted.
         seconds: that it took; 0 until it is over.
+        is_recorded: whether the audit log has it already, with the change that it has made.
         counts: what was found or made, such as faces, by name.
         stages: in the order of their ends; none overlaps another.
     """
@@ -43,11 +51,16 @@ class Observation:
     started: float = field(default_factory=time.perf_counter)
     operation: str | None = None
     account: str | None = None
+    region: str | None = None
+    key_id: str | None = None
+    key_name: str = ANONYMOUS
+    in_session: bool = False
     collection: str | None = None
     status: int = 0
     error: str | None = None
     would_be_denied: str | None = None
     seconds: float = 0.0
+    is_recorded: bool = False
     counts: dict[str, int] = field(default_factory=dict)
     stages: list[Stage] = field(default_factory=list)
     _in_stage: bool = False

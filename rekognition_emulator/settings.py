@@ -18,6 +18,7 @@ from rekognition_emulator.engines.models import RESEARCH
 from rekognition_emulator.engines.networks import Device
 from rekognition_emulator.engines.selection import ModelFiles
 from rekognition_emulator.indexes import INDEXES
+from rekognition_emulator.store.audit import KEPT_DAYS
 
 THREADS_PER_CALL: Final = 1
 """Of one inference. As many requests as cores run side by side, which beats one request on all cores: measured, 30
@@ -139,6 +140,12 @@ class Settings(BaseSettings):
         False,
         description="Keep of each face that is indexed a small picture, so that another face model can embed it later; "
         "13 kB a face. It is as personal as the face and goes when the face is deleted.",
+    )
+    audit_days: int = Field(
+        KEPT_DAYS,
+        ge=1,
+        le=36_500,
+        description="How long the [audit log](#audit-log) keeps what is added from now on, in days.",
     )
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,

@@ -45,6 +45,7 @@ class Principal:
 
     Attributes:
         key: the id of the access key; a session's is that of the key that it was derived from.
+        name: of that key.
         account: whose collections these are.
         arn: the caller's resource name.
         policy: of the key.
@@ -52,6 +53,7 @@ class Principal:
     """
 
     key: str
+    name: str
     account: str
     arn: str
     policy: Policy
@@ -152,7 +154,9 @@ class Keyring:
         if token is not None:  # a key of its own has none
             raise CredentialsUnknown
         arn = f"arn:aws:iam::{key.account}:user/{key.name}"
-        return Credentials(self._secret(key), Principal(key.access_key_id, key.account, arn, _policy(key), None))
+        return Credentials(
+            self._secret(key), Principal(key.access_key_id, key.name, key.account, arn, _policy(key), None)
+        )
 
     def issue_session(self, key: str, collection: str, lifetime: timedelta, now: datetime) -> TemporaryCredentials:
         """Makes credentials for searches by picture in one collection; errors as ``find``'s.
@@ -176,7 +180,7 @@ class Keyring:
             raise CredentialsExpired
         key = self._key(session.key, now)
         arn = f"arn:aws:sts::{key.account}:federated-user/{key.name}"
-        principal = Principal(key.access_key_id, key.account, arn, _policy(key), parse_policy(session.policy))
+        principal = Principal(key.access_key_id, key.name, key.account, arn, _policy(key), parse_policy(session.policy))
         return Credentials(session.secret, principal)
 
     def _key(self, access_key_id: str, now: datetime) -> AccessKey:

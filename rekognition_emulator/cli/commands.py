@@ -59,6 +59,12 @@ _TO_MODEL = typer.Option(
 )
 _CONFIRM = typer.Option("--confirm", help="Drop the embeddings of the model before.")
 _ROLLBACK = typer.Option("--rollback", help="Go back to the model before.")
+_AUDIT_KEY = typer.Option("--key", help="Only what the key of this name, or with this id, has done.")
+_AUDITED = typer.Option("--collection", help="Only what was done with this collection.")
+_OPERATION = typer.Option(help="Only this one, such as DeleteFaces.")
+_SINCE = typer.Option(metavar="WHEN", help="Only from then on: 2026-05-01, 2026-05-01T12:30, or 90m, 12h, 7d ago.")
+_LATEST = typer.Option(min=1, help="The latest so many. Default: 100; as JSON, all.", show_default=False)
+_JSON_LINES = typer.Option("--json", help="Print a line of JSON each.")
 _STATUS = typer.Option("--status", help="Say how far it is.")
 
 
@@ -156,6 +162,14 @@ def verify(path: Annotated[Path | None, _VERIFIED] = None) -> None:
 
 
 @app.command()
+def erase() -> None:
+    """Remove from the disk what deleted faces, users and collections have left in the files of the database."""
+    from rekognition_emulator.cli import erasure as command  # noqa: PLC0415 - likewise
+
+    command.erase_deleted()
+
+
+@app.command()
 def index_album(  # noqa: PLR0913 - an argument is an option of the command line
     source: Annotated[str, _SOURCE],
     *,
@@ -209,3 +223,21 @@ def reembed(  # noqa: PLR0913 - an argument is an option of the command line
             reembedding.show_standing(collection, region)
         case _:
             raise typer.BadParameter("give one of --to, --confirm, --rollback and --status")
+
+
+@app.command()
+def audit(  # noqa: PLR0913 - an argument is an option of the command line
+    *,
+    collection: Annotated[str | None, _AUDITED] = None,
+    since: Annotated[str | None, _SINCE] = None,
+    key: Annotated[str | None, _AUDIT_KEY] = None,
+    operation: Annotated[str | None, _OPERATION] = None,
+    limit: Annotated[int | None, _LATEST] = None,
+    json_lines: Annotated[bool, _JSON_LINES] = False,
+) -> None:
+    """Say who did what, the latest last."""
+    from rekognition_emulator.cli import audit as command  # noqa: PLC0415 - likewise
+
+    command.show_audit_log(
+        collection=collection, since=since, key=key, operation=operation, limit=limit, json_lines=json_lines
+    )

@@ -1,13 +1,15 @@
 """What commands begin with that work on the database of the settings. Changes when it is come by in another way."""
 
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
 
-from rekognition_emulator.cli.start import said_in_words
+from rekognition_emulator.cli.start import said_in_words, user_name
 from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFound
+from rekognition_emulator.observation import Observation
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.archive import ArchiveUnusable
 from rekognition_emulator.store.backup import BackupUnusable
@@ -28,11 +30,29 @@ def open_database(settings: Settings, connections_max: int = 1) -> Iterator[Join
         DatabaseUnsuitable: it cannot be used.
     """
     if settings.database_url:
-        with open_pool(settings.database_url, connections_max=connections_max) as pool:
+        with open_pool(settings.database_url, connections_max=connections_max, audit_days=settings.audit_days) as pool:
             yield pool
     else:
-        with embedded_database(settings.data_dir) as url, open_pool(url, connections_max=connections_max) as pool:
+        with (
+            embedded_database(settings.data_dir) as url,
+            open_pool(url, connections_max=connections_max, audit_days=settings.audit_days) as pool,
+        ):
             yield pool
+
+
+@contextmanager
+def audited(operation: str, account: str, region: str | None = None, collection: str | None = None) -> Iterator[None]:
+    """Has what is changed in here stand in the audit log as done by the operator."""
+    observation = Observation(
+        str(uuid.uuid4()),
+        operation=operation,
+        account=account,
+        region=region,
+        collection=collection,
+        key_name=f"(operator {user_name()})",
+    )
+    with observation.current():
+        yield
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from rekognition_emulator.access.policy import PolicyUnusable, parse_policy
 from rekognition_emulator.access.ready_made import ACTIONS, BROWSER_ACTIONS, policy_of
 from rekognition_emulator.access.sessions import LIFETIME_MAX, issue_session
 from rekognition_emulator.access.vault import MasterKeyUnusable, Vault, create_master_key_file
-from rekognition_emulator.cli.database import data_said_in_words, open_database
+from rekognition_emulator.cli.database import audited, data_said_in_words, open_database
 from rekognition_emulator.cli.start import read_settings, said_in_words
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.keys import PostgresKeyStore
@@ -70,7 +70,7 @@ def create(
     account: Annotated[str | None, typer.Option(help="Whose collections. Default: REKOGNITION_ACCOUNT_ID.")] = None,
 ) -> None:
     """Create a key and print it."""
-    with _keys() as (settings, store):
+    with _keys("keys create") as (settings, store):
         owner = account or settings.account_id
         _require(_ACCOUNT.fullmatch(owner), f"{owner} is no account: twelve digits.")
         _require(_NAME.fullmatch(name), f"{name} is no name: up to 64 letters, digits and _+=,.@-")
@@ -88,7 +88,7 @@ def create(
 @app.command(name="list")
 def list_keys() -> None:
     """List all keys; secrets are not shown."""
-    with _keys() as (_, store):
+    with _keys("keys list") as (_, store):
         columns = ("name", "id", "account", "policy", "state", "created", "expires")
         table = Table(*(Column(name, no_wrap=True) for name in columns), box=None, pad_edge=False)
         now = datetime.now(UTC)
@@ -116,7 +116,7 @@ def rotate(
     days: _Days = None,
 ) -> None:
     """Create a successor of a key, with the same policy, and print it."""
-    with _keys() as (settings, store):
+    with _keys("keys rotate") as (settings, store):
         old = _newest(store, name)
         now = datetime.now(UTC)
         if days is None and old.is_expired(now):
@@ -145,7 +145,7 @@ def enable(key: _Which) -> None:
 @app.command()
 def delete(key: _Which) -> None:
     """Delete a key for good."""
-    with _keys() as (_, store):
+    with _keys("keys delete") as (_, store):
         _tell(store.delete(key), key, "deleted")
 
 
@@ -157,7 +157,7 @@ def session(
     minutes: Annotated[int, typer.Option(min=1, max=int(LIFETIME_MAX.total_seconds() // 60))] = 15,
 ) -> None:
     """Print temporary credentials, for SearchFacesByImage in one collection, as a credential_process does."""
-    with _keys() as (settings, store):
+    with _keys("keys session") as (settings, store):
         _require(_COLLECTION.fullmatch(collection), f"{collection} is no collection's id.")
         now, issuer = datetime.now(UTC), _newest(store, key)
         _require(issuer.enabled, f"The key {key} is disabled.")
@@ -169,11 +169,16 @@ def session(
 
 
 @contextmanager
-def _keys() -> Iterator[tuple[Settings, KeyStore]]:
+def _keys(command: str) -> Iterator[tuple[Settings, KeyStore]]:
     """Opens the database; ends the program with a sentence where the operator can mend what is wrong."""
     settings = read_settings()
     mendable = (KeyRefused, MasterKeyUnusable, MasterKeyWrong, PolicyUnusable)
-    with data_said_in_words(), said_in_words(*mendable), open_database(settings) as pool:
+    with (
+        data_said_in_words(),
+        said_in_words(*mendable),
+        open_database(settings) as pool,
+        audited(command, settings.account_id),
+    ):
         yield settings, PostgresKeyStore(pool)
 
 
@@ -236,7 +241,7 @@ def _newest(store: KeyStore, name: str) -> AccessKey:
 
 
 def _change(key: str, *, enabled: bool) -> None:
-    with _keys() as (_, store):
+    with _keys("keys enable" if enabled else "keys disable") as (_, store):
         _tell(store.enable(key, enabled=enabled), key, "enabled" if enabled else "disabled")
 
 

@@ -1,7 +1,5 @@
 """``models``: changes when what is known of models is shown, or their weights are asked for, in another way."""
 
-import getpass
-import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
-from rekognition_emulator.cli.start import read_settings, said_in_words
+from rekognition_emulator.cli.start import read_settings, said_in_words, user_name
 from rekognition_emulator.engines.inventory import State, find_model, known_models, pull, weights_of
 from rekognition_emulator.engines.licences import Acceptance, read_acceptances, record_acceptance
 from rekognition_emulator.engines.manifest import read_manifests
@@ -141,15 +139,8 @@ def _ask(model: Model, files: ModelFiles, *, accepted: bool) -> None:
     )
     if not accepted and not (sys.stdin.isatty() and typer.confirm("Do you accept it?")):
         sys.exit(f"{model.name} was not fetched: --accept-licence accepts its licence.")
-    word = Acceptance(model.name, model.licence, datetime.now(UTC).date().isoformat(), _user())
+    word = Acceptance(model.name, model.licence, datetime.now(UTC).date().isoformat(), user_name())
     record_acceptance(files.models_dir, word)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as containers have them
-        return f"user {os.getuid()}"
 
 
 def _chosen(settings: Settings) -> tuple[set[str], str | None]:

@@ -9,7 +9,7 @@ from typing import Final
 import typer
 
 from rekognition_emulator.app import open_s3
-from rekognition_emulator.cli.database import data_said_in_words, open_database
+from rekognition_emulator.cli.database import audited, data_said_in_words, open_database
 from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.start import read_settings, said_in_words
 from rekognition_emulator.engines.networks import ModelUnusable
@@ -78,7 +78,8 @@ def confirm(name: str, region: str | None) -> None:
         store, collection = PostgresReembeddingStore(pool), _collection(pool, settings, name, region)
         with store.alone(collection):
             kept = _kept(store.standing(collection), name)
-            dropped = store.discard(collection, [kept])
+            with audited("reembed", settings.account_id, collection.owner.region, name):
+                dropped = store.discard(collection, [kept])
     typer.echo(f"{dropped:,} embeddings of model version {kept} are dropped; there is no way back to it.")
 
 
@@ -112,7 +113,8 @@ def _run(  # noqa: PLR0913, PLR0917 # what a re-embedding takes
         task = bars.add_task(collection.name, total=standing.faces, completed=done)
         fetch_object = open_s3(settings).fetch_object
         reembedding = Reembedding(store, collection, engine, embedder, fetch_object, index, workers=workers)
-        failures = reembedding.run(lambda faces: bars.advance(task, faces))
+        with audited("reembed", settings.account_id, collection.owner.region, collection.name):
+            failures = reembedding.run(lambda faces: bars.advance(task, faces))
     for failure in failures:
         typer.echo(f"{failure.face_id}  {failure.reason}")
     if failures:

@@ -1,5 +1,7 @@
-"""What commands share: settings, the face engine, an end in words. Changes when one is come by in another way."""
+"""What commands share: settings, the face engine, an end in words, who asks. Changes when one comes in another way."""
 
+import getpass
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,3 +39,11 @@ def load_face_engine(settings: Settings) -> FaceEngine:
 def load_face_engine_to_measure(settings: Settings) -> FaceEngine:
     """Loads the same, but the model may still lack its calibration; errors likewise."""
     return load_engine_to_measure(settings.face_model, settings.detector, settings.model_files)
+
+
+def user_name() -> str:
+    """Returns who runs the command, as the system calls them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as containers have them
+        return f"user {os.getuid()}"

@@ -10,11 +10,13 @@ from typing import Final
 import typer
 from rich.progress import Progress as Bars
 
-from rekognition_emulator.cli.database import data_said_in_words, open_database
+from rekognition_emulator.cli.database import audited, data_said_in_words, open_database
 from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.faces.gallery import Owner
+from rekognition_emulator.observation import current
 from rekognition_emulator.store.archive import Described
+from rekognition_emulator.store.audit import record
 from rekognition_emulator.store.transfer import Progress, export_collection, import_collection, list_names
 
 SUFFIX: Final = ".jsonl.gz"
@@ -42,6 +44,8 @@ def export_collections(names: Sequence[str], target: Path, region: str | None) -
             file = target if target.name.endswith(".gz") else target / where / f"{name}{SUFFIX}"
             file.parent.mkdir(parents=True, exist_ok=True)
             described = export_collection(pool, Owner(settings.account_id, where), name, file, partial(_begin, bars))
+            with audited("export", settings.account_id, where, name), pool.connection() as connection:
+                record(connection, faces_exported=described.face_count, users_exported=described.user_count)
             typer.echo(f"{name} in {where} → {file}: {_counted(described)}")
 
 
@@ -61,11 +65,14 @@ def import_collections(files: Sequence[Path], name: str | None, region: str | No
         chosen = name or described.name
         if not _NAME.fullmatch(chosen):
             sys.exit(f"{chosen!r} cannot be a collection's name: up to 255 letters, digits, and _ . -")
-        return Owner(settings.account_id, region or described.region), chosen
+        owner = Owner(settings.account_id, region or described.region)
+        current().region, current().collection = owner.region, chosen  # for the audit log
+        return owner, chosen
 
     with data_said_in_words(), open_database(settings) as pool, counting() as bars:
         for file in files:
-            described = import_collection(pool, file, target, partial(_begin, bars))
+            with audited("import", settings.account_id):
+                described = import_collection(pool, file, target, partial(_begin, bars))
             owner, chosen = target(described)
             typer.echo(f"{file} → {chosen} in {owner.region}: {_counted(described)}")
 

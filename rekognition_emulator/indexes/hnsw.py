@@ -155,6 +155,9 @@ class Graph:
                 candidates=BUILD_CANDIDATES,
             )
         )
+        # The planner needs no samples of embeddings, and they would be one more place from which a face has to go.
+        name = sql.Identifier(self.name)
+        connection.execute(sql.SQL("ALTER INDEX {} ALTER COLUMN 1 SET STATISTICS 0").format(name))
 
     def drop(self, connection: Connection[TupleRow]) -> None:
         """Removes it, complete or not, beside readers and writers."""

@@ -8,7 +8,7 @@ from rekognition_emulator.faces import image
 from rekognition_emulator.faces.gallery import Collection, Embedding
 from rekognition_emulator.faces.pipeline import largest
 from rekognition_emulator.faces.quality import QualityBar
-from rekognition_emulator.observation import stage
+from rekognition_emulator.observation import current, stage
 from rekognition_emulator.operations.choices import MATCHES_DEFAULT
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.intake import picture_bytes
@@ -67,4 +67,5 @@ def _search(
         without=without,
     )
     faces = context.store.get_faces(collection, [match.face_id for match in matches])
+    current().count("faces_matched", len(matches))
     return face_matches(model, matches, faces, threshold)

@@ -12,7 +12,7 @@ from rekognition_emulator.faces.gallery import Collection, Embedding
 from rekognition_emulator.faces.pipeline import analyse, select
 from rekognition_emulator.faces.quality import QualityBar
 from rekognition_emulator.faces.users import FaceOfAnother, SurplusFace, UnknownFace, UnlikeFace, User
-from rekognition_emulator.observation import stage
+from rekognition_emulator.observation import current, stage
 from rekognition_emulator.operations.choices import (
     MATCHES_DEFAULT,
     SURPLUS_FACE,
@@ -190,6 +190,7 @@ def _search(
         without=without,
     )
     context.still(collection)  # faces are looked up after a search, which shows as much; users are not
+    current().count("users_matched", len(matches))
     return user_matches(model, matches, threshold)
 
 

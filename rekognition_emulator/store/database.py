@@ -6,6 +6,7 @@ killed while it migrates keeps every later one out until somebody removes the ma
 """
 
 import hashlib
+from functools import partial
 from importlib import resources
 from typing import Final
 
@@ -16,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from rekognition_emulator.store.audit import KEPT_DAYS
 from rekognition_emulator.store.transactions import JoiningPool
 
 POSTGRES_VERSION_MIN: Final = 15
@@ -38,7 +40,7 @@ class DatabaseUnsuitable(Exception):
     """The database cannot serve us; the text says what the operator has to do."""
 
 
-def open_pool(url: str, *, connections_max: int, timeout_s: float = 10) -> JoiningPool:
+def open_pool(url: str, *, connections_max: int, timeout_s: float = 10, audit_days: int = KEPT_DAYS) -> JoiningPool:
     """Prepares a database and opens connections to it.
 
     Args:
@@ -46,6 +48,7 @@ def open_pool(url: str, *, connections_max: int, timeout_s: float = 10) -> Joini
             pool sessions, for we set some of their settings.
         connections_max: as many as threads work on the database at once; others wait for ``timeout_s``.
         timeout_s: for a free connection.
+        audit_days: how long that is kept which is added to the audit log from now on.
 
     Returns:
         A pool of connections in autocommit mode. A connection that broke is noticed when it is taken out, so a
@@ -70,7 +73,7 @@ def open_pool(url: str, *, connections_max: int, timeout_s: float = 10) -> Joini
             f"The database has tables of another program ({error.diag.message_primary}): give us one of our own."
         ) from error
 
-    pool = _pool(url, connections_max, timeout_s)
+    pool = _pool(url, connections_max, timeout_s, audit_days)
     try:
         pool.open(wait=True, timeout=timeout_s)
     except PoolTimeout as error:
@@ -105,7 +108,7 @@ def _require_url(url: str) -> None:
         ) from None
 
 
-def _pool(url: str, connections_max: int, timeout_s: float = 10) -> JoiningPool:
+def _pool(url: str, connections_max: int, timeout_s: float = 10, audit_days: int = KEPT_DAYS) -> JoiningPool:
     def check(connection: Connection[TupleRow]) -> None:
         try:
             ConnectionPool.check_connection(connection)  # one empty round trip, 0.1 ms on the same machine
@@ -122,14 +125,14 @@ def _pool(url: str, connections_max: int, timeout_s: float = 10) -> JoiningPool:
         max_size=connections_max,
         timeout=timeout_s,
         reconnect_timeout=RECONNECT_S,
-        configure=_configure,
+        configure=partial(_configure, audit_days=audit_days),
         check=check,
         open=False,
     )
     return pool
 
 
-def _configure(connection: Connection[TupleRow]) -> None:
+def _configure(connection: Connection[TupleRow], audit_days: int) -> None:
     connection.execute("""
         -- Every statement names a collection, so reading all faces of all collections is never the way. Fresh tables
         -- and tables with one giant collection make the planner think otherwise.
@@ -144,6 +147,7 @@ def _configure(connection: Connection[TupleRow]) -> None:
         -- A client machine that vanished in the middle of a transaction must not hold a collection.
         SET idle_in_transaction_session_timeout = '10s';
     """)
+    connection.execute("SELECT set_config('rekognition.audit_days', %s, false)", [str(audit_days)])
     register_vector(connection)
 
 

@@ -8,6 +8,7 @@ from psycopg.rows import TupleRow, class_row
 from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.access.keys import AccessKey, KeyStore, NameTaken
+from rekognition_emulator.store.audit import record
 
 
 class PostgresKeyStore(KeyStore):
@@ -42,17 +43,23 @@ class PostgresKeyStore(KeyStore):
             _insert(connection, key)
 
     def enable(self, reference: str, *, enabled: bool) -> int:
-        with self._pool.connection() as connection:
-            return connection.execute(
+        with self._pool.connection() as connection, connection.transaction():
+            changed = connection.execute(
                 "UPDATE access_keys SET enabled = %(enabled)s WHERE name = %(key)s OR access_key_id = %(key)s",
                 {"enabled": enabled, "key": reference},
             ).rowcount
+            if changed:
+                record(connection, subject=reference)
+            return changed
 
     def delete(self, reference: str) -> int:
-        with self._pool.connection() as connection:
-            return connection.execute(
+        with self._pool.connection() as connection, connection.transaction():
+            deleted = connection.execute(
                 "DELETE FROM access_keys WHERE name = %(key)s OR access_key_id = %(key)s", {"key": reference}
             ).rowcount
+            if deleted:
+                record(connection, subject=reference)
+            return deleted
 
 
 def _insert(connection: Connection[TupleRow], key: AccessKey) -> None:
@@ -74,3 +81,4 @@ def _insert(connection: Connection[TupleRow], key: AccessKey) -> None:
             key.expires_at,
         ],
     )
+    record(connection, subject=f"{key.name} {key.access_key_id}: {key.policy_name}")

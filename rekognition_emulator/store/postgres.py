@@ -38,6 +38,7 @@ from rekognition_emulator.faces.gallery import (
 )
 from rekognition_emulator.faces.store import CHANGES_MAX, FaceStore
 from rekognition_emulator.faces.tags import TAGS_MAX
+from rekognition_emulator.store.audit import record
 from rekognition_emulator.store.guard import LOCK, checked, found, read
 from rekognition_emulator.store.originals import forget, remember
 from rekognition_emulator.store.pruning import prune
@@ -82,7 +83,7 @@ class PostgresStore(FaceStore):
     ) -> Collection:
         if tags and len(tags) > TAGS_MAX:
             raise TooManyTags(name, TAGS_MAX)
-        with self._pool.connection() as connection:
+        with self._pool.connection() as connection, connection.transaction():
             row = connection.execute(
                 """
                 INSERT INTO collections (account, region, name, face_model_version, tags) VALUES (%s, %s, %s, %s, %s)
@@ -91,8 +92,9 @@ class PostgresStore(FaceStore):
                 """,
                 [owner.account, owner.region, name, face_model_version, Jsonb(dict(tags or {}))],
             ).fetchone()
-        if row is None:
-            raise CollectionExists(name)
+            if row is None:
+                raise CollectionExists(name)
+            record(connection)
         return _collection(owner, row)
 
     def get_collection(self, owner: Owner, name: str) -> Collection:
@@ -109,7 +111,7 @@ class PostgresStore(FaceStore):
         return _collection(owner, row)
 
     def delete_collection(self, owner: Owner, name: str) -> None:
-        with self._pool.connection() as connection:
+        with self._pool.connection() as connection, connection.transaction():
             row = connection.execute(
                 """
                 WITH gone AS (
@@ -119,8 +121,9 @@ class PostgresStore(FaceStore):
                 """,
                 [owner.account, owner.region, name],
             ).fetchone()
-        if row is None:
-            raise CollectionNotFound(name)
+            if row is None:
+                raise CollectionNotFound(name)
+            record(connection)
         self._sweep(row[0])
 
     def sweep(self) -> None:
@@ -210,6 +213,7 @@ class PostgresStore(FaceStore):
             if stored:
                 chips = {face.face_id: new.chip for new, face in zip(faces, stored, strict=True) if new.chip}
                 remember(connection, collection.key, image_id, source, chips)
+            record(connection, faces_indexed=len(stored))
         return stored
 
     def list_faces(
@@ -300,6 +304,7 @@ class PostgresStore(FaceStore):
                     changed,
                 )
                 prune(connection, key, revision)
+            record(connection, deleted_faces=gone, faces_deleted=len(gone))
             return Deletion(frozenset(gone), dict(left.fetchall()))
 
     def changes(self, collection: Collection, since: int, *, removals_since: int | None = None) -> Changes:
@@ -347,9 +352,10 @@ class PostgresStore(FaceStore):
         return Changes(faces.added, faces.embeddings, faces.removed, until, present, anew, users)
 
     def choose_index(self, collection: Collection, index: str | None) -> None:
-        with self._pool.connection() as connection:
+        with self._pool.connection() as connection, connection.transaction():
             query = "UPDATE collections SET index_name = %(index)s WHERE id = %(key)s RETURNING id"
             found(connection.execute(query, {"key": collection.key, "index": index}), collection)
+            record(connection, subject=index)
 
     def set_milestone(self, collection: Collection, milestone: UUID) -> None:
         key = {"key": collection.key}

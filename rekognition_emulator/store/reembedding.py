@@ -16,6 +16,7 @@ from rekognition_emulator.faces.detection import BoundingBox
 from rekognition_emulator.faces.gallery import Collection, Embedding, EnrolledFace, FaceChip, PictureSource
 from rekognition_emulator.faces.reembedding import AlreadyReembedding, Origin, ReembeddingStore, Standing
 from rekognition_emulator.faces.store import CHANGES_MAX
+from rekognition_emulator.store.audit import record
 from rekognition_emulator.store.guard import EXISTS, LOCK, found, read
 from rekognition_emulator.store.transactions import JoiningPool
 
@@ -170,6 +171,7 @@ class PostgresReembeddingStore(ReembeddingStore):
             connection.execute("DELETE FROM removed_faces WHERE collection_id = %(key)s", span)
             connection.execute("DELETE FROM removed_users WHERE collection_id = %(key)s", span)
             connection.execute(_EXCHANGE_MODEL, span)
+            record(connection, subject=version, faces_exchanged=faces)
 
     def discard(self, collection: Collection, versions: Sequence[str]) -> int:
         dropped = {"key": collection.key, "versions": list(versions)}
@@ -183,13 +185,15 @@ class PostgresReembeddingStore(ReembeddingStore):
                 """,
                 dropped,
             )
-            return connection.execute(
+            count = connection.execute(
                 """
                 DELETE FROM staged_embeddings
                 WHERE collection_id = %(key)s AND face_model_version = ANY(%(versions)s)
                 """,
                 dropped,
             ).rowcount
+            record(connection, subject=", ".join(versions), embeddings_dropped=count)
+            return count
 
 
 def _origin(row: TupleRow) -> Origin:

@@ -8,6 +8,7 @@ from psycopg_pool import ConnectionPool
 from rekognition_emulator.faces.errors import CollectionNotFound, TooManyTags
 from rekognition_emulator.faces.gallery import Collection
 from rekognition_emulator.faces.tags import TAGS_MAX, TagStore
+from rekognition_emulator.store.audit import record
 from rekognition_emulator.store.guard import found
 
 
@@ -37,11 +38,13 @@ class PostgresTagStore(TagStore):
             )
             if found(count, collection) > TAGS_MAX:
                 raise TooManyTags(collection.name, TAGS_MAX)
+            record(connection)
 
     def remove_tags(self, collection: Collection, keys: Sequence[str]) -> None:
-        with self._pool.connection() as connection:
+        with self._pool.connection() as connection, connection.transaction():
             updated = connection.execute(
                 "UPDATE collections SET tags = tags - %s::text[] WHERE id = %s", [list(keys), collection.key]
             )
-        if updated.rowcount == 0:
-            raise CollectionNotFound(collection.name)
+            if updated.rowcount == 0:
+                raise CollectionNotFound(collection.name)
+            record(connection)

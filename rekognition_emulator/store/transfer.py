@@ -22,6 +22,7 @@ from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFou
 from rekognition_emulator.faces.gallery import Embedding, EnrolledFace, NewFace, Owner
 from rekognition_emulator.faces.users import User
 from rekognition_emulator.store.archive import PART, ArchiveUnusable, Described, Part, create_archive, open_archive
+from rekognition_emulator.store.audit import record
 
 Progress = Callable[[int], None]
 """(users or faces that were just carried over) → None."""
@@ -124,6 +125,7 @@ def import_collection(
             raise ArchiveUnusable(f"{path} cannot be stored: {error.diag.message_primary or error}.") from error
         if not created.rowcount:
             raise CollectionExists(name)
+        record(connection, faces_imported=described.face_count, users_imported=described.user_count)
     return described
 
 

@@ -24,6 +24,7 @@ from rekognition_emulator.faces.users import (
     judge_association,
     judge_disassociation,
 )
+from rekognition_emulator.store.audit import record
 from rekognition_emulator.store.guard import LOCK, found, read
 from rekognition_emulator.store.pruning import prune
 
@@ -51,6 +52,7 @@ class PostgresUserStore(UserStore):
             found(locked, collection)
             if created.fetchone() is None:
                 raise UserExists(user_id)
+            record(connection)
 
     def delete_user(self, collection: Collection, user_id: str) -> None:
         key = {"key": collection.key, "user_id": user_id}
@@ -76,6 +78,7 @@ class PostgresUserStore(UserStore):
                 changed,
             )
             prune(connection, key, revision)
+            record(connection)
 
     def list_users(self, collection: Collection, *, after: str | None, limit: int) -> Page[User]:
         rows = read(
@@ -121,6 +124,7 @@ class PostgresUserStore(UserStore):
             stored = {face_id: Candidate(holder, cosine) for face_id, holder, cosine in faces.fetchall()}
             association = judge_association(_user(user, user_id), face_ids, stored, near_enough)
             _reassign(connection, key, association.associated, user_id, revision)
+            record(connection, faces_associated=len(association.associated))
         return association
 
     def disassociate_faces(self, collection: Collection, user_id: str, face_ids: Sequence[UUID]) -> Disassociation:
@@ -136,6 +140,7 @@ class PostgresUserStore(UserStore):
             revision = found(locked, collection)
             disassociation = judge_disassociation(_user(user, user_id), face_ids, dict(faces.fetchall()))
             _reassign(connection, key, disassociation.disassociated, None, revision)
+            record(connection, faces_disassociated=len(disassociation.disassociated))
         return disassociation
 
 

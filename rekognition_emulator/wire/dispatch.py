@@ -132,6 +132,7 @@ class Dispatcher:
 
     def _answer(self, operation: _Operation, body: bytes, context: object, permit: Permit) -> WireResponse:
         name = operation.model.name
+        current().operation = name
         try:
             return WireResponse(200, JSON_1_1, self._call(operation, body, context, permit), name)
         except InvalidAnswer:

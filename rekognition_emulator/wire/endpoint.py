@@ -178,7 +178,10 @@ class _Reception:
             caller = self._gate.identify(claim, head, body, observation.request_id)
         except ServiceError as error:
             return error_response(error)
-        observation.account = caller.account
+        observation.account, observation.region = caller.account, caller.region
+        if caller.principal is not None:
+            observation.key_id, observation.key_name = caller.principal.key, caller.principal.name
+            observation.in_session = caller.principal.session_policy is not None
         return work(caller, head, body)
 
 

@@ -20,6 +20,7 @@ from rekognition_emulator.api.core import (
     UnrecognizedClientException,
     ValidationException,
 )
+from rekognition_emulator.observation import current
 from rekognition_emulator.wire.dispatch import JSON_ENVELOPED, InternalServerError, WireResponse, error_response
 from rekognition_emulator.wire.gate import AccessDeniedException, Caller, Gate
 
@@ -62,6 +63,7 @@ def _session(caller: Caller, body: bytes, gate: Gate, issue: IssueSession) -> Te
     if caller.principal.session_policy is not None:
         raise AccessDeniedException("Cannot call POST /sessions with session credentials")
     collection, lifetime = _read(body)
+    current().collection = collection
     gate.permit(caller, OPERATION, {"CollectionId": collection})
     return issue(caller.principal.key, collection, lifetime, datetime.now(UTC))
 

@@ -89,7 +89,7 @@ class Server:
 
     def client(self) -> httpx.AsyncClient:
         """A client that calls the application directly."""
-        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://test", headers=HEADERS)
+        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://localhost", headers=HEADERS)
 
     def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """Sends one request."""

@@ -1,0 +1,187 @@
+"""Changes when something else is kept of who did what: every statement on the audit log stands here.
+
+The row of a change is part of the transaction that makes the change: what is done is in the log, and what cannot be
+logged is not done. Of a face nothing is kept but the ids of those that were deleted.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.rows import TupleRow, class_row
+from psycopg.types.json import Jsonb
+from psycopg_pool import ConnectionPool
+
+from rekognition_emulator.observation import Observation, current
+
+KEPT_DAYS: Final = 90
+"""How long rows are kept unless the operator says otherwise. Source: the event history of AWS's CloudTrail."""
+
+EXPIRED_AT_ONCE: Final = 10_000
+"""Rows that go in one go: 50 ms. A day of a search every tenth of a second is ninety times as much."""
+
+_LOCK: Final = 0x61756474
+"""Our number among the database's advisory locks: one server removes rows at a time."""
+
+_APPEND: Final = """
+INSERT INTO audit_log (at, kept_until, request_id, account, region, access_key_id, key_name, in_session, operation,
+                       collection, subject, status, error, would_be_denied, counts, deleted_faces)
+SELECT at, at + make_interval(days => current_setting('rekognition.audit_days')::int), %(request_id)s, %(account)s,
+       %(region)s, %(access_key_id)s, %(key_name)s, %(in_session)s, %(operation)s, %(collection)s, %(subject)s,
+       %(status)s, %(error)s, %(would_be_denied)s, %(counts)s, %(deleted_faces)s::uuid[]
+FROM (SELECT coalesce(%(at)s, clock_timestamp()) AS at) AS moment
+"""
+
+# The rows' places are read first: a deletion has no limit of its own.
+_EXPIRE: Final = """
+DELETE FROM audit_log WHERE ctid = ANY (ARRAY (SELECT ctid FROM audit_log WHERE kept_until <= now() LIMIT %s))
+"""
+
+_LIST: Final = """
+SELECT at, request_id, account, region, access_key_id, key_name, in_session, operation, collection, subject, status,
+       error, would_be_denied, counts, deleted_faces
+FROM audit_log
+WHERE at >= coalesce(%(since)s, '-infinity'::timestamptz)
+AND (%(collection)s::text IS NULL OR collection = %(collection)s)
+AND (%(key)s::text IS NULL OR key_name = %(key)s OR access_key_id = %(key)s)
+AND (%(operation)s::text IS NULL OR operation = %(operation)s)
+ORDER BY at DESC LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of the audit log; the columns are explained where the table is made."""
+
+    at: datetime
+    request_id: str
+    account: str
+    region: str | None
+    access_key_id: str | None
+    key_name: str
+    in_session: bool
+    operation: str
+    collection: str | None
+    subject: str | None
+    status: int
+    error: str | None
+    would_be_denied: str | None
+    counts: Mapping[str, int]
+    deleted_faces: Sequence[UUID] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Which rows are wanted; None is any, and ``limit`` takes the latest."""
+
+    since: datetime | None = None
+    collection: str | None = None
+    key: str | None = None
+    operation: str | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is to be written of a request, and when it was over, by ``time.monotonic``."""
+
+    columns: Mapping[str, object]
+    over_at: float
+
+    @classmethod
+    def of(
+        cls,
+        observation: Observation,
+        *,
+        status: int,
+        subject: str | None = None,
+        counts: Mapping[str, int] | None = None,
+        deleted_faces: Sequence[UUID] = (),
+    ) -> "Row":
+        """Makes the row of a request that ends now, with this status."""
+        found = {name: count for name, count in observation.counts.items() if name.startswith(("faces_", "users_"))}
+        columns = {
+            "request_id": observation.request_id,
+            "account": observation.account,
+            "region": observation.region,
+            "access_key_id": observation.key_id,
+            "key_name": observation.key_name,
+            "in_session": observation.in_session,
+            "operation": observation.operation,
+            "collection": observation.collection,
+            "subject": subject,
+            "status": status,
+            "error": observation.error,
+            "would_be_denied": observation.would_be_denied,
+            "counts": Jsonb(found | dict(counts or {})),
+            "deleted_faces": list(deleted_faces) or None,
+        }
+        return cls(columns, time.monotonic())
+
+
+def record(
+    connection: Connection[TupleRow],
+    *,
+    subject: str | None = None,
+    deleted_faces: Sequence[UUID] = (),
+    **counts: int,
+) -> None:
+    """Adds the row of the change that this transaction makes, to be called at its end.
+
+    Adds none where nobody has asked for the change: neither a request nor a command.
+
+    Args:
+        connection: whose transaction it is.
+        subject: what else it is about.
+        deleted_faces: ids of faces that go with it.
+        counts: of what the change makes, such as faces.
+    """
+    observation = current()
+    if observation.operation is None or observation.account is None:
+        return
+    row = Row.of(observation, status=200, subject=subject, counts=counts, deleted_faces=deleted_faces)
+    connection.execute(_APPEND, {**row.columns, "at": None})
+    observation.is_recorded = True
+
+
+def append(pool: ConnectionPool, rows: Sequence[Row]) -> None:
+    """Adds rows of what has changed nothing. They are on the disk some moments later: nobody waits for it."""
+    with pool.connection() as connection, connection.transaction():
+        connection.execute("SET LOCAL synchronous_commit = off")
+        # Times are the database's, so that those of several servers fit together.
+        (clock,) = connection.execute("SELECT clock_timestamp()").fetchone() or (None,)
+        assert isinstance(clock, datetime)
+        now = time.monotonic()
+        connection.cursor().executemany(
+            _APPEND, [{**row.columns, "at": clock - timedelta(seconds=now - row.over_at)} for row in rows]
+        )
+
+
+def expire(pool: ConnectionPool) -> bool:
+    """Removes some rows whose time is over; returns whether there may be more, for this server to remove."""
+    with pool.connection() as connection, connection.transaction():
+        mine = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK]).fetchone()
+        return mine == (True,) and connection.execute(_EXPIRE, [EXPIRED_AT_ONCE]).rowcount == EXPIRED_AT_ONCE
+
+
+def entries(pool: ConnectionPool, sought: Sought) -> Iterator[Entry]:
+    """Yields rows, the latest first."""
+    parameters = {
+        "since": sought.since,
+        "collection": sought.collection,
+        "key": sought.key,
+        "operation": sought.operation,
+        "limit": sought.limit,
+    }
+    with (
+        pool.connection() as connection,
+        connection.transaction(),
+        connection.cursor("audit", row_factory=class_row(Entry)) as cursor,
+    ):
+        connection.execute("SET LOCAL statement_timeout = 0")  # nobody waits for it
+        cursor.execute(_LIST, parameters)
+        yield from cursor
