@@ -21,7 +21,7 @@ from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.indexes import Surroundings
 from rekognition_emulator.indexes.chosen import ChosenIndex
 from rekognition_emulator.observation import Observer
-from rekognition_emulator.operations import SERVED, fault
+from rekognition_emulator.operations import BULK, SERVED, fault
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.coverage import PAGE
 from rekognition_emulator.s3 import S3
@@ -37,6 +37,7 @@ from rekognition_emulator.store.users import PostgresUserStore
 from rekognition_emulator.wire.dispatch import Dispatcher
 from rekognition_emulator.wire.endpoint import create_router
 from rekognition_emulator.wire.gate import Caller, Gate
+from rekognition_emulator.wire.lanes import EXPRESS_WORKERS
 
 PREFLIGHT_SECONDS: Final = 7200
 """For which a browser remembers that it may call. Source: Chromium's own limit."""
@@ -77,7 +78,9 @@ def open_service(settings: Settings) -> Iterator[Service]:
             engine = loading.result()  # where it fails, nothing has connected to a database that is about to stop
             with (
                 open_pool(
-                    url, connections_max=settings.workers + _CONNECTIONS_BESIDE, audit_days=settings.audit_days
+                    url,
+                    connections_max=settings.workers + EXPRESS_WORKERS + _CONNECTIONS_BESIDE,
+                    audit_days=settings.audit_days,
                 ) as pool,
                 _read_pool(settings) as read_pool,
                 closing(open_index(settings, pool, read_pool)) as index,
@@ -125,7 +128,7 @@ def open_database(settings: Settings) -> Iterator[str]:
 @contextmanager
 def _read_pool(settings: Settings) -> Iterator[ConnectionPool | None]:
     if settings.database_read_url:
-        with open_read_pool(settings.database_read_url, connections_max=settings.workers) as pool:
+        with open_read_pool(settings.database_read_url, connections_max=settings.workers + EXPRESS_WORKERS) as pool:
             yield pool
     else:
         yield None
@@ -173,7 +176,7 @@ def open_s3(settings: Settings) -> S3:
         settings.s3_addressing_style,
         settings.s3_buckets,
         region=settings.region,
-        connections_max=settings.workers,
+        connections_max=settings.workers + EXPRESS_WORKERS,
     )
 
 
@@ -227,6 +230,7 @@ def _router(
         issue_session=keyring.issue_session,
         workers=settings.workers,
         queue_max=settings.queue_max,
+        bulk=BULK,
         observers=observers,
     )
 

@@ -150,10 +150,14 @@ class Settings(BaseSettings):
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,
-        description="Requests worked on at once. Default: one per core, since each keeps a core busy with inference.",
+        description="Requests worked on at once: so many of IndexFaces and DetectFaces, and one more in all, so that "
+        "searches never wait for albums. Default: one per core, since each keeps a core busy with inference.",
     )
     queue_max: int = Field(
-        64, ge=0, description="Requests that may wait for a worker; beyond it the answer is AWS's throttling error."
+        64,
+        ge=0,
+        description="Requests of IndexFaces and DetectFaces that may wait for a worker, and as many others; beyond it "
+        "the answer is AWS's throttling error.",
     )
     metrics_port: int | None = Field(
         None, ge=0, le=65535, description="Port of the page `/metrics` for Prometheus; 0 takes any free one."

@@ -58,6 +58,10 @@ SERVED: Final[Mapping[str, Handler]] = {
 }
 """The same as a server calls them: whatever an operation does, it does it with one face model."""
 
+BULK: Final = frozenset({"DetectFaces", "IndexFaces"})
+"""What albums are sent through by the thousand, with nobody waiting for each answer: no other operation waits for them.
+CompareFaces is not among them, for it is asked while somebody stands at a door."""
+
 
 def _collection_not_found(error: errors.CollectionNotFound, operation: str) -> ServiceError:
     if operation == "DescribeCollection":  # the service words it differently there. Source: recorded answer, 2019

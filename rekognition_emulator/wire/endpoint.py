@@ -1,17 +1,15 @@
 """Changes when HTTP around the protocol changes: reading a body within bounds, handing it to a worker, the access log.
 
 Handlers are synchronous and run in a bounded pool of threads; this file is the one place where asynchronous code meets
-them. At most ``workers + queue_max`` requests are inside at any moment, counted from before their bodies are read, so
-memory is bounded: that number of bodies, and for each worker one more copy as text and the pictures in it. Whoever
-comes when all places are taken is told at once to slow down, after which every SDK tries again by itself.
+them. Each of the two lanes to it (``lanes``) has a bounded number of places, taken before a body is read, so memory is
+bounded: that number of bodies, and for each worker one more copy as text and the pictures in it. Whoever comes when all
+places of a lane are taken is told at once to slow down, after which every SDK tries again by itself.
 """
 
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Container, Sequence
 from functools import partial
 from typing import Final
 
@@ -24,6 +22,7 @@ from rekognition_emulator.api.core import ServiceError
 from rekognition_emulator.observation import Observation, Observer, current
 from rekognition_emulator.wire.dispatch import Dispatcher, WireResponse, error_response, not_found
 from rekognition_emulator.wire.gate import Caller, Claim, Gate
+from rekognition_emulator.wire.lanes import Lane, Lanes
 from rekognition_emulator.wire.sessions import SESSION_BODY_BYTES_MAX, IssueSession, answer_session_request
 from rekognition_emulator.wire.sigv4 import Head
 
@@ -57,6 +56,7 @@ def create_router(  # noqa: PLR0913 # each is a part of one server and named at 
     issue_session: IssueSession,
     workers: int,
     queue_max: int,
+    bulk: Container[str],
     observers: Sequence[Observer] = (),
 ) -> APIRouter:
     """Returns the service's routes and, for what is sent elsewhere by mistake, AWS's answer to that.
@@ -66,8 +66,9 @@ def create_router(  # noqa: PLR0913 # each is a part of one server and named at 
         context_for: makes what handlers are given from who calls; called in the worker's thread.
         gate: lets callers in.
         issue_session: makes temporary credentials.
-        workers: requests that are worked on at a time.
-        queue_max: requests that may be read or wait for a worker meanwhile.
+        workers: requests of bulk that are worked on at a time; there is a worker more for all others.
+        queue_max: requests of bulk, and as many others, that may be read or wait for a worker meanwhile.
+        bulk: operations that are asked for by the thousand, and for which no other has to wait.
         observers: are told of every request, all on the thread that calls the routes.
     """
 
@@ -81,7 +82,7 @@ def create_router(  # noqa: PLR0913 # each is a part of one server and named at 
     async def refuse(request: Request) -> Response:  # noqa: ARG001 # as the router calls it
         return _finish(not_found(), Observation(str(uuid.uuid4())), observers)
 
-    reception = _Reception(gate, workers, queue_max, observers)
+    reception = _Reception(gate, workers, queue_max, bulk, observers)
     serve = reception.serving(dispatcher.body_bytes_max, operate)
     serve_sessions = reception.serving(SESSION_BODY_BYTES_MAX, make_session)
     router = APIRouter()
@@ -95,14 +96,13 @@ def create_router(  # noqa: PLR0913 # each is a part of one server and named at 
 class _Reception:
     """Takes in what the gate admits, as much at a time as there is room for, and gives each request a worker."""
 
-    def __init__(self, gate: Gate, workers: int, queue_max: int, observers: Sequence[Observer]) -> None:
+    def __init__(
+        self, gate: Gate, workers: int, queue_max: int, bulk: Container[str], observers: Sequence[Observer]
+    ) -> None:
         self._gate = gate
-        self._workers = workers
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="worker")
-        self._places = asyncio.Semaphore(workers + queue_max)
+        self._lanes = Lanes(workers, queue_max, self._tell)
+        self._bulk = bulk
         self._observers = observers
-        self._inside = 0
-        self._handed_over = 0
 
     def serving(self, bytes_max: int, work: Work) -> Callable[[Request], Awaitable[Response]]:
         """Returns a route whose requests have at most that long bodies and are answered by ``work``."""
@@ -122,9 +122,10 @@ class _Reception:
         except ServiceError as error:
             # What the client still sends is read by the server and dropped, so that it gets round to the answer.
             return error_response(error)
-        if self._places.locked():
+        lane = self._lane(head)
+        if lane.is_full:
             return error_response(ThrottlingException("Slow down; sudden increase in rate of requests."))
-        async with self._place():
+        async with self._lanes.place(lane):
             try:
                 with observation.stage("receive"):
                     async with asyncio.timeout(BODY_SECONDS_MAX):
@@ -135,22 +136,10 @@ class _Reception:
                 return CLIENT_GONE
             if body is None:
                 return PAYLOAD_TOO_LARGE
-            return await self._hand_over(partial(self._work, head, claim, body, work), observation)
+            return await self._hand_over(lane, partial(self._work, head, claim, body, work), observation)
 
-    @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        """Holds one of the places."""
-        async with self._places:
-            self._inside += 1
-            self._tell()
-            try:
-                yield
-            finally:
-                self._inside -= 1
-                self._tell()
-
-    async def _hand_over(self, work: Callable[[], WireResponse], observation: Observation) -> WireResponse:
-        """Has a worker do this, as soon as one is free."""
+    async def _hand_over(self, lane: Lane, work: Callable[[], WireResponse], observation: Observation) -> WireResponse:
+        """Has a worker do this."""
         handed_over = time.perf_counter()
 
         def begin() -> WireResponse:
@@ -160,17 +149,16 @@ class _Reception:
             with bound, observation.current():
                 return work()
 
-        self._handed_over += 1
-        self._tell()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, begin)
-        finally:
-            self._handed_over -= 1
+        return await self._lanes.work(lane, begin)
 
-    def _tell(self) -> None:
-        waiting = max(0, self._handed_over - self._workers)
+    def _lane(self, head: Head) -> Lane:
+        """Returns how a request comes to a worker: told before its body is there, by what it says that it wants."""
+        operation = (head.header("x-amz-target") or "").rpartition(".")[2]
+        return self._lanes.broad if operation in self._bulk else self._lanes.express
+
+    def _tell(self, inside: int, waiting: int) -> None:
         for observer in self._observers:
-            observer.occupied(self._inside, waiting)
+            observer.occupied(inside, waiting)
 
     def _work(self, head: Head, claim: Claim | None, body: bytes, work: Work) -> WireResponse:
         observation = current()

@@ -54,7 +54,7 @@ class Remembering(Observer):
 
 
 class Server:
-    """A server with one worker, one place to wait, and one operation whose handler waits at a gate (open at first)."""
+    """A server with one worker and one place to wait for albums, whose operation waits at a gate (open at first)."""
 
     def __init__(self, model: ServiceModel) -> None:
         self.gate = threading.Event()
@@ -63,7 +63,8 @@ class Server:
         self.callers: list[Caller] = []
         self.logged: list[object] = []
         self.observer = Remembering()
-        self.dispatcher = Dispatcher(model, {"ListFaces": self.list_faces}, lambda _error, _operation: None, "README")
+        handlers = {"ListFaces": self.list_faces, "ListCollections": lambda _caller, _request: {"CollectionIds": []}}
+        self.dispatcher = Dispatcher(model, handlers, lambda _error, _operation: None, "README")
         self.app = FastAPI(openapi_url=None)
         self.app.include_router(
             create_router(
@@ -73,6 +74,7 @@ class Server:
                 issue_session=Mock(),
                 workers=1,
                 queue_max=1,
+                bulk={"ListFaces"},
                 observers=[self.observer],
             )
         )
@@ -194,6 +196,24 @@ def test_tells_to_slow_down_when_all_places_are_taken(server: Server) -> None:
 
     asyncio.run(scenario())
     assert len(server.callers) == 3
+
+
+def test_nobody_waits_for_an_album(server: Server) -> None:
+    """Where all workers and places for albums are taken, what is no bulk is answered, and as often as it comes."""
+    express = {"x-amz-target": "RekognitionService.ListCollections"}
+
+    async def scenario() -> None:
+        async with server.client() as client, asyncio.TaskGroup() as group:
+            server.gate.clear()
+            album = [group.create_task(client.post("/", content=BODY)) for _ in range(2)]
+            assert await asyncio.to_thread(server.observer.someone_waits.wait, 10)
+            assert (await client.post("/", content=BODY)).status_code == 400
+            for _ in range(3):
+                assert (await client.post("/", content=b"{}", headers=express)).status_code == 200
+            assert not any(task.done() for task in album)
+            server.gate.set()
+
+    asyncio.run(scenario())
 
 
 def leave_early(server: Server, *, stall: bool) -> list[dict[str, Any]]:
