@@ -1,5 +1,6 @@
 """More than a server can take: SDKs see it through, and searches do not wait for albums."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -60,7 +61,7 @@ def test_a_search_finds_room_while_an_album_is_refused(narrow: Server, party: Pa
     album, selfie = (party / "album" / "ada-plain.jpg").read_bytes(), (party / "selfie.jpg").read_bytes()
     client = narrow.client()
     client.index_faces(CollectionId="overload", Image={"Bytes": album}, ExternalImageId="found.jpg")
-    searched = False
+    searched, refused = False, threading.Event()
 
     def index(number: int) -> list[str]:
         sender, errors = narrow.client(), list[str]()
@@ -70,11 +71,13 @@ def test_a_search_finds_room_while_an_album_is_refused(narrow: Server, party: Pa
                 sender.index_faces(CollectionId="overload", Image={"Bytes": album}, ExternalImageId=name)
             except ClientError as error:
                 errors.append(error.response["Error"]["Code"])
+                refused.set()
         return errors
 
     with ThreadPoolExecutor(4) as threads:
         senders = [threads.submit(index, number) for number in range(4)]
         try:
+            assert refused.wait(30)
             for _ in range(5):  # without retries
                 answer = client.search_faces_by_image(CollectionId="overload", Image={"Bytes": selfie}, MaxFaces=1)
                 assert answer["FaceMatches"]
