@@ -5,8 +5,9 @@ Starting, sharing and stopping are done here, because the package keeps its coun
 process never leaves, waits ten seconds at most for a crash recovery, and takes any living process for the server.
 
 One server per directory, for all processes that open it. Each holds a shared file lock, which the kernel drops
-whatever way a process ends. Who holds the lock alone starts the server, and who leaves last stops it. For Linux and
-macOS: Windows has neither these locks nor these sockets.
+whatever way a process ends. Who holds the lock alone starts the server, and who leaves last stops it. Should the server
+die in between, whoever notices first starts it again. For Linux and macOS: Windows has neither these locks nor these
+sockets.
 """
 
 import fcntl
@@ -15,6 +16,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -25,6 +27,7 @@ from urllib.parse import quote
 
 import psutil
 import psycopg
+import structlog
 
 from rekognition_emulator.store.database import DatabaseUnsuitable
 from rekognition_emulator.store.files import move
@@ -42,6 +45,11 @@ START_TIMEOUT_S: Final = 600
 STOP_TIMEOUT_S: Final = 60
 """Clients are disconnected at once; what takes time is the last checkpoint."""
 
+WATCH_PAUSE_S: Final = 0.2
+"""Between two looks at whether the server is alive, 0.1 ms each. Ours: its clients' first retries come this soon."""
+RESTART_PAUSE_S: Final = 1.0
+"""Between two attempts to start it again, as while its disk is full."""
+
 SOCKET_PATH_BYTES_MAX: Final = 80
 """A socket's path fits into 104 bytes on macOS and 108 on Linux; PostgreSQL appends up to 20 to its directory."""
 
@@ -53,10 +61,14 @@ SETTINGS: Final = {
     "shared_buffers": "256MB",  # an album of 5,000 faces is 10 MB; touched only when needed
 }
 
+log = structlog.get_logger(__name__)
+
 
 @contextmanager
 def embedded_database(directory: Path, settings: Mapping[str, str] | None = None) -> Iterator[str]:
     """Runs a PostgreSQL server with its data under a directory, or joins the one that runs there already.
+
+    One that dies meanwhile is started again at the same URL. What it had committed is there, connections to it are not.
 
     Args:
         directory: created if missing. When root runs this, the server runs as the system user ``pgserver``, and the
@@ -73,9 +85,11 @@ def embedded_database(directory: Path, settings: Mapping[str, str] | None = None
     directory = directory.expanduser().resolve()
     data = directory / "postgres"
     with _lock_file(directory) as lock:
-        _join(lock, data, SETTINGS | dict(settings or {}))
+        settings = SETTINGS | dict(settings or {})
+        _join(lock, data, settings)
         try:
-            yield _url(data)
+            with _kept_running(data, settings):
+                yield _url(data)
         finally:
             if _locked_alone(lock) and _has_postmaster(data):
                 _stop(data)
@@ -130,13 +144,14 @@ def _join(lock: IO[str], data: Path, settings: Mapping[str, str]) -> None:
         if _locked_alone(lock):
             if not _running(data):
                 _create(data)
-                _start(data, settings)
+                _start_first(data, settings)
             fcntl.flock(lock, fcntl.LOCK_SH)
         else:
             fcntl.flock(lock, fcntl.LOCK_SH)  # waits for whoever is starting or stopping it
         if _running(data):
             return
-        fcntl.flock(lock, fcntl.LOCK_UN)  # the last user left between our two locks
+        fcntl.flock(lock, fcntl.LOCK_UN)  # the last user left between our two locks, or others are starting it again
+        time.sleep(0.02)
 
 
 def _locked_alone(lock: IO[str]) -> bool:
@@ -167,30 +182,72 @@ def _server(data: Path) -> PostgresServer:
     return get_server(data, start=False)
 
 
-def _start(data: Path, settings: Mapping[str, str]) -> None:
-    _clear_remains(data)
-    server = _server(data)
-    sockets = data
-    if len(os.fsencode(data)) > SOCKET_PATH_BYTES_MAX:
-        sockets = Path(tempfile.mkdtemp(prefix="rekognition-"))
-        if server.system_user is not None:
-            shutil.chown(sockets, server.system_user)
+@contextmanager
+def _kept_running(data: Path, settings: Mapping[str, str]) -> Iterator[None]:
+    """Starts the server again whenever it has died, until the end."""
+    sockets, over = _socket_directory(data), threading.Event()
+
+    def watch() -> None:
+        pause = WATCH_PAUSE_S
+        while not over.wait(pause):
+            pause = WATCH_PAUSE_S
+            if _has_postmaster(data):
+                continue
+            try:
+                _restart(data, settings, sockets)
+            except (DatabaseUnsuitable, OSError) as error:
+                log.error("the embedded database has ended and does not start", why=str(error))  # noqa: TRY400 - no news
+                pause = RESTART_PAUSE_S
+
+    watching = threading.Thread(target=watch, name="embedded database", daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join()
+
+
+def _restart(data: Path, settings: Mapping[str, str], sockets: Path) -> None:
+    with data.with_suffix(".restart.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # others have noticed, too
+        if not _running(data):
+            log.warning("the embedded database has ended and is started again")
+            _start(data, settings, sockets)
+
+
+def _start_first(data: Path, settings: Mapping[str, str]) -> None:
+    if len(os.fsencode(data)) <= SOCKET_PATH_BYTES_MAX:
+        _start(data, settings, data)
+        return
+    sockets = Path(tempfile.mkdtemp(prefix="rekognition-"))
+    if (user := _server(data).system_user) is not None:
+        shutil.chown(sockets, user)
+    try:
+        _start(data, settings, sockets)
+    except DatabaseUnsuitable:
+        shutil.rmtree(sockets, ignore_errors=True)
+        raise
+
+
+def _start(data: Path, settings: Mapping[str, str], sockets: Path) -> None:
+    _clear_remains(data, sockets)
     options = shlex.join(
         word
         for name, value in {**settings, "unix_socket_directories": str(sockets)}.items()
         for word in ("-c", f"{name}={value}")
     )
-    log = data / "log"
+    its_log = data / "log"
     try:
-        _pg_ctl(data, "start", "-t", str(START_TIMEOUT_S), "-l", str(log), "-o", options)
+        _pg_ctl(data, "start", "-t", str(START_TIMEOUT_S), "-l", str(its_log), "-o", options)
     except subprocess.CalledProcessError as error:
-        if sockets != data:
-            shutil.rmtree(sockets, ignore_errors=True)
-        last_lines = "\n".join(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else "(no log)"
-        raise DatabaseUnsuitable(f"PostgreSQL does not start; its log {log} ends with:\n{last_lines}") from error
+        lines = its_log.read_text(errors="replace").splitlines()[-5:] if its_log.exists() else ["(no log)"]
+        raise DatabaseUnsuitable(
+            "\n".join([f"PostgreSQL does not start; its log {its_log} ends with:", *lines])
+        ) from error
 
 
-def _clear_remains(data: Path) -> None:
+def _clear_remains(data: Path, sockets: Path) -> None:
     """Removes what a killed server has left behind, so that it does not keep the next one out.
 
     First its processes: without their postmaster they end as soon as they notice, but one that is busy would go on
@@ -203,7 +260,7 @@ def _clear_remains(data: Path) -> None:
         for process in remains:
             process.kill()
         time.sleep(0.02)
-    (data / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
+    (sockets / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
     _postmaster_file(data).unlink(missing_ok=True)
 
 

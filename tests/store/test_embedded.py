@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -46,6 +46,28 @@ def first_line(process: subprocess.Popen[str]) -> str:
 def postmaster(directory: Path) -> psutil.Process:
     """The running server."""
     return psutil.Process(int((directory / "postgres" / "postmaster.pid").read_text().split()[0]))
+
+
+def postmaster_pid(directory: Path) -> int | None:
+    """The number that the running server has written down; None before it has."""
+    with suppress(FileNotFoundError, IndexError, ValueError):
+        return int((directory / "postgres" / "postmaster.pid").read_text().split()[0])
+    return None
+
+
+def takes_connections(url: str) -> bool:
+    """Whether somebody answers there."""
+    with suppress(psycopg.OperationalError):
+        psycopg.connect(url).close()
+        return True
+    return False
+
+
+def serves(process: psutil.Process, directory: Path) -> bool:
+    """Whether this is a server of that directory, and no child of one."""
+    with suppress(psutil.Error):
+        return process.name() == "postgres" and str(directory / "postgres") in process.cmdline()
+    return False
 
 
 def stopped(directory: Path) -> bool:
@@ -120,6 +142,27 @@ def test_committed_rows_survive_the_death_of_the_server(home: Path) -> None:
         process.kill()
     with embedded_database(home) as url:
         assert "committed" in notes(url)
+
+
+def test_a_server_that_dies_is_started_again_for_those_who_use_it(home: Path) -> None:
+    """Killed under two processes, it is there again at the same URL, once, with everything; each kill heals."""
+    with holder(home) as first, holder(home) as second:
+        url = first_line(first)
+        assert first_line(second) == url
+        for number in range(2):
+            write(url, f"before kill {number}")
+            killed = postmaster(home)
+            killed.kill()
+            deadline = time.monotonic() + 20
+            while postmaster_pid(home) == killed.pid or not takes_connections(url):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            assert f"before kill {number}" in notes(url)
+            servers = [process for process in psutil.process_iter() if serves(process, home)]
+            assert [server.pid for server in servers] == [postmaster_pid(home)]
+        first.communicate()
+        second.communicate()
+    assert stopped(home)
 
 
 def test_orphans_of_a_killed_server_end_before_the_next_one_starts(home: Path) -> None:
