@@ -12,7 +12,9 @@ def main() -> None:
         serve()
     else:
         from rekognition_emulator.cli.commands import app  # noqa: PLC0415 - likewise
+        from rekognition_emulator.cli.log import configure_logging  # noqa: PLC0415 - likewise
 
+        configure_logging("warning")  # on the other stream stands what the command prints
         app(prog_name="rekognition-emulator")
 
 

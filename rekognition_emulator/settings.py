@@ -159,6 +159,12 @@ class Settings(BaseSettings):
         description="Requests of IndexFaces and DetectFaces that may wait for a worker, and as many others; beyond it "
         "the answer is AWS's throttling error.",
     )
+    stop_seconds: int = Field(
+        10,
+        ge=0,
+        description="What requests that are inside may still take when the server is told to stop; the others are cut "
+        "off. What supervises it should wait five seconds longer before it kills.",
+    )
     metrics_port: int | None = Field(
         None, ge=0, le=65535, description="Port of the page `/metrics` for Prometheus; 0 takes any free one."
     )

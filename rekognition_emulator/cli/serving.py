@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import structlog
 import uvicorn
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from rekognition_emulator.metrics import Page
 
 log = structlog.get_logger(__name__)
-
-_STOP_TIMEOUT_S: Final = 10
-"""For requests in flight when the server is told to stop."""
 
 _MALLOC: Final = {
     -8: 2,  # M_ARENA_MAX: each of them keeps what its threads once needed, and by default there are eight a core
@@ -112,6 +109,15 @@ def serve() -> None:
                 _serve_in_processes(settings, listener, announce, page.ended if page else lambda _: None)
     except (CannotServe, *_UNUSABLE) as error:
         sys.exit(str(error))
+    except SystemExit:  # told to stop
+        _leave()
+
+
+def _leave() -> NoReturn:
+    """Ends without waiting for workers: those of requests that were cut off have nobody to answer."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _said(service: Service, settings: Settings, url: str) -> str:
@@ -150,7 +156,7 @@ def _metrics_page(settings: Settings) -> Iterator["Page | None"]:
 def _serve_in_processes(settings: Settings, listener: socket.socket, announce: Say, ended: Ended) -> None:
     with open_database(settings):  # theirs, too, and thus still there when all of them have ended
         arguments = {"settings": settings.of_one_process(), "listener": listener}
-        timeout_s = _STOP_TIMEOUT_S + _CLOSE_TIMEOUT_S
+        timeout_s = settings.stop_seconds + _CLOSE_TIMEOUT_S
         keep_running(
             settings.processes, _serve_as_one_of_many, arguments, announce, ended=ended, stop_timeout_s=timeout_s
         )
@@ -160,7 +166,10 @@ def _serve_as_one_of_many(settings: Settings, listener: socket.socket, say: Say)
     _stop_on_signals()
     configure_logging(settings.log_level)
     _bound_heap()
-    _serve(settings, listener, say)
+    try:
+        _serve(settings, listener, say)
+    except SystemExit:  # told to stop
+        _leave()
 
 
 def _serve(settings: Settings, listener: socket.socket, say: Say) -> None:
@@ -183,7 +192,7 @@ def _serve(settings: Settings, listener: socket.socket, say: Say) -> None:
                 access_log=False,
                 server_header=False,
                 backlog=_BACKLOG,
-                timeout_graceful_shutdown=_STOP_TIMEOUT_S,
+                timeout_graceful_shutdown=settings.stop_seconds,
             )
             uvicorn.Server(config).run(sockets=[listener])
     except _UNUSABLE as error:
@@ -213,7 +222,8 @@ def _take_port(settings: Settings) -> socket.socket:
         listener.bind((settings.host, settings.port))
     except OSError as error:
         listener.close()
-        raise OSError(error.errno, f"{error.strerror}: {settings.host} port {settings.port}") from error
+        where = f"{settings.host} port {settings.port}"
+        raise OSError(error.errno, f"{error.strerror}: {where}; REKOGNITION_PORT chooses another") from error
     return listener
 
 

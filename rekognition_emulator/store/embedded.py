@@ -86,7 +86,8 @@ def embedded_database(directory: Path, settings: Mapping[str, str] | None = None
     data = directory / "postgres"
     with _lock_file(directory) as lock:
         settings = SETTINGS | dict(settings or {})
-        _join(lock, data, settings)
+        if not _join(lock, data, settings):
+            log.info("shares the embedded database with another process", directory=str(directory))
         try:
             with _kept_running(data, settings):
                 yield _url(data)
@@ -139,9 +140,10 @@ def _lock_file(directory: Path) -> IO[str]:
         raise DatabaseUnsuitable(f"The data directory {directory} cannot be written: {error.strerror}.") from error
 
 
-def _join(lock: IO[str], data: Path, settings: Mapping[str, str]) -> None:
+def _join(lock: IO[str], data: Path, settings: Mapping[str, str]) -> bool:
+    """Returns when the server runs: whether nobody else used it when we came."""
     while True:
-        if _locked_alone(lock):
+        if is_alone := _locked_alone(lock):
             if not _running(data):
                 _create(data)
                 _start_first(data, settings)
@@ -149,7 +151,7 @@ def _join(lock: IO[str], data: Path, settings: Mapping[str, str]) -> None:
         else:
             fcntl.flock(lock, fcntl.LOCK_SH)  # waits for whoever is starting or stopping it
         if _running(data):
-            return
+            return is_alone
         fcntl.flock(lock, fcntl.LOCK_UN)  # the last user left between our two locks, or others are starting it again
         time.sleep(0.02)
 

@@ -52,35 +52,37 @@ def run(data_dir: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         ({"REKOGNITION_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}, "database cannot be used"),
     ],
 )
-def test_what_an_operator_can_mend_is_said_in_words(environment: dict[str, str], says: str, tmp_path: Path) -> None:
+def test_what_an_operator_can_mend_is_said_in_words(
+    environment: dict[str, str], says: str, new_data_dir: Callable[[], Path]
+) -> None:
     """A wrong setting or database ends the start with a sentence and an exit code, without a traceback."""
-    ended = run(tmp_path, **environment)
+    ended = run(new_data_dir(), **environment)
     assert ended.returncode == 1
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="here it may be present")
-def test_an_absent_device_ends_the_start_with_a_sentence(tmp_path: Path) -> None:
+def test_an_absent_device_ends_the_start_with_a_sentence(new_data_dir: Callable[[], Path]) -> None:
     """A server that was told to use a GPU does not serve from the CPU instead."""
-    ended = run(tmp_path, REKOGNITION_DEVICE="cuda")
+    ended = run(new_data_dir(), REKOGNITION_DEVICE="cuda")
     assert ended.returncode == 1
     assert ended.stderr.startswith("REKOGNITION_DEVICE=cuda asks for a device")
     assert ended.stderr.count("\n") == 1
 
 
-def test_a_port_in_use_is_said_in_words(server: Server, tmp_path: Path) -> None:
+def test_a_port_in_use_is_said_in_words(server: Server, new_data_dir: Callable[[], Path]) -> None:
     """A second server on the same port does not start."""
-    ended = run(tmp_path, REKOGNITION_PORT=server.url.rpartition(":")[2])
+    ended = run(new_data_dir(), REKOGNITION_PORT=server.url.rpartition(":")[2])
     assert ended.returncode == 1
     assert "in use" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_a_port_for_metrics_in_use_is_said_in_words(server: Server, tmp_path: Path) -> None:
+def test_a_port_for_metrics_in_use_is_said_in_words(server: Server, new_data_dir: Callable[[], Path]) -> None:
     """Nothing serves whose metrics nobody could read."""
     port = server.url.rpartition(":")[2]
-    ended = run(tmp_path, REKOGNITION_METRICS_PORT=port)
+    ended = run(new_data_dir(), REKOGNITION_METRICS_PORT=port)
     assert ended.returncode == 1
     assert f"127.0.0.1 port {port}, for metrics" in ended.stderr
 
@@ -108,6 +110,21 @@ def test_a_second_start_keeps_everything_and_a_stop_is_clean(
     assert not (data_dir / "postgres" / "postmaster.pid").exists()
     second = start_server(data_dir)
     assert second.client().list_collections()["CollectionIds"] == ["kept"]
+
+
+def test_two_servers_on_one_data_directory_say_so_and_share_it(
+    start_server: Callable[..., Server], new_data_dir: Callable[[], Path]
+) -> None:
+    """The second neither harms the first nor has a database of its own, and the first may leave before it."""
+    data_dir = new_data_dir()
+    first = start_server(data_dir)
+    first.client().create_collection(CollectionId="first")
+    second = start_server(data_dir)
+    assert (data_dir / "server.log").read_text().count("shares the embedded database with another process") == 1
+    assert first.stop() == 0
+    assert second.client().list_collections()["CollectionIds"] == ["first"]
+    assert second.stop() == 0
+    assert not (data_dir / "postgres" / "postmaster.pid").exists()
 
 
 def test_an_external_database_serves_two_servers(start_server: Callable[..., Server], database_url: str) -> None:
