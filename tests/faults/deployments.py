@@ -1,0 +1,353 @@
+"""A server with everything around it that can fail. Changes when something else of it can."""
+
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import psutil
+import psycopg
+
+from rekognition_emulator.store.embedded import embedded_database
+from tests.faults.workload import Picture
+from tests.server import ROOT, Server
+
+START_S = 30
+"""In which a server starts again, or something is wrong."""
+
+HOLD_S = 12
+"""For which locks are held: longer than a statement waits for one."""
+
+DISK_MB = 400
+"""Of a small disk: a new database takes 100 MB of it."""
+
+
+class Line:
+    """Connections to PostgreSQL, which can be cut and held up."""
+
+    def __init__(self, socket_path: Path) -> None:
+        self._target = str(socket_path)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._flows = threading.Event()
+        self._flows.set()
+        self._open: list[socket.socket] = []
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Breaks all connections."""
+        while self._open:
+            with suppress(OSError):
+                self._open.pop().shutdown(socket.SHUT_RDWR)
+
+    def hold_up(self, seconds: float) -> None:
+        """Lets nothing through for so long; nobody is told."""
+        self._flows.clear()
+        time.sleep(seconds)
+        self._flows.set()
+
+    def close(self) -> None:
+        """Ends it."""
+        self._listener.close()
+        self._flows.set()
+        self.cut()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                try:
+                    server.connect(self._target)
+                except OSError:
+                    client.close()
+                    server.close()
+                    continue
+                self._open += client, server
+                for one, other in ((client, server), (server, client)):
+                    threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
+
+    def _pass_on(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while data := one.recv(65536):
+                self._flows.wait()
+                other.sendall(data)
+        with suppress(OSError):
+            other.shutdown(socket.SHUT_RDWR)
+        one.close()
+
+
+class Storage:
+    """Object storage with the pictures under their numbers, which can become slow."""
+
+    def __init__(self, pictures: Sequence[Picture]) -> None:
+        storage = self
+        self.pause_s = 0.0
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = pictures[int(self.path.partition("?")[0].rpartition("/")[2])].jpeg
+                time.sleep(storage.pause_s)
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.send_header("ETag", '"e"')
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Says nothing."""
+
+        class Quiet(ThreadingHTTPServer):
+            block_on_close = False
+
+            def handle_error(self, *_: object) -> None:
+                """Whoever waits too long hangs up."""
+
+        self._server = Quiet(("127.0.0.1", 0), Handler)
+        self.url = "http://{}:{}".format(*self._server.server_address[:2])
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """Ends it."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Deployment:
+    """A server that is started again whenever it ends, as a supervisor would, on the same port.
+
+    Attributes:
+        line: to its PostgreSQL, if that is not the embedded one.
+        storage: that it reads from, if it has one.
+    """
+
+    def __init__(self, logs: Path, data_dir: Path, **environment: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.data_dir = data_dir
+        self.database_dir = data_dir
+        self.line: Line | None = None
+        self.storage: Storage | None = None
+        self._logs = logs
+        self._environment = {
+            "REKOGNITION_DATA_DIR": str(data_dir),
+            "REKOGNITION_PORT": str(port),
+            "REKOGNITION_LOG_LEVEL": "warning",
+            **environment,
+        }
+        self._server: Server | None = None
+
+    def start(self) -> None:
+        """Starts the server, however often that takes."""
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                self._server = Server.start(self._logs, **self._environment)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+            else:
+                return
+
+    def stop(self) -> int:
+        """Asks the server to end and returns its exit code."""
+        assert self._server
+        return self._server.stop()
+
+    def verify(self) -> str:
+        """Returns what the operator's check of the database says; empty if it finds nothing."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("REKOGNITION_")}
+        done = subprocess.run(
+            [sys.executable, "-m", "rekognition_emulator", "verify"],
+            cwd=ROOT,
+            env={**inherited, **self._environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return "" if done.returncode == 0 else f"verify: {done.stdout}{done.stderr}"
+
+    def kill_server(self) -> None:
+        """``kill -9`` of the server, all its processes; its PostgreSQL goes on."""
+        assert self._server
+        family = [psutil.Process(self._server.process.pid), *self._server.processes()]
+        for process in family:
+            process.kill()
+        self._server.kill()
+        psutil.wait_procs(family, timeout=10)
+        self.start()
+
+    def kill_parent(self) -> None:
+        """``kill -9`` of the process that has started the others."""
+        assert self._server
+        self._server.kill()
+        self.start()
+
+    def kill_process(self) -> None:
+        """``kill -9`` of one of several server processes."""
+        assert self._server
+        if processes := self._server.processes():
+            with suppress(psutil.NoSuchProcess):
+                random.choice(processes).kill()
+
+    def kill_everything(self) -> None:
+        """``kill -9`` of the server and of PostgreSQL, as a power cut would."""
+        assert self._server
+        self._server.process.kill()
+        self.kill_database()
+        self.kill_server()
+
+    def kill_database(self) -> None:
+        """``kill -9`` of PostgreSQL's first process."""
+        self._postmaster().kill()
+
+    def kill_backend(self) -> None:
+        """``kill -9`` of a process of PostgreSQL that serves a connection; PostgreSQL then drops all of them."""
+        with suppress(psutil.Error, IndexError):
+            children = self._postmaster().children()
+            random.choice([each for each in children if "postgres postgres" in " ".join(each.cmdline())]).kill()
+
+    def hold_locks(self) -> None:
+        """Another session locks the table of faces for longer than a statement waits."""
+        with self.connect() as session, session.transaction():
+            session.execute("LOCK TABLE faces IN ACCESS EXCLUSIVE MODE")
+            time.sleep(HOLD_S)
+
+    def fill_disk(self) -> None:
+        """No byte is left on the disk for three seconds, and PostgreSQL wants new files."""
+        ballast = self.data_dir / "ballast"
+        with suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            with suppress(psycopg.OperationalError), self.connect() as session:
+                session.execute("SELECT pg_switch_wal()")
+            time.sleep(0.1)
+        ballast.unlink()
+
+    def slow_storage(self) -> None:
+        """Object storage does not answer in the time that it has, for a while."""
+        assert self.storage
+        self.storage.pause_s = 25
+        time.sleep(6)
+        self.storage.pause_s = 0
+
+    def cut_line(self) -> None:
+        """All connections to PostgreSQL break at once."""
+        assert self.line
+        self.line.cut()
+
+    def hold_line(self) -> None:
+        """Nothing comes through to or from PostgreSQL for four seconds."""
+        assert self.line
+        self.line.hold_up(4)
+
+    def connect(self) -> psycopg.Connection:
+        """Opens a session of PostgreSQL beside the server's."""
+        return psycopg.connect(f"postgresql://postgres@/postgres?host={self._socket_path().parent}", autocommit=True)
+
+    def _socket_path(self) -> Path:
+        return self.database_dir / "postgres" / ".s.PGSQL.5432"
+
+    def _postmaster(self) -> psutil.Process:
+        file = self.database_dir / "postgres" / "postmaster.pid"
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                postmaster = psutil.Process(int(file.read_text().split()[0]))
+                if postmaster.name() == "postgres":
+                    return postmaster
+            except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.05)
+
+
+@contextmanager
+def embedded(**environment: str) -> Iterator[Deployment]:
+    """A server with its own PostgreSQL."""
+    with _folder() as folder:
+        yield from _run(Deployment(folder, folder, **environment))
+
+
+@contextmanager
+def external(**environment: str) -> Iterator[Deployment]:
+    """A server with a PostgreSQL elsewhere, reached through a line; whoever runs that one starts it again."""
+    with _folder() as folder, _folder() as database_dir, embedded_database(database_dir), ExitStack() as stack:
+        line = Line(database_dir / "postgres" / ".s.PGSQL.5432")
+        stack.callback(line.close)
+        url = f"postgresql://postgres@127.0.0.1:{line.port}/postgres"
+        deployment = Deployment(folder, folder, REKOGNITION_DATABASE_URL=url, **environment)
+        deployment.line, deployment.database_dir = line, database_dir
+        yield from _run(deployment)
+
+
+@contextmanager
+def with_storage(pictures: Sequence[Picture], **environment: str) -> Iterator[Deployment]:
+    """A server with object storage, and its own PostgreSQL."""
+    with _folder() as folder, ExitStack() as stack:
+        storage = Storage(pictures)
+        stack.callback(storage.close)
+        deployment = Deployment(
+            folder,
+            folder,
+            REKOGNITION_S3_ENDPOINT_URL=storage.url,
+            AWS_ACCESS_KEY_ID="server",
+            AWS_SECRET_ACCESS_KEY="server",
+            **environment,
+        )
+        deployment.storage = storage
+        yield from _run(deployment)
+
+
+@contextmanager
+def on_small_disk(**environment: str) -> Iterator[Deployment]:
+    """A server whose data are on a disk of their own.
+
+    Raises:
+        PermissionError: this user may not mount one.
+    """
+    with _folder() as logs, _folder() as disk:
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m,mode=755", "tmpfs", str(disk)],
+            capture_output=True,
+            check=False,
+        )
+        if mounted.returncode:
+            raise PermissionError(mounted.stderr.decode())
+        try:
+            yield from _run(Deployment(logs, disk, **environment))
+        finally:
+            subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def _run(deployment: Deployment) -> Iterator[Deployment]:
+    deployment.start()
+    try:
+        yield deployment
+    finally:
+        with suppress(ProcessLookupError):
+            deployment.stop()
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    # Short, for sockets; and as root, the database's user must be able to enter it.
+    folder = Path(tempfile.mkdtemp(prefix="faults-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
