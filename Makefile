@@ -5,7 +5,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 RUN = .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help run replicas test fuzz conformance demo check lint generate format bench quality sbom audit lock clean
+.PHONY: help run replicas test fuzz faults soak conformance demo check lint generate format bench quality sbom audit lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,13 @@ test: .venv/dev.stamp  ## set up what is missing and run all tests
 fuzz: .venv/dev.stamp  ## spoil pictures and requests for MINUTES (5) from SEED (1), and keep what that finds
 	$(RUN) tests.fuzz --minutes $(MINUTES) --seed $(SEED)
 
+faults: .venv/dev.stamp  ## kill server and database KILLS (100) times under working clients, and check what is left
+	$(RUN) tests.faults --kills $(KILLS) --seed $(SEED)
+
+soak: .venv-bench/bench.stamp  ## let clients work for MINUTES (5), and watch memory and connections
+	.venv-bench/bin/python -m tests.faults.soak --minutes $(MINUTES)
+
+KILLS ?= 100
 MINUTES ?= 5
 SEED ?= 1
 
