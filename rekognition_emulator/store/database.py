@@ -6,6 +6,8 @@ killed while it migrates keeps every later one out until somebody removes the ma
 """
 
 import hashlib
+import threading
+from contextlib import suppress
 from functools import partial
 from importlib import resources
 from typing import Final
@@ -15,7 +17,7 @@ from pgvector.psycopg import register_vector
 from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from rekognition_emulator.store.audit import KEPT_DAYS
 from rekognition_emulator.store.transactions import JoiningPool
@@ -32,8 +34,8 @@ CONNECT_TIMEOUT_S: Final = 5
 """For one attempt. A host that is down may not answer at all."""
 
 RECONNECT_S: Final = 2
-"""While PostgreSQL is away, the pool pauses between attempts, each pause twice the last. After so long it starts over
-with the next request, rather than being in a pause of minutes when PostgreSQL is back."""
+"""While PostgreSQL is away, the pool pauses between attempts, each pause twice the last. After so long it starts over,
+rather than being in a pause of minutes when PostgreSQL is back."""
 
 
 class DatabaseUnsuitable(Exception):
@@ -125,11 +127,22 @@ def _pool(url: str, connections_max: int, timeout_s: float = 10, audit_days: int
         max_size=connections_max,
         timeout=timeout_s,
         reconnect_timeout=RECONNECT_S,
+        reconnect_failed=_start_over,
         configure=partial(_configure, audit_days=audit_days),
         check=check,
         open=False,
     )
     return pool
+
+
+def _start_over(pool: ConnectionPool) -> None:
+    """Has a pool that has given up go on: by itself it would with the next request, while those that wait, wait on."""
+
+    def ask() -> None:
+        with suppress(PoolClosed, PoolTimeout), pool.connection():
+            pass
+
+    threading.Thread(target=ask, name="reconnecting", daemon=True).start()
 
 
 def _configure(connection: Connection[TupleRow], audit_days: int) -> None:

@@ -34,9 +34,9 @@ DISK_MB = 400
 class Line:
     """Connections to PostgreSQL, which can be cut and held up."""
 
-    def __init__(self, socket_path: Path) -> None:
+    def __init__(self, socket_path: Path, port: int = 0) -> None:
         self._target = str(socket_path)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self._flows = threading.Event()
         self._flows.set()
         self._open: list[socket.socket] = []
@@ -57,6 +57,8 @@ class Line:
 
     def close(self) -> None:
         """Ends it."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # so that who waits for a connection notices
         self._listener.close()
         self._flows.set()
         self.cut()

@@ -1,6 +1,7 @@
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from rekognition_emulator.store import database
 from rekognition_emulator.store.database import DatabaseUnsuitable, open_pool
 from rekognition_emulator.store.postgres import PostgresStore
+from tests.faults.deployments import Line
 from tests.gallery import OWNER
 
 MIGRATIONS = list((Path(database.__file__).parent / "migrations").glob("*.sql"))
@@ -25,6 +27,24 @@ def refusal(url: str) -> str:
     with pytest.raises(DatabaseUnsuitable) as refused:
         open_pool(url, connections_max=1)
     return str(refused.value)
+
+
+def test_who_waits_is_served_when_the_database_is_back(database_url: str) -> None:
+    """A request that comes just after PostgreSQL went is not left waiting when it is there again seconds later."""
+    parts = urlsplit(database_url)
+    if not (folders := parse_qs(parts.query).get("host")):
+        pytest.skip("it is about a database that is reached by a socket in a folder")
+    socket_path = Path(folders[0]) / ".s.PGSQL.5432"
+    line = Line(socket_path)
+    url = parts._replace(netloc=f"postgres@127.0.0.1:{line.port}", query="").geturl()
+    with open_pool(url, connections_max=3) as pool, ThreadPoolExecutor(1) as threads:
+        line.close()
+        waiting = threads.submit(pool.getconn)
+        time.sleep(database.RECONNECT_S + 1.5)  # by then the pool has given up
+        assert not waiting.done()
+        line = Line(socket_path, line.port)
+        pool.putconn(waiting.result(database.RECONNECT_S + 1))
+    line.close()
 
 
 def test_empty_database_is_made_ready_by_several_at_once(empty_database_url: str) -> None:
