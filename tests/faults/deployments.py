@@ -167,6 +167,11 @@ class Deployment:
         assert self._server
         return self._server.stop()
 
+    def serving(self) -> list[psutil.Process]:
+        """Returns the server's processes."""
+        assert self._server
+        return [psutil.Process(self._server.process.pid), *self._server.processes()]
+
     def verify(self) -> str:
         """Returns what the operator's check of the database says; empty if it finds nothing."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("REKOGNITION_")}
@@ -183,7 +188,7 @@ class Deployment:
     def kill_server(self) -> None:
         """``kill -9`` of the server, all its processes; its PostgreSQL goes on."""
         assert self._server
-        family = [psutil.Process(self._server.process.pid), *self._server.processes()]
+        family = self.serving()
         for process in family:
             process.kill()
         self._server.kill()
