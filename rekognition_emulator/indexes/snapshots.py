@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from rekognition_emulator.faces.gallery import Collection
 from rekognition_emulator.faces.store import FaceStore
 from rekognition_emulator.indexes import sections
-from rekognition_emulator.indexes.sealed import CODED_MIN, Codes, Sealed
+from rekognition_emulator.indexes.codes import CODED_MIN, Codes
+from rekognition_emulator.indexes.sealed import Sealed
 from rekognition_emulator.indexes.sections import SectionsUnreadable
 from rekognition_emulator.indexes.vectors import Vectors
 

@@ -31,9 +31,14 @@ def cosines(embeddings: NDArray[np.float32], probe: Embedding) -> NDArray[np.flo
     return result
 
 
+def floor(cosine_min: float) -> float:
+    """Returns what no cosine may be below: where all are asked for, rounding may carry one below −1."""
+    return cosine_min if cosine_min > -1 else -1.5
+
+
 def nearest_rows(found: NDArray[np.float32], cosine_min: float, limit: int) -> NDArray[np.intp]:
     """Returns the rows with the largest of these cosines, ``limit`` of them and those that equal the last one."""
-    near = np.flatnonzero(found >= (cosine_min if cosine_min > -1 else -1.5))  # rounding may carry one below −1
+    near = np.flatnonzero(found >= floor(cosine_min))
     if len(near) > limit:
         last = np.partition(found[near], len(near) - limit)[len(near) - limit]
         near = near[found[near] >= last]

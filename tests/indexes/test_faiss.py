@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from rekognition_emulator.faces.gallery import Collection
 from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.indexes import Surroundings, faiss, sealed, snapshots
+from rekognition_emulator.indexes import Surroundings, codes, faiss, snapshots
 from rekognition_emulator.indexes.chosen import ChosenIndex
+from rekognition_emulator.indexes.codes import Codes
 from rekognition_emulator.indexes.faiss import FaissIndex
 from rekognition_emulator.indexes.memory import MemoryIndex
-from rekognition_emulator.indexes.sealed import Codes, Sealed
+from rekognition_emulator.indexes.sealed import Sealed
 from rekognition_emulator.indexes.vectors import cosines
 from rekognition_emulator.store import postgres
 from rekognition_emulator.store.postgres import PostgresStore
@@ -98,7 +99,7 @@ def coded(request: pytest.FixtureRequest) -> Sealed:
 
 def test_codes_find_nearly_all_of_the_nearest_fifty(coded: Sealed, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the true 50 nearest, strangers included, 99 in 100 are found; their cosines are the embeddings' own."""
-    monkeypatch.setattr(sealed, "_CANDIDATES_MIN", 256)
+    monkeypatch.setattr(codes, "_CODED_CANDIDATES", 256)
     rows = {UUID(bytes=name.tobytes()): row for row, name in enumerate(coded.ids)}
     nobody = np.zeros(len(coded), bool)
     hits = 0
@@ -116,7 +117,7 @@ def test_codes_return_as_many_as_exist(
     coded: Sealed, monkeypatch: pytest.MonkeyPatch, cosine_min: float, limit: int
 ) -> None:
     """Whatever is asked for, no fewer faces come than there are above the threshold, and none that went."""
-    monkeypatch.setattr(sealed, "_CANDIDATES_MIN", 64)
+    monkeypatch.setattr(codes, "_CODED_CANDIDATES", 64)
     gone = np.random.default_rng(1).random(len(coded)) < 0.4
     left = {UUID(bytes=name.tobytes()) for name in coded.ids[~gone]}
     for probe in coded.embeddings[:5]:
@@ -361,7 +362,7 @@ def test_codes_are_written_and_read(
 ) -> None:
     """A large collection is coded when it is sealed, after a restart too, and follows what comes and goes."""
     monkeypatch.setattr(snapshots, "CODED_MIN", 600)
-    monkeypatch.setattr(sealed, "_CANDIDATES_MIN", 64)
+    monkeypatch.setattr(codes, "_CODED_CANDIDATES", 64)
     vectors, _ = faces_of_people(1_000, DLIB)
     ids = fill(store, "album", vectors)
     restarted.index.prepare(now(store), lambda *_: None)
