@@ -1,15 +1,18 @@
 """The whole path of a picture beside its bare kernels. Changes when a kernel is something else.
 
-Kernels are what no pipeline of ours could leave out: the decoder's call, and every run of a network, replayed with the
-inputs that it had. Both are timed in turn, on one thread, and what counts is how long that thread worked: waiting for a
-core that somebody else has is no part of either.
+Kernels are what no pipeline of ours could leave out: the decoder's call and every run of a network, replayed with the
+inputs that it had; and, counted apart, the calls of OpenCV that halve, shrink and cut out. All are timed in turn, on
+one thread, and what counts is how long that thread worked: waiting for a core that somebody else has is no part of it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from time import thread_time
 from typing import Any, Final
 
+import cv2
 import numpy as np
 import onnxruntime
 from PIL.JpegImagePlugin import JpegImageFile
@@ -34,19 +37,25 @@ def measure(engine: FaceEngine, pictures: Mapping[str, bytes]) -> Section:
             "detect": lambda image=image: engine.detect(image),  # type: ignore[misc]
             "align and embed": lambda image=image, found=found: engine.embed(image, found),  # type: ignore[misc]
         }
-        kernels = _kernels(engine, picture)
-        whole, bare = _whole(engine, picture), _together(kernels)
-        times = _in_turn({"whole": whole, "kernels": bare, **stages})
+        networks, images = _kernels(engine, picture)
+        decoder = _decoder(picture, image.pixels.shape[1])
+        bare: dict[str, Run] = {"kernels": _together([decoder, *networks]), "OpenCV": _together(images)}
+        times = _in_turn({"whole": _whole(engine, picture), **stages, **bare})
         bars[name] = {stage: times[stage] for stage in stages}
-        share = times["kernels"] / times["whole"]
-        parts = [f"{times[each]:.1f}" for each in ("whole", *stages, "kernels")]
-        rows.append([name, f"{len(picture) / 1e6:.1f} MB", str(len(found)), *parts, f"{share:.0%}"])
+        kept = [times["kernels"] / times["whole"], (times["kernels"] + times["OpenCV"]) / times["whole"]]
+        parts = [f"{times[each]:.1f}" for each in ("whole", *stages, *bare)]
+        rows.append(
+            [name, f"{len(picture) / 1e6:.1f} MB", str(len(found)), *parts, *(f"{share:.0%}" for share in kept)]
+        )
     return Section(
         "The whole path, and its bare kernels",
         "Median milliseconds that the one thread worked. Kernels: Pillow's decoding and the networks' runs, replayed "
-        "with the same inputs in a loop, in turn with the pipeline. The last column is what the pipeline keeps of "
-        "their speed.",
-        ["picture", "file", "faces", "whole path", "decode", "detect", "align, embed", "kernels", "kept"],
+        "with the same inputs in a loop, in turn with the pipeline; OpenCV: its calls that halve, shrink and cut out, "
+        "replayed likewise. The last two columns are what the pipeline keeps of the speed of the former, and of both.",
+        [
+            *("picture", "file", "faces", "whole path", "decode", "detect", "align, embed"),
+            *("kernels", "OpenCV", "kept", "with OpenCV"),
+        ],
         rows,
         plot_bars("paths.png", "One picture on one thread", "ms", bars, stacked=True),
     )
@@ -68,21 +77,34 @@ def _together(runs: list[Run]) -> Run:
     return run
 
 
-def _kernels(engine: FaceEngine, picture: bytes) -> list[Run]:
-    """Returns what decodes the picture, and each run of a network on its way, to be run again."""
-    runs: list[Run] = [_decoder(picture, decode(picture).pixels.shape[1])]
-    original = onnxruntime.InferenceSession.run
-
-    def recording(session: Any, outputs: Any, feed: Any, options: Any = None) -> Any:
-        runs.append(lambda: original(session, outputs, feed, options))
-        return original(session, outputs, feed, options)
-
-    onnxruntime.InferenceSession.run = recording
-    try:
+def _kernels(engine: FaceEngine, picture: bytes) -> tuple[list[Run], list[Run]]:
+    """Returns each run of a network, and each call of OpenCV, on the way of a picture, to be run again."""
+    networks: list[Run] = []
+    images: list[Run] = []
+    with (
+        _recorded(onnxruntime.InferenceSession, "run", networks),
+        _recorded(cv2, "resize", images),
+        _recorded(cv2, "remap", images),
+        _recorded(cv2, "warpAffine", images),
+    ):
         _whole(engine, picture)()
+    return networks, images
+
+
+@contextmanager
+def _recorded(owner: Any, name: str, calls: list[Run]) -> Iterator[None]:
+    """Writes down all calls of a function, to be made again."""
+    original = getattr(owner, name)
+
+    def recording(*arguments: Any, **named: Any) -> Any:
+        calls.append(partial(original, *arguments, **named))
+        return original(*arguments, **named)
+
+    setattr(owner, name, recording)
+    try:
+        yield
     finally:
-        onnxruntime.InferenceSession.run = original
-    return runs
+        setattr(owner, name, original)
 
 
 def _decoder(picture: bytes, width_px: int) -> Run:
