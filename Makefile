@@ -60,6 +60,7 @@ format: .venv/dev.stamp  ## rewrite the sources in the house's style
 bench: .venv-bench/bench.stamp  ## time engine, server and indexes, beside their peers, into tests/bench/results
 	.venv-bench/bin/python -m tests.bench
 	.venv-bench/bin/python -m tests.bench.index
+	.venv-bench/bin/python -m tests.bench.overload
 
 quality: .venv-bench/bench.stamp  ## measure which faces are found and who is recognised, beside DeepFace
 	.venv-bench/bin/python -m tests.bench.quality

@@ -38,6 +38,7 @@ from rekognition_emulator.wire.dispatch import Dispatcher
 from rekognition_emulator.wire.endpoint import create_router
 from rekognition_emulator.wire.gate import Caller, Gate
 from rekognition_emulator.wire.lanes import EXPRESS_WORKERS
+from rekognition_emulator.wire.rates import Rates
 
 PREFLIGHT_SECONDS: Final = 7200
 """For which a browser remembers that it may call. Source: Chromium's own limit."""
@@ -227,6 +228,7 @@ def _router(
         Dispatcher(botocore_models.load(), SERVED, fault, PAGE, strict=settings.strict),
         context_for,
         gate=gate,
+        rates=Rates(settings.account_requests_per_second),
         issue_session=keyring.issue_session,
         workers=settings.workers,
         queue_max=settings.queue_max,

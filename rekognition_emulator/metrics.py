@@ -80,6 +80,7 @@ class Metrics(Observer):
         self._inside = gauge("requests_inside", "Requests that are read, wait for a worker or are worked on.")
         self._waiting = gauge("requests_waiting", "Requests that wait for a worker.")
         self._spared = counter("would_be_denied", "Requests that enforced access control would refuse.", "error")
+        self._beyond = counter("beyond_rate", "Requests refused because their account had none left.", "operation")
         self._found = counter("faces_found", "Faces in pictures.")
         self._indexed = counter("faces_indexed", "Faces that IndexFaces has answered with.")
         self._billable = counter("billable_images", "Pictures that AWS would charge for.", "group")
@@ -116,6 +117,9 @@ class Metrics(Observer):
             self._stage_seconds.labels(name).observe(seconds)
         if observation.would_be_denied:
             self._spared.labels(observation.would_be_denied).inc()
+        if observation.limit:
+            _, operation_limited = observation.limit
+            self._beyond.labels(operation_limited).inc()
         self._found.inc(observation.counts.get("faces_found", 0))
         self._indexed.inc(observation.counts.get("faces_indexed", 0))
         if observation.error is None and operation in GROUPS:

@@ -41,6 +41,8 @@ class Observation:
         status: of the answer, in HTTP; 0 until there is one.
         error: the code of an answer that is an error.
         would_be_denied: the error that the caller was spared while refusals are only counted.
+        limit: account and operation, if it was refused because that account had no request of that operation left; the
+            caller may only have claimed to be of it.
         seconds: that it took; 0 until it is over.
         is_recorded: whether the audit log has it already, with the change that it has made.
         counts: what was found or made, such as faces, by name.
@@ -59,6 +61,7 @@ class Observation:
     status: int = 0
     error: str | None = None
     would_be_denied: str | None = None
+    limit: tuple[str, str] | None = None
     seconds: float = 0.0
     is_recorded: bool = False
     counts: dict[str, int] = field(default_factory=dict)

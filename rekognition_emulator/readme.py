@@ -45,7 +45,7 @@ def settings_table() -> Iterator[str]:
     yield "|---|---|---|"
     prefix = Settings.model_config["env_prefix"]
     for name, field in Settings.model_fields.items():
-        default = "–" if field.default in (None, PydanticUndefined, frozenset(), ()) else f"`{field.default}`"
+        default = "–" if field.default in (None, PydanticUndefined, frozenset(), (), {}) else f"`{field.default}`"
         yield f"| `{prefix}{name.upper()}` | {default} | {field.description} |"
 
 

@@ -5,7 +5,7 @@ Imported by ``app`` and ``cli`` alone: everything below receives values, not set
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -14,11 +14,13 @@ from pydantic import Field, SecretStr, StringConstraints, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rekognition_emulator.access.vault import Vault, read_master_key, read_master_key_file
+from rekognition_emulator.api.rekognition import Handlers
 from rekognition_emulator.engines.models import RESEARCH
 from rekognition_emulator.engines.networks import Device
 from rekognition_emulator.engines.selection import ModelFiles
 from rekognition_emulator.indexes import INDEXES
 from rekognition_emulator.store.audit import KEPT_DAYS
+from rekognition_emulator.wire.rates import EVERY_OTHER, RATE_MAX, RATE_MIN
 
 THREADS_PER_CALL: Final = 1
 """Of one inference. As many requests as cores run side by side, which beats one request on all cores: measured, 30
@@ -27,6 +29,7 @@ pictures a second with two workers of one thread, 21 with one of two."""
 _ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]+)?")
 
 
+Rate = Annotated[float, Field(ge=RATE_MIN, le=RATE_MAX)]
 Mirror = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
 
 
@@ -134,7 +137,8 @@ class Settings(BaseSettings):
         1,
         ge=1,
         le=64,
-        description="Server processes behind the port; workers, queue and the indexes' memory are shared out evenly.",
+        description="Server processes behind the port; workers, queue, the indexes' memory and accounts' requests are "
+        "shared out evenly.",
     )
     keep_chips: bool = Field(
         False,
@@ -165,6 +169,12 @@ class Settings(BaseSettings):
         description="What requests that are inside may still take when the server is told to stop; the others are cut "
         "off. What supervises it should wait five seconds longer before it kills.",
     )
+    account_requests_per_second: Annotated[Mapping[str, Rate], NoDecode] = Field(
+        {},
+        description="How many requests of each operation an account may send a second, as `50`, or with other numbers "
+        "for some: `IndexFaces=20,SearchFacesByImage=10,*=50`. Beyond it the answer is AWS's error for that. Default: "
+        "no limit.",
+    )
     metrics_port: int | None = Field(
         None, ge=0, le=65535, description="Port of the page `/metrics` for Prometheus; 0 takes any free one."
     )
@@ -187,6 +197,9 @@ class Settings(BaseSettings):
                 "workers": max(1, self.workers // self.processes),
                 "queue_max": -(-self.queue_max // self.processes),
                 "index_memory_mb": max(1, self.index_memory_mb // self.processes),
+                "account_requests_per_second": {
+                    operation: rate / self.processes for operation, rate in self.account_requests_per_second.items()
+                },
             }
         )
 
@@ -246,6 +259,22 @@ class Settings(BaseSettings):
     @classmethod
     def _is_an_index(cls, index: str) -> str:
         return _one_of(INDEXES, index)
+
+    @field_validator("account_requests_per_second", mode="before")
+    @classmethod
+    def _are_rates(cls, rates: str | Mapping[str, float]) -> Mapping[str, object]:
+        if not isinstance(rates, str):
+            return rates
+        named: dict[str, object] = {}
+        for each in rates.split(","):
+            operation, _, rate = each.rpartition("=")
+            operation = operation.strip() or EVERY_OTHER
+            if operation not in (*Handlers.__annotations__, EVERY_OTHER):
+                raise ValueError(f"{operation} is no operation")
+            if operation in named:
+                raise ValueError(f"{operation} has two limits")
+            named[operation] = rate
+        return named
 
     @field_validator("s3_buckets", "accept_licences", "model_mirrors", "cors_origins", mode="before")
     @classmethod

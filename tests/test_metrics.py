@@ -66,13 +66,17 @@ def test_charges_for_calls_that_succeed_as_aws_does(metrics: Metrics, registry: 
     assert GROUPS.keys() <= HANDLERS.keys()
 
 
-def test_counts_faces_and_changes_and_whom_it_spared(metrics: Metrics, registry: CollectorRegistry) -> None:
+def test_counts_faces_and_changes_and_whom_it_spared_or_held_up(metrics: Metrics, registry: CollectorRegistry) -> None:
     """Each only where there was something to count."""
     metrics.answered(observation("IndexFaces", faces_found=5, faces_indexed=3))
     metrics.answered(observation("SearchFaces", index_lag=7))
     spared = observation("ListFaces")
     spared.would_be_denied = "AccessDeniedException"
     metrics.answered(spared)
+    beyond = observation(None, "ProvisionedThroughputExceededException")
+    beyond.limit = ("123456789012", "IndexFaces")
+    metrics.answered(beyond)
+    assert registry.get_sample_value("rekognition_beyond_rate_total", {"operation": "IndexFaces"}) == 1
     assert registry.get_sample_value("rekognition_faces_found_total") == 5
     assert registry.get_sample_value("rekognition_faces_indexed_total") == 3
     assert registry.get_sample_value("rekognition_index_lag_revisions_count") == 1
@@ -84,6 +88,7 @@ def test_callers_cannot_make_up_labels(metrics: Metrics, registry: CollectorRegi
     """What they choose, such as a collection's name, would make a new time series each."""
     chosen = observation("ListFaces")
     chosen.collection, chosen.account = "anything", "123456789012"
+    chosen.limit = ("123456789012", "ListFaces")
     metrics.answered(chosen)
     assert labels_of(registry) == {"operation", "error", "stage", "le", "group"}
 
@@ -108,7 +113,7 @@ def test_the_dashboard_asks_for_metrics_that_exist(metrics: Metrics, registry: C
     """Every name and every label in its queries is one that the page has, and every metric of ours is shown."""
     metrics.answered(observation("IndexFaces"))
     spared = observation("ListFaces", index_lag=0)
-    spared.would_be_denied = "AccessDeniedException"
+    spared.would_be_denied, spared.limit = "AccessDeniedException", ("123456789012", "ListFaces")
     metrics.answered(spared)
     metrics.describe(version="", face_model="", face_model_version="", detector="", device="", index="")
     with metrics.following({"main": dict}):

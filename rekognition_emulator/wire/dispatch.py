@@ -108,6 +108,11 @@ class Dispatcher:
         self._coverage_page = coverage_page
         self._strict = strict
 
+    def operation(self, target: str | None) -> str | None:
+        """Returns the operation that a target header names; None if the model knows none of that name."""
+        named = self._operations.get(target or "")
+        return named.model.name if named else None
+
     def dispatch(
         self, target: str | None, content_type: str | None, body: bytes, context: object, permit: Permit = _everything
     ) -> WireResponse:

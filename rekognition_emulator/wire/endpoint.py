@@ -23,6 +23,7 @@ from rekognition_emulator.observation import Observation, Observer, current
 from rekognition_emulator.wire.dispatch import Dispatcher, WireResponse, error_response, not_found
 from rekognition_emulator.wire.gate import Caller, Claim, Gate
 from rekognition_emulator.wire.lanes import Lane, Lanes
+from rekognition_emulator.wire.rates import EVERY_OTHER, Rates
 from rekognition_emulator.wire.sessions import SESSION_BODY_BYTES_MAX, IssueSession, answer_session_request
 from rekognition_emulator.wire.sigv4 import Head
 
@@ -48,11 +49,16 @@ class ThrottlingException(ServiceError):
     """Too many requests at once. The model declares it too; this floor does not import the model's classes."""
 
 
+class ProvisionedThroughputExceededException(ServiceError):
+    """Too many requests of one account in a second. The model declares it too."""
+
+
 def create_router(  # noqa: PLR0913 # each is a part of one server and named at the call
     dispatcher: Dispatcher,
     context_for: Callable[[Caller], object],
     *,
     gate: Gate,
+    rates: Rates,
     issue_session: IssueSession,
     workers: int,
     queue_max: int,
@@ -65,6 +71,7 @@ def create_router(  # noqa: PLR0913 # each is a part of one server and named at 
         dispatcher: answers a request whose body is complete.
         context_for: makes what handlers are given from who calls; called in the worker's thread.
         gate: lets callers in.
+        rates: know how often each account may ask.
         issue_session: makes temporary credentials.
         workers: requests of bulk that are worked on at a time; there is a worker more for all others.
         queue_max: requests of bulk, and as many others, that may be read or wait for a worker meanwhile.
@@ -82,7 +89,15 @@ def create_router(  # noqa: PLR0913 # each is a part of one server and named at 
     async def refuse(request: Request) -> Response:  # noqa: ARG001 # as the router calls it
         return _finish(not_found(), Observation(str(uuid.uuid4())), observers)
 
-    reception = _Reception(gate, workers, queue_max, bulk, observers)
+    reception = _Reception(
+        operation=dispatcher.operation,
+        gate=gate,
+        rates=rates,
+        workers=workers,
+        queue_max=queue_max,
+        bulk=bulk,
+        observers=observers,
+    )
     serve = reception.serving(dispatcher.body_bytes_max, operate)
     serve_sessions = reception.serving(SESSION_BODY_BYTES_MAX, make_session)
     router = APIRouter()
@@ -96,10 +111,20 @@ def create_router(  # noqa: PLR0913 # each is a part of one server and named at 
 class _Reception:
     """Takes in what the gate admits, as much at a time as there is room for, and gives each request a worker."""
 
-    def __init__(
-        self, gate: Gate, workers: int, queue_max: int, bulk: Container[str], observers: Sequence[Observer]
+    def __init__(  # noqa: PLR0913 # as create_router
+        self,
+        *,
+        operation: Callable[[str | None], str | None],
+        gate: Gate,
+        rates: Rates,
+        workers: int,
+        queue_max: int,
+        bulk: Container[str],
+        observers: Sequence[Observer],
     ) -> None:
+        self._operation = operation
         self._gate = gate
+        self._rates = rates
         self._lanes = Lanes(workers, queue_max, self._tell)
         self._bulk = bulk
         self._observers = observers
@@ -117,14 +142,14 @@ class _Reception:
 
     async def _answer(self, request: Request, observation: Observation, bytes_max: int, work: Work) -> WireResponse:
         head = _head(request)
+        operation = self._operation(head.header("x-amz-target"))
+        lane = self._lanes.broad if operation in self._bulk else self._lanes.express
         try:
             claim = self._gate.admit(head, observation.request_id)
+            self._require_room(self._gate.account_of(claim), operation, lane)
         except ServiceError as error:
             # What the client still sends is read by the server and dropped, so that it gets round to the answer.
             return error_response(error)
-        lane = self._lane(head)
-        if lane.is_full:
-            return error_response(ThrottlingException("Slow down; sudden increase in rate of requests."))
         async with self._lanes.place(lane):
             try:
                 with observation.stage("receive"):
@@ -136,7 +161,7 @@ class _Reception:
                 return CLIENT_GONE
             if body is None:
                 return PAYLOAD_TOO_LARGE
-            return await self._hand_over(lane, partial(self._work, head, claim, body, work), observation)
+            return await self._hand_over(lane, partial(self._work, head, claim, operation, body, work), observation)
 
     async def _hand_over(self, lane: Lane, work: Callable[[], WireResponse], observation: Observation) -> WireResponse:
         """Has a worker do this."""
@@ -151,16 +176,22 @@ class _Reception:
 
         return await self._lanes.work(lane, begin)
 
-    def _lane(self, head: Head) -> Lane:
-        """Returns how a request comes to a worker: told before its body is there, by what it says that it wants."""
-        operation = (head.header("x-amz-target") or "").rpartition(".")[2]
-        return self._lanes.broad if operation in self._bulk else self._lanes.express
+    def _require_room(self, account: str, operation: str | None, lane: Lane) -> None:
+        """Returns if a request may come in: told before its body is there, by what it says that it is.
+
+        Raises:
+            ServiceError: it may not now, and may be sent again.
+        """
+        if self._rates.is_spent(account, operation):
+            raise _beyond(account, operation)
+        if lane.is_full:
+            raise ThrottlingException("Slow down; sudden increase in rate of requests.")
 
     def _tell(self, inside: int, waiting: int) -> None:
         for observer in self._observers:
             observer.occupied(inside, waiting)
 
-    def _work(self, head: Head, claim: Claim | None, body: bytes, work: Work) -> WireResponse:
+    def _work(self, head: Head, claim: Claim | None, operation: str | None, body: bytes, work: Work) -> WireResponse:
         observation = current()
         try:
             caller = self._gate.identify(claim, head, body, observation.request_id)
@@ -170,7 +201,15 @@ class _Reception:
         if caller.principal is not None:
             observation.key_id, observation.key_name = caller.principal.key, caller.principal.name
             observation.in_session = caller.principal.session_policy is not None
+        if not self._rates.take(caller.account, operation):
+            return error_response(_beyond(caller.account, operation))
         return work(caller, head, body)
+
+
+def _beyond(account: str, operation: str | None) -> ServiceError:
+    """Returns the error of a request for which its account has none left, after which SDKs try again, and notes it."""
+    current().limit = (account, operation or EVERY_OTHER)
+    return ProvisionedThroughputExceededException("Provisioned Rate exceeded.")
 
 
 def _head(request: Request) -> Head:
@@ -207,6 +246,7 @@ def _finish(answer: WireResponse, observation: Observation, observers: Sequence[
         ms=_ms(observation.seconds),
         bytes=len(answer.body),
         stages_ms={name: _ms(seconds) for name, seconds in observation.stage_seconds().items()},
+        **({} if observation.limit is None else {"limit": observation.limit}),
         **observation.counts,
     )
     for observer in observers:

@@ -105,6 +105,10 @@ class Gate:
             self._refuse(error, request_id)
             return None
 
+    def account_of(self, claim: Claim | None) -> str:
+        """Returns whose request it is if the claim is true: enough to refuse a caller, not to let one in."""
+        return self._account if claim is None else claim.credentials.principal.account
+
     def identify(self, claim: Claim | None, head: Head, body: bytes, request_id: str) -> Caller:
         """Returns who calls, once the body is there and before it is parsed.
 

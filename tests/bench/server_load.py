@@ -82,16 +82,26 @@ def post(
     return latencies, len(refused)
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Seconds of a core that each of them took so far."""
+
+    server: float
+    database: float
+    clients: float
+
+
 class Album:
-    """A running server with one collection."""
+    """A running server with one collection; ``address`` is its ``host:port``."""
 
     def __init__(self, server: Server, data_dir: Path, pictures: Sequence[bytes]) -> None:
-        self._url = server.url.removeprefix("http://")
+        self.address = server.url.removeprefix("http://")
+        self._client = server.client(region=REGION)
         self._process = psutil.Process(server.process.pid)
         self._postgres = psutil.Process(int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0]))
         self._numbers = itertools.count()
-        self._bodies = [b'","Image":{"Bytes":"' + base64.b64encode(picture) + b'"}}' for picture in pictures]
-        server.client(region=REGION).create_collection(CollectionId="album")
+        self._images = [b'","Image":{"Bytes":"' + base64.b64encode(picture) + b'"}}' for picture in pictures]
+        self._client.create_collection(CollectionId="album")
 
     def resident_mb(self) -> float:
         """Returns the server's resident memory, without PostgreSQL's."""
@@ -103,28 +113,49 @@ class Album:
         def body(_: int) -> bytes:
             number = next(self._numbers)
             head = f'{{"CollectionId":"album","ExternalImageId":"{number}'.encode()
-            return head + self._bodies[number % len(self._bodies)]
+            return head + self._images[number % len(self._images)]
 
-        before, started = self._taken(), time.perf_counter()
-        latencies, refused = post(self._url, "IndexFaces", body, clients, more)
-        seconds = time.perf_counter() - started
-        taken = [after - earlier for after, earlier in zip(self._taken(), before, strict=True)]
-        return Load(seconds, latencies, refused, *taken)
+        before, started = self.taken(), time.perf_counter()
+        latencies, refused = post(self.address, "IndexFaces", body, clients, more)
+        seconds, after = time.perf_counter() - started, self.taken()
+        return Load(
+            seconds,
+            latencies,
+            refused,
+            after.server - before.server,
+            after.database - before.database,
+            after.clients - before.clients,
+        )
 
-    def _taken(self) -> tuple[float, float, float]:
-        """Returns seconds of a core that server, PostgreSQL and this process took so far."""
+    def bodies(self, collection: str, name: str) -> list[bytes]:
+        """Returns for each picture the body of a request that indexes it into a collection under a name."""
+        head = f'{{"CollectionId":"{collection}","ExternalImageId":"{name}'.encode()
+        return [head + image for image in self._images]
+
+    def fill(self, collection: str, rounds: int) -> str:
+        """Makes another collection, with all pictures so many times; returns the id of a face in it."""
+        self._client.create_collection(CollectionId=collection)
+        bodies = [body for number in range(rounds) for body in self.bodies(collection, f"round{number}-")]
+        _, refused = post(self.address, "IndexFaces", bodies.__getitem__, 4, lambda number: number < len(bodies))
+        assert not refused
+        faces = self._client.list_faces(CollectionId=collection, MaxResults=1)["Faces"]
+        return str(faces[0]["FaceId"])
+
+    def taken(self) -> Taken:
+        """Returns what server, PostgreSQL and this process took so far."""
         server, parent = self._process.cpu_times(), self._postgres.cpu_times()
         database = parent.user + parent.system + parent.children_user + parent.children_system
         for child in self._postgres.children():
             times = child.cpu_times()
             database += times.user + times.system
-        return server.user + server.system, database, time.process_time()
+        return Taken(server.user + server.system, database, time.process_time())
 
 
 @contextmanager
-def running(data_dir: Path, pictures: Sequence[bytes]) -> Iterator[tuple[Album, float]]:
+def running(data_dir: Path, pictures: Sequence[bytes], **environment: str) -> Iterator[tuple[Album, float]]:
     """Yields an album in a server that was started before on the same folder, and how many seconds its start took."""
     settings = {"REKOGNITION_STRICT": "false", "REKOGNITION_LOG_LEVEL": "warning", "REKOGNITION_REGION": REGION}
+    settings |= environment
     Server.start(data_dir, **settings).stop()
     started = time.perf_counter()
     server = Server.start(data_dir, **settings)

@@ -21,6 +21,7 @@ from rekognition_emulator.wire import endpoint
 from rekognition_emulator.wire.dispatch import Dispatcher
 from rekognition_emulator.wire.endpoint import create_router
 from rekognition_emulator.wire.gate import Caller, Gate
+from rekognition_emulator.wire.rates import Rates
 
 HEADERS = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "RekognitionService.ListFaces"}
 BODY = b'{"CollectionId":"a"}'
@@ -41,6 +42,7 @@ class Remembering(Observer):
         self.observations: list[Observation] = []
         self.occupancies: list[tuple[int, int]] = []
         self.someone_waits = threading.Event()
+        self.two_are_inside = threading.Event()
 
     def answered(self, observation: Observation) -> None:
         """Remembers a request."""
@@ -51,12 +53,14 @@ class Remembering(Observer):
         self.occupancies.append((inside, waiting))
         if waiting:
             self.someone_waits.set()
+        if inside == 2:
+            self.two_are_inside.set()
 
 
 class Server:
     """A server with one worker and one place to wait for albums, whose operation waits at a gate (open at first)."""
 
-    def __init__(self, model: ServiceModel) -> None:
+    def __init__(self, model: ServiceModel, **rates: float) -> None:
         self.gate = threading.Event()
         self.gate.set()
         self.called = threading.Semaphore(0)
@@ -71,6 +75,7 @@ class Server:
                 self.dispatcher,
                 lambda caller: caller,
                 gate=open_gate(),
+                rates=Rates(rates),
                 issue_session=Mock(),
                 workers=1,
                 queue_max=1,
@@ -315,3 +320,63 @@ def test_observers_are_told_of_every_request(server: Server) -> None:
     assert (2, 1) in server.observer.occupancies
     assert server.observer.occupancies[-1] == (0, 0)
     assert all(each.seconds > 0 for each in server.observer.observations)
+
+
+BEYOND = {"__type": "ProvisionedThroughputExceededException", "Message": "Provisioned Rate exceeded."}
+
+
+def test_refuses_what_is_beyond_the_rate_of_its_account(model: ServiceModel) -> None:
+    """With AWS's error, logged with whose limit it was; other operations go on, and the handler sees no more."""
+    server = Server(model, ListFaces=0.001)
+    with capture_logs() as logs:
+        answers = [server.request("POST", "/", content=BODY) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 400, 400]
+    told = answers[1].json()
+    assert BEYOND.items() <= told.items()
+    assert told["Code"] == told["__type"]
+    assert len(server.callers) == 1
+    assert [line.get("limit") for line in logs] == [None, *[("123456789012", "ListFaces")] * 2]
+    assert [each.operation for each in server.observer.observations] == ["ListFaces", None, None]
+    express = {"x-amz-target": "RekognitionService.ListCollections"}
+    assert server.request("POST", "/", content=b"{}", headers=express).status_code == 200
+
+
+def test_a_spent_limit_is_told_before_the_body_is_read(model: ServiceModel) -> None:
+    """A refusal costs neither the body's memory nor a place nor a worker."""
+    server = Server(model, ListFaces=0.001)
+    assert server.request("POST", "/", content=BODY).status_code == 200
+    inside = len(server.observer.occupancies)
+    assert leave_early(server, stall=True)[0]["status"] == 400  # nobody waits for the other half
+    assert len(server.observer.occupancies) == inside
+
+
+def test_requests_that_wait_together_do_not_pass_together(model: ServiceModel) -> None:
+    """Those that found a request left when they came, and came to a worker when it was gone, are refused there."""
+    server = Server(model, ListFaces=0.001)
+
+    async def when_both_are_inside() -> AsyncIterator[bytes]:
+        await asyncio.to_thread(server.observer.two_are_inside.wait, 10)
+        yield BODY
+
+    async def scenario() -> list[int]:
+        async with server.client() as client:
+            both = [client.post("/", content=when_both_are_inside()) for _ in range(2)]
+            return [answer.status_code for answer in await asyncio.wait_for(asyncio.gather(*both), 10)]
+
+    assert sorted(asyncio.run(scenario())) == [200, 400]
+    assert len(server.callers) == 1
+
+
+def test_unknown_operations_share_a_limit(model: ServiceModel) -> None:
+    """Made-up names get no more than one name does."""
+    server = Server(model, **{"*": 2})
+    for number, status in enumerate(["Unknown", "Unknown", "Beyond"]):
+        target = {"x-amz-target": f"RekognitionService.Made{number}"}
+        answer = server.request("POST", "/", content=b"{}", headers=target)
+        assert (
+            answer.json()["__type"]
+            == {
+                "Unknown": "UnknownOperationException",
+                "Beyond": BEYOND["__type"],
+            }[status]
+        )
