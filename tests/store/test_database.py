@@ -9,7 +9,7 @@ import pytest
 from rekognition_emulator.store import database
 from rekognition_emulator.store.database import DatabaseUnsuitable, open_pool
 from rekognition_emulator.store.postgres import PostgresStore
-from tests.faults.deployments import Line
+from tests.faults.neighbours import Line
 from tests.gallery import OWNER
 
 MIGRATIONS = list((Path(database.__file__).parent / "migrations").glob("*.sql"))
