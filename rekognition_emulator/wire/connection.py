@@ -6,11 +6,14 @@ descriptors, and with the last of those nobody else was let in. The bounds of a 
 
 A connection has one deadline at a time: for the head of a request, then for the rest of it. What happens between a
 request and its answer is bounded elsewhere.
+
+An answer leaves in one piece. Uvicorn writes its head and its body one after the other, and of a process that is killed
+in between a client gets a 200 with nothing in it, which botocore takes for an answer if it has no attempt left.
 """
 
 import asyncio
 import resource
-from typing import Final
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -53,6 +56,34 @@ def _connections_max() -> int:
     return CONNECTIONS_MAX if soft == resource.RLIM_INFINITY else min(CONNECTIONS_MAX, soft // 2)
 
 
+class _Pieces:
+    """A transport that sends together what is written in one turn of the loop."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._pending: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a transport has
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Sends it soon."""
+        if not self._pending:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._pending.append(data)
+
+    def flush(self) -> None:
+        """Sends it now."""
+        if self._pending:
+            self._transport.writelines(self._pending)
+            self._pending = []
+
+    def close(self) -> None:
+        """Sends what is left and closes."""
+        self.flush()
+        self._transport.close()
+
+
 class Connection(HttpToolsProtocol):
     """One client's connection, bounded."""
 
@@ -62,10 +93,10 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Starts the clock, or turns the client away."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", _Pieces(transport)))
         if len(self.connections) > _connections_max():
-            transport.write(_TURNED_AWAY)
-            transport.close()
+            self.transport.write(_TURNED_AWAY)
+            self.transport.close()
         else:
             self._set_deadline(HEAD_SECONDS_MAX)
 
@@ -108,6 +139,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Watches over an answer that did not go out at once."""
+        cast("_Pieces", self.transport).flush()
         super().on_response_complete()
         if self.transport.get_write_buffer_size():
             self.loop.call_later(ANSWER_SECONDS_MAX, self._abort_if_unread)

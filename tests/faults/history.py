@@ -79,11 +79,15 @@ class History:
             outcome = Outcome.REFUSED if is_final else Outcome.UNKNOWN
         except BotoCoreError as lost:
             outcome, error = Outcome.UNKNOWN, type(lost).__name__
-        attempt.event = Event(
-            operation, subject, frozenset(faces), began, time.monotonic(), outcome, attempt.found, error
-        )
-        with self._lock:
-            self.events.append(attempt.event)
+        except BaseException as broken:
+            outcome, error = Outcome.UNKNOWN, type(broken).__name__
+            raise
+        finally:
+            attempt.event = Event(
+                operation, subject, frozenset(faces), began, time.monotonic(), outcome, attempt.found, error
+            )
+            with self._lock:
+                self.events.append(attempt.event)
 
     def outcomes(self) -> Mapping[str, Counter[str]]:
         """Returns how often each operation ended in which way."""

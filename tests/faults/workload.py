@@ -134,6 +134,7 @@ class Client(threading.Thread):
         faces = self._stored.pop(name)
         with self._history.attempt("DeleteFaces", name, faces):
             answer = self._client.delete_faces(CollectionId=COLLECTION, FaceIds=sorted(faces))
+            assert {"DeletedFaces", "UnsuccessfulFaceDeletions"} <= answer.keys(), answer
             reasons = {reason for face in answer["UnsuccessfulFaceDeletions"] for reason in face["Reasons"]}
             assert reasons <= {"FACE_NOT_FOUND"}, reasons  # by a retry, after it was done
 

@@ -1,3 +1,4 @@
+import asyncio
 import resource
 import socket
 import threading
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from uvicorn.server import ServerState
 
 from rekognition_emulator.wire import connection
 from rekognition_emulator.wire.connection import Connection
@@ -99,6 +101,53 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+class Recorder(asyncio.Transport):
+    """Keeps what is sent, piece by piece."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[bytes] = []
+
+    def is_closing(self) -> bool:
+        """Never."""
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        """Everything goes out at once."""
+        return 0
+
+    def close(self) -> None:
+        """Ends."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Sends a piece."""
+        self.pieces.append(bytes(data))
+
+    def writelines(self, list_of_data: Any) -> None:
+        """Sends all of them as one piece."""
+        self.pieces.append(b"".join(list_of_data))
+
+
+def test_an_answer_leaves_in_one_piece() -> None:
+    """Whoever has its head has its body: a process that is killed leaves no 200 with nothing in it."""
+
+    async def talk() -> list[bytes]:
+        config = uvicorn.Config(Application(), ws="none", lifespan="off", log_config=None)
+        config.load()
+        protocol, sent = Connection(config, ServerState(), {}), Recorder()
+        protocol.connection_made(sent)
+        for _ in range(2):
+            protocol.data_received(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello")
+            await asyncio.sleep(0.01)
+        protocol.connection_lost(None)
+        return sent.pieces
+
+    first, second = asyncio.run(talk())
+    assert first == second
+    assert first.startswith(ANSWER)
+    assert first.endswith(b"\r\n\r\n5")
 
 
 def test_an_ordinary_client_notices_nothing(server: Running) -> None:
