@@ -21,7 +21,9 @@ from rekognition_emulator.store.embedded import embedded_database
 HOLDER = """
 import sys
 from pathlib import Path
+from rekognition_emulator.cli.log import configure_logging
 from rekognition_emulator.store.embedded import embedded_database
+configure_logging("info")
 with embedded_database(Path(sys.argv[1])) as url:
     print(url, flush=True)
     sys.stdin.read()
