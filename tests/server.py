@@ -106,11 +106,11 @@ class Server:
         return self.process.wait(20)
 
 
-def keys_command(data_dir: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs ``keys`` on the database of a data directory, as an operator does."""
+def command(data_dir: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs one of the operator's commands on the database of a data directory, as they do."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("REKOGNITION_")}
     return subprocess.run(
-        [sys.executable, "-m", "rekognition_emulator", "keys", *arguments],
+        [sys.executable, "-m", "rekognition_emulator", *arguments],
         cwd=ROOT,
         env={**inherited, "REKOGNITION_DATA_DIR": str(data_dir), **environment},
         capture_output=True,
@@ -118,6 +118,11 @@ def keys_command(data_dir: Path, *arguments: str, **environment: str) -> subproc
         timeout=60,
         check=False,
     )
+
+
+def keys_command(data_dir: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs ``keys``."""
+    return command(data_dir, "keys", *arguments, **environment)
 
 
 def create_key(data_dir: Path, name: str, *options: str, **environment: str) -> Keys:

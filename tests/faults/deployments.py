@@ -1,11 +1,9 @@
 """A server with everything around it that can fail. Changes when something else of it can."""
 
-import os
 import random
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -18,7 +16,7 @@ import psycopg
 from rekognition_emulator.store.embedded import embedded_database
 from tests.faults.neighbours import Line, Storage
 from tests.faults.workload import Picture
-from tests.server import ROOT, Server
+from tests.server import Server, command
 
 START_S = 30
 """In which a server starts again, or something is wrong."""
@@ -80,25 +78,12 @@ class Deployment:
 
     def verify(self) -> str:
         """Returns what the operator's check of the database says; empty if it finds nothing."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("REKOGNITION_")}
-        done = subprocess.run(
-            [sys.executable, "-m", "rekognition_emulator", "verify"],
-            cwd=ROOT,
-            env={**inherited, **self._environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = command(self.data_dir, "verify", **self._environment)
         return "" if done.returncode == 0 else f"verify: {done.stdout}{done.stderr}"
 
     def kill_server(self) -> None:
         """``kill -9`` of the server, all its processes; its PostgreSQL goes on."""
-        assert self._server
-        family = self.serving()
-        for process in family:
-            process.kill()
-        self._server.kill()
-        psutil.wait_procs(family, timeout=10)
+        self._kill_serving()
         self.start()
 
     def kill_parent(self) -> None:
@@ -116,10 +101,8 @@ class Deployment:
 
     def kill_everything(self) -> None:
         """``kill -9`` of the server and of PostgreSQL, as a power cut would."""
-        assert self._server
-        self._server.process.kill()
-        self.kill_database()
-        self.kill_server()
+        self._kill_serving(self._postmaster())
+        self.start()
 
     def kill_database(self) -> None:
         """``kill -9`` of PostgreSQL's first process."""
@@ -166,6 +149,14 @@ class Deployment:
         """Nothing comes through to or from PostgreSQL for four seconds."""
         assert self.line
         self.line.hold_up(4)
+
+    def _kill_serving(self, *others: psutil.Process) -> None:
+        assert self._server
+        family = [*self.serving(), *others]
+        for process in family:
+            process.kill()
+        self._server.kill()
+        psutil.wait_procs(family, timeout=10)
 
     def connect(self) -> psycopg.Connection:
         """Opens a session of PostgreSQL beside the server's."""

@@ -1,8 +1,5 @@
 """What an operator does when somebody wants to be forgotten: delete, then erase beside the running server."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,21 +8,7 @@ import numpy as np
 import psycopg
 
 from rekognition_emulator.store.embedded import embedded_database
-from tests.server import ROOT, Server
-
-
-def erase(data_dir: Path) -> subprocess.CompletedProcess[str]:
-    """Runs ``erase`` on the database of a data directory."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("REKOGNITION_")}
-    return subprocess.run(
-        [sys.executable, "-m", "rekognition_emulator", "erase"],
-        cwd=ROOT,
-        env={**inherited, "REKOGNITION_DATA_DIR": str(data_dir)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+from tests.server import Server, command
 
 
 def traces(data_dir: Path, face_id: str) -> list[bytes]:
@@ -68,7 +51,7 @@ def test_somebody_is_forgotten(
     client.delete_faces(**album, FaceIds=[ids["ben"]])
     assert found(data_dir, gone) == found(data_dir, kept) == [True, True]
 
-    done = erase(data_dir)
+    done = command(data_dir, "erase")
     assert done.returncode == 0, done.stderr
     assert "written anew" in done.stdout
     assert found(data_dir, gone) == [False, False]
@@ -86,7 +69,7 @@ def test_what_is_left_to_the_operator_is_said(new_data_dir: Callable[[], Path]) 
     data_dir = new_data_dir()
     (data_dir / "postgres.20260101T000000").mkdir()
     (data_dir / "indexes" / "milvus").mkdir(parents=True)
-    done = erase(data_dir)
+    done = command(data_dir, "erase")
     assert done.returncode == 1
     assert str(data_dir / "postgres.20260101T000000") in done.stdout
     assert "Milvus" in done.stdout
