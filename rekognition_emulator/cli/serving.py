@@ -109,12 +109,14 @@ def serve() -> None:
                 _serve_in_processes(settings, listener, announce, page.ended if page else lambda _: None)
     except (CannotServe, *_UNUSABLE) as error:
         sys.exit(str(error))
-    except SystemExit:  # told to stop
-        _leave()
+    except SystemExit as end:
+        _leave(end)
 
 
-def _leave() -> NoReturn:
-    """Ends without waiting for workers: those of requests that were cut off have nobody to answer."""
+def _leave(end: SystemExit) -> NoReturn:
+    """Ends, if it was told to stop, without waiting for workers: those of requests that were cut off answer nobody."""
+    if end.code:
+        raise end
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
@@ -168,8 +170,8 @@ def _serve_as_one_of_many(settings: Settings, listener: socket.socket, say: Say)
     _bound_heap()
     try:
         _serve(settings, listener, say)
-    except SystemExit:  # told to stop
-        _leave()
+    except SystemExit as end:
+        _leave(end)
 
 
 def _serve(settings: Settings, listener: socket.socket, say: Say) -> None:
