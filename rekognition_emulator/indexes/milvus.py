@@ -9,6 +9,7 @@ As long as somebody else fills a gallery, or Milvus does not answer, the databas
 """
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -24,12 +25,16 @@ import structlog
 from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
-from pymilvus import DataType, MilvusClient, MilvusException
 
 from rekognition_emulator.faces.gallery import Collection, Delta, Embedding, Match, UserMatch
 from rekognition_emulator.faces.index import FaceIndex, Holding, Progress
 from rekognition_emulator.faces.store import FaceStore
 from rekognition_emulator.indexes.vectors import cosines, ranked
+
+# gRPC, through which Milvus's client speaks, would otherwise go to work in every child of this process between fork and
+# exec, where one in a hundred crashed. It reads this when it is imported.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
+from pymilvus import DataType, MilvusClient, MilvusException
 
 K = TypeVar("K", UUID, str)
 

@@ -1,6 +1,9 @@
 """What is particular about Milvus: that it is asked at all, and what becomes of it when something else goes wrong."""
 
+import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -193,3 +196,23 @@ def test_galleries_of_two_dimensions_do_not_meet(store: PostgresStore, opened: C
         matches = index.search(store.get_collection(OWNER, name), vectors[3], cosine_min=-1, limit=100)
         assert {match.face_id for match in matches} == set(ids)
         assert matches[0].face_id == ids[3]
+
+
+def test_programs_start_while_milvus_is_asked(
+    album: Collection, opened: Callable[[], MilvusIndex], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As PostgreSQL's, which root starts as another user and Python therefore by a fork: one in a hundred crashed."""
+    index, over = opened(), threading.Event()
+    found(index, album)
+
+    def ask() -> None:
+        while not over.wait(0.005):
+            found(index, album)
+
+    with ThreadPoolExecutor(1) as asking:
+        asked = asking.submit(ask)
+        ends = [subprocess.run(["true"], check=False, preexec_fn=int).returncode for _ in range(50)]
+        over.set()
+        asked.result()
+    assert set(ends) == {0}
+    assert "fork" not in capfd.readouterr().err  # gRPC's client says so when it was not able to prepare for one
