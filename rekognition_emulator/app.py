@@ -1,6 +1,6 @@
 """The composition root: the only place that sees every floor. Changes when the house is wired differently."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -34,9 +34,10 @@ from rekognition_emulator.store.keys import PostgresKeyStore
 from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.tags import PostgresTagStore
 from rekognition_emulator.store.users import PostgresUserStore
+from rekognition_emulator.wire.connection import Door
 from rekognition_emulator.wire.dispatch import Dispatcher
-from rekognition_emulator.wire.endpoint import create_router
-from rekognition_emulator.wire.gate import Caller, Gate
+from rekognition_emulator.wire.endpoint import Reception, create_router
+from rekognition_emulator.wire.gate import Gate
 from rekognition_emulator.wire.lanes import EXPRESS_WORKERS
 from rekognition_emulator.wire.rates import Rates
 
@@ -49,9 +50,14 @@ _CONNECTIONS_BESIDE: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The application, and what its start-up lines tell: the engine, and whether anybody is asked for a key."""
+    """The application, what turns requests away before it, and what the start-up lines tell.
+
+    Attributes:
+        is_open: whether nobody is asked for a key.
+    """
 
     app: FastAPI
+    door: Door
     engine: FaceEngine
     is_open: bool
 
@@ -108,8 +114,17 @@ def open_service(settings: Settings) -> Iterator[Service]:
                     _observers(settings, engine, pools) as observers,
                 ):
                     gate = _gate(settings, keyring)
-                    router = _router(settings, context_for_owner, gate, keyring, [audit, *observers])
-                    yield Service(_create_app(settings, engine, store, router), engine, gate.is_open)
+                    dispatcher = Dispatcher(botocore_models.load(), SERVED, fault, PAGE, strict=settings.strict)
+                    reception = _reception(settings, dispatcher, gate, [audit, *observers])
+                    router = create_router(
+                        reception,
+                        dispatcher,
+                        lambda caller: context_for_owner(owner=Owner(caller.account, caller.region)),
+                        gate=gate,
+                        issue_session=keyring.issue_session,
+                    )
+                    app = _create_app(settings, engine, store, router)
+                    yield Service(app, reception.turn_away, engine, gate.is_open)
 
 
 @contextmanager
@@ -214,22 +229,11 @@ def _observers(
         yield observers
 
 
-def _router(
-    settings: Settings,
-    context_for_owner: Callable[..., Context],
-    gate: Gate,
-    keyring: Keyring,
-    observers: Sequence[Observer],
-) -> APIRouter:
-    def context_for(caller: Caller) -> Context:
-        return context_for_owner(owner=Owner(caller.account, caller.region))
-
-    return create_router(
-        Dispatcher(botocore_models.load(), SERVED, fault, PAGE, strict=settings.strict),
-        context_for,
+def _reception(settings: Settings, dispatcher: Dispatcher, gate: Gate, observers: Sequence[Observer]) -> Reception:
+    return Reception(
+        dispatcher.operation,
         gate=gate,
         rates=Rates(settings.account_requests_per_second),
-        issue_session=keyring.issue_session,
         workers=settings.workers,
         queue_max=settings.queue_max,
         bulk=BULK,

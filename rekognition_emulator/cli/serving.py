@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -187,12 +188,13 @@ def _serve(settings: Settings, listener: socket.socket, say: Say) -> None:
             say(_said(service, settings, _url(settings, listener)))
             config = uvicorn.Config(
                 service.app,
-                http=Connection,
+                http=partial(Connection, door=service.door),  # type: ignore[arg-type] # makes what the class would
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # nobody here asks where a request came from
                 backlog=_BACKLOG,
                 timeout_graceful_shutdown=settings.stop_seconds,
             )

@@ -9,13 +9,21 @@ request and its answer is bounded elsewhere.
 
 An answer leaves in one piece. Uvicorn writes its head and its body one after the other, and of a process that is killed
 in between a client gets a 200 with nothing in it, which botocore takes for an answer if it has no attempt left.
+
+Who is refused is refused at the door where that is possible: without a task, and without the application.
 """
 
 import asyncio
 import resource
+from collections.abc import Callable
 from typing import Any, Final, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.responses import Response
+from starlette.types import ASGIApp, Scope
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+Door = Callable[[Scope], Response | None]
+"""A request without its body → its whole answer, or None if it may come in. Never raises and never waits."""
 
 HEAD_BYTES_MAX: Final = 65_536
 """Of everything that is no body: request line, headers, trailers, lengths of chunks. Ours: AWS's own load balancers
@@ -85,11 +93,20 @@ class _Pieces:
 
 
 class Connection(HttpToolsProtocol):
-    """One client's connection, bounded."""
+    """One client's connection, bounded.
+
+    Args:
+        door: is asked about each request when it is its turn.
+        uvicorns: what uvicorn makes its protocols of.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
     _excess_bytes = 0
     _surplus_bytes = 0
+
+    def __init__(self, *uvicorns: Any, door: Door, **named: Any) -> None:  # noqa: ANN401 - uvicorn's
+        super().__init__(*uvicorns, **named)
+        self._door = door
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Starts the clock, or turns the client away."""
@@ -143,6 +160,25 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.get_write_buffer_size():
             self.loop.call_later(ANSWER_SECONDS_MAX, self._abort_if_unread)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override] # as it is
+        """Answers a request itself that the door turns away, and has the application answer all others."""
+        refusal = self._door(cast("Scope", cycle.scope))
+        if refusal is None:
+            super()._start_asgi_task(cycle, app)  # type: ignore[arg-type] # two types of the same
+            return
+        headers = [*self.server_state.default_headers, *refusal.raw_headers]
+        if not cycle.keep_alive:
+            headers.append((b"connection", b"close"))
+        lines = [STATUS_LINE[refusal.status_code], *(b"%b: %b\r\n" % header for header in headers), b"\r\n"]
+        self.transport.write(b"".join([*lines, refusal.body]))
+        cycle.response_started = cycle.response_complete = True
+        if not cycle.keep_alive:
+            self.transport.close()
+        if self.pipeline:
+            self.loop.call_soon(self.on_response_complete)  # thousands may be in line: none within another
+        else:
+            self.on_response_complete()
 
     def _set_deadline(self, seconds: float) -> None:
         self._clear_deadline()

@@ -4,12 +4,16 @@ Handlers are synchronous and run in a bounded pool of threads; this file is the 
 them. Each of the two lanes to it (``lanes``) has a bounded number of places, taken before a body is read, so memory is
 bounded: that number of bodies, and for each worker one more copy as text and the pictures in it. Whoever comes when all
 places of a lane are taken is told at once to slow down, after which every SDK tries again by itself.
+
+Most requests may have to be refused, and then a refusal has to be cheap. What a request's head is enough for is
+therefore decided at the door, before the web framework and a task of its own.
 """
 
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Container, Sequence
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -17,6 +21,7 @@ import structlog
 from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from rekognition_emulator.api.core import ServiceError
 from rekognition_emulator.observation import Observation, Observer, current
@@ -31,6 +36,8 @@ BODY_SECONDS_MAX: Final = 60.0
 """How long a body may take to arrive. Ours: enough for the largest at 2 Mbit/s, and a client that stalls does not hold
 its place for ever."""
 
+OPERATIONS_PATH: Final = "/"
+SESSIONS_PATH: Final = "/sessions"
 OTHER_METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT")
 
 PAYLOAD_TOO_LARGE: Final = WireResponse(413, None, b"", error="413")
@@ -41,6 +48,9 @@ CLIENT_GONE: Final = WireResponse(499, None, b"", error="ClientDisconnect")
 
 Work = Callable[[Caller, Head, bytes], WireResponse]
 """(who calls, head, body) → the answer; runs in a worker's thread."""
+
+_ADMISSION: Final = "rekognition_emulator.admission"
+"""Under which the door leaves it in a request's ASGI scope, for its route."""
 
 log = structlog.get_logger(__name__)
 
@@ -53,30 +63,187 @@ class ProvisionedThroughputExceededException(ServiceError):
     """Too many requests of one account in a second. The model declares it too."""
 
 
-def create_router(  # noqa: PLR0913 # each is a part of one server and named at the call
-    dispatcher: Dispatcher,
-    context_for: Callable[[Caller], object],
-    *,
-    gate: Gate,
-    rates: Rates,
-    issue_session: IssueSession,
-    workers: int,
-    queue_max: int,
-    bulk: Container[str],
-    observers: Sequence[Observer] = (),
-) -> APIRouter:
-    """Returns the service's routes and, for what is sent elsewhere by mistake, AWS's answer to that.
+@dataclass(frozen=True, slots=True)
+class _Admission:
+    """A request that may come in, as far as its head tells.
+
+    Attributes:
+        operation: that it asks for; None if the model knows none of this name.
+        claim: who the caller claims to be; None for one who need not say.
+    """
+
+    head: Head
+    operation: str | None
+    lane: Lane
+    claim: Claim | None
+    observation: Observation
+
+
+class Reception:
+    """Takes in what the gate admits, as much at a time as there is room for, and gives each request a worker.
 
     Args:
-        dispatcher: answers a request whose body is complete.
-        context_for: makes what handlers are given from who calls; called in the worker's thread.
+        operation: returns the model's name of what a target header asks for, or None.
         gate: lets callers in.
         rates: know how often each account may ask.
-        issue_session: makes temporary credentials.
         workers: requests of bulk that are worked on at a time; there is a worker more for all others.
         queue_max: requests of bulk, and as many others, that may be read or wait for a worker meanwhile.
         bulk: operations that are asked for by the thousand, and for which no other has to wait.
         observers: are told of every request, all on the thread that calls the routes.
+    """
+
+    def __init__(  # noqa: PLR0913 # each is a part of one server and named at the call
+        self,
+        operation: Callable[[str | None], str | None],
+        *,
+        gate: Gate,
+        rates: Rates,
+        workers: int,
+        queue_max: int,
+        bulk: Container[str],
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self._operation = operation
+        self._gate = gate
+        self._rates = rates
+        self._lanes = Lanes(workers, queue_max, self._tell)
+        self._bulk = bulk
+        self._observers = observers
+
+    def turn_away(self, scope: Scope) -> Response | None:
+        """Returns the answer to a request that is refused for its head; None if it may come in, or be refused there.
+
+        The routes would decide the same. They have to where the request is a web page's, whose browser shows it no
+        answer without the headers that are added on the way there.
+        """
+        if scope["method"] != "POST" or scope["path"] not in (OPERATIONS_PATH, SESSIONS_PATH) or _is_from_a_page(scope):
+            return None
+        observation = Observation(str(uuid.uuid4()))
+        with observation.current():
+            try:
+                scope[_ADMISSION] = self._admit(scope, observation)
+            except ServiceError as error:
+                return self.finish(error_response(error), observation)
+        return None
+
+    async def serve(self, request: Request, bytes_max: int, work: Work) -> Response:
+        """Returns the answer to a request whose body is at most that long."""
+        admission: _Admission | None = request.scope.get(_ADMISSION)
+        observation = Observation(str(uuid.uuid4())) if admission is None else admission.observation
+        with observation.current():
+            try:
+                if admission is None:
+                    admission = self._admit(request.scope, observation)
+                else:
+                    self._require_room(admission)  # others may have come in since it was at the door
+            except ServiceError as error:
+                # What the client still sends is read by the server and dropped, so that it gets round to the answer.
+                answer = error_response(error)
+            else:
+                answer = await self._receive(request, admission, bytes_max, work)
+        return self.finish(answer, observation)
+
+    def finish(self, answer: WireResponse, observation: Observation) -> Response:
+        """Writes the access log's line and returns the answer with the headers that AWS sends, and no others."""
+        observation.operation, observation.status, observation.error = answer.operation, answer.status, answer.error
+        observation.seconds = time.perf_counter() - observation.started
+        _log_line(observation, len(answer.body))
+        for observer in self._observers:
+            observer.answered(observation)
+        headers = {"x-amzn-RequestId": observation.request_id}
+        if answer.content_type is not None:
+            headers["Content-Type"] = answer.content_type
+        return Response(answer.body, answer.status, headers)
+
+    def _admit(self, scope: Scope, observation: Observation) -> _Admission:
+        """Looks at a request before its body is there.
+
+        Raises:
+            ServiceError: it may not come in, or not now.
+        """
+        head = Head(scope["method"], scope.get("raw_path", b"/"), scope["query_string"], scope["headers"])
+        operation = self._operation(head.header("x-amz-target"))
+        lane = self._lanes.broad if operation in self._bulk else self._lanes.express
+        claim = self._gate.admit(head, observation.request_id)
+        admission = _Admission(head, operation, lane, claim, observation)
+        self._require_room(admission)
+        return admission
+
+    def _require_room(self, admission: _Admission) -> None:
+        """Returns if there is room for a request of whoever it says that it is of.
+
+        Raises:
+            ServiceError: there is none now.
+        """
+        account = self._gate.account_of(admission.claim)
+        if self._rates.is_spent(account, admission.operation):
+            raise _beyond(account, admission.operation)
+        if admission.lane.is_full:
+            raise ThrottlingException("Slow down; sudden increase in rate of requests.")
+
+    async def _receive(self, request: Request, admission: _Admission, bytes_max: int, work: Work) -> WireResponse:
+        """Has the body read, in a place of its lane, and then a worker do the rest."""
+        async with self._lanes.place(admission.lane):
+            try:
+                with admission.observation.stage("receive"):
+                    async with asyncio.timeout(BODY_SECONDS_MAX):
+                        body = await _read(request, bytes_max)
+            except TimeoutError:
+                return REQUEST_TIMEOUT
+            except ClientDisconnect:
+                return CLIENT_GONE
+            if body is None:
+                return PAYLOAD_TOO_LARGE
+            return await self._hand_over(admission, partial(self._work, admission, body, work))
+
+    async def _hand_over(self, admission: _Admission, work: Callable[[], WireResponse]) -> WireResponse:
+        """Has a worker do this."""
+        observation, handed_over = admission.observation, time.perf_counter()
+
+        def begin() -> WireResponse:
+            observation.passed("wait", handed_over)
+            # The thread's context is not this task's.
+            bound = structlog.contextvars.bound_contextvars(request_id=observation.request_id)
+            with bound, observation.current():
+                return work()
+
+        return await self._lanes.work(admission.lane, begin)
+
+    def _tell(self, inside: int, waiting: int) -> None:
+        for observer in self._observers:
+            observer.occupied(inside, waiting)
+
+    def _work(self, admission: _Admission, body: bytes, work: Work) -> WireResponse:
+        head, observation = admission.head, admission.observation
+        try:
+            caller = self._gate.identify(admission.claim, head, body, observation.request_id)
+        except ServiceError as error:
+            return error_response(error)
+        observation.account, observation.region = caller.account, caller.region
+        if caller.principal is not None:
+            observation.key_id, observation.key_name = caller.principal.key, caller.principal.name
+            observation.in_session = caller.principal.session_policy is not None
+        if not self._rates.take(caller.account, admission.operation):
+            return error_response(_beyond(caller.account, admission.operation))
+        return work(caller, head, body)
+
+
+def create_router(
+    reception: Reception,
+    dispatcher: Dispatcher,
+    context_for: Callable[[Caller], object],
+    *,
+    gate: Gate,
+    issue_session: IssueSession,
+) -> APIRouter:
+    """Returns the service's routes and, for what is sent elsewhere by mistake, AWS's answer to that.
+
+    Args:
+        reception: takes in requests.
+        dispatcher: answers a request whose body is complete.
+        context_for: makes what handlers are given from who calls; called in the worker's thread.
+        gate: knows what callers may do.
+        issue_session: makes temporary credentials.
     """
 
     def operate(caller: Caller, head: Head, body: bytes) -> WireResponse:
@@ -86,124 +253,21 @@ def create_router(  # noqa: PLR0913 # each is a part of one server and named at 
     def make_session(caller: Caller, _head: Head, body: bytes) -> WireResponse:
         return answer_session_request(caller, body, gate, issue_session)
 
-    async def refuse(request: Request) -> Response:  # noqa: ARG001 # as the router calls it
-        return _finish(not_found(), Observation(str(uuid.uuid4())), observers)
+    async def serve(request: Request) -> Response:
+        return await reception.serve(request, dispatcher.body_bytes_max, operate)
 
-    reception = _Reception(
-        operation=dispatcher.operation,
-        gate=gate,
-        rates=rates,
-        workers=workers,
-        queue_max=queue_max,
-        bulk=bulk,
-        observers=observers,
-    )
-    serve = reception.serving(dispatcher.body_bytes_max, operate)
-    serve_sessions = reception.serving(SESSION_BODY_BYTES_MAX, make_session)
+    async def serve_sessions(request: Request) -> Response:
+        return await reception.serve(request, SESSION_BODY_BYTES_MAX, make_session)
+
+    async def refuse(request: Request) -> Response:  # noqa: ARG001 # as the router calls it
+        return reception.finish(not_found(), Observation(str(uuid.uuid4())))
+
     router = APIRouter()
-    router.add_route("/", serve, methods=["POST"], include_in_schema=False)
-    router.add_route("/", refuse, methods=OTHER_METHODS, include_in_schema=False)
-    router.add_route("/sessions", serve_sessions, methods=["POST"], include_in_schema=False)
+    router.add_route(OPERATIONS_PATH, serve, methods=["POST"], include_in_schema=False)
+    router.add_route(OPERATIONS_PATH, refuse, methods=OTHER_METHODS, include_in_schema=False)
+    router.add_route(SESSIONS_PATH, serve_sessions, methods=["POST"], include_in_schema=False)
     router.add_route("/{path:path}", refuse, methods=["POST"], include_in_schema=False)
     return router
-
-
-class _Reception:
-    """Takes in what the gate admits, as much at a time as there is room for, and gives each request a worker."""
-
-    def __init__(  # noqa: PLR0913 # as create_router
-        self,
-        *,
-        operation: Callable[[str | None], str | None],
-        gate: Gate,
-        rates: Rates,
-        workers: int,
-        queue_max: int,
-        bulk: Container[str],
-        observers: Sequence[Observer],
-    ) -> None:
-        self._operation = operation
-        self._gate = gate
-        self._rates = rates
-        self._lanes = Lanes(workers, queue_max, self._tell)
-        self._bulk = bulk
-        self._observers = observers
-
-    def serving(self, bytes_max: int, work: Work) -> Callable[[Request], Awaitable[Response]]:
-        """Returns a route whose requests have at most that long bodies and are answered by ``work``."""
-
-        async def serve(request: Request) -> Response:
-            observation = Observation(str(uuid.uuid4()))
-            with observation.current():
-                answer = await self._answer(request, observation, bytes_max, work)
-            return _finish(answer, observation, self._observers)
-
-        return serve
-
-    async def _answer(self, request: Request, observation: Observation, bytes_max: int, work: Work) -> WireResponse:
-        head = _head(request)
-        operation = self._operation(head.header("x-amz-target"))
-        lane = self._lanes.broad if operation in self._bulk else self._lanes.express
-        try:
-            claim = self._gate.admit(head, observation.request_id)
-            self._require_room(self._gate.account_of(claim), operation, lane)
-        except ServiceError as error:
-            # What the client still sends is read by the server and dropped, so that it gets round to the answer.
-            return error_response(error)
-        async with self._lanes.place(lane):
-            try:
-                with observation.stage("receive"):
-                    async with asyncio.timeout(BODY_SECONDS_MAX):
-                        body = await _read(request, bytes_max)
-            except TimeoutError:
-                return REQUEST_TIMEOUT
-            except ClientDisconnect:
-                return CLIENT_GONE
-            if body is None:
-                return PAYLOAD_TOO_LARGE
-            return await self._hand_over(lane, partial(self._work, head, claim, operation, body, work), observation)
-
-    async def _hand_over(self, lane: Lane, work: Callable[[], WireResponse], observation: Observation) -> WireResponse:
-        """Has a worker do this."""
-        handed_over = time.perf_counter()
-
-        def begin() -> WireResponse:
-            observation.passed("wait", handed_over)
-            # The thread's context is not this task's.
-            bound = structlog.contextvars.bound_contextvars(request_id=observation.request_id)
-            with bound, observation.current():
-                return work()
-
-        return await self._lanes.work(lane, begin)
-
-    def _require_room(self, account: str, operation: str | None, lane: Lane) -> None:
-        """Returns if a request may come in: told before its body is there, by what it says that it is.
-
-        Raises:
-            ServiceError: it may not now, and may be sent again.
-        """
-        if self._rates.is_spent(account, operation):
-            raise _beyond(account, operation)
-        if lane.is_full:
-            raise ThrottlingException("Slow down; sudden increase in rate of requests.")
-
-    def _tell(self, inside: int, waiting: int) -> None:
-        for observer in self._observers:
-            observer.occupied(inside, waiting)
-
-    def _work(self, head: Head, claim: Claim | None, operation: str | None, body: bytes, work: Work) -> WireResponse:
-        observation = current()
-        try:
-            caller = self._gate.identify(claim, head, body, observation.request_id)
-        except ServiceError as error:
-            return error_response(error)
-        observation.account, observation.region = caller.account, caller.region
-        if caller.principal is not None:
-            observation.key_id, observation.key_name = caller.principal.key, caller.principal.name
-            observation.in_session = caller.principal.session_policy is not None
-        if not self._rates.take(caller.account, operation):
-            return error_response(_beyond(caller.account, operation))
-        return work(caller, head, body)
 
 
 def _beyond(account: str, operation: str | None) -> ServiceError:
@@ -212,10 +276,8 @@ def _beyond(account: str, operation: str | None) -> ServiceError:
     return ProvisionedThroughputExceededException("Provisioned Rate exceeded.")
 
 
-def _head(request: Request) -> Head:
-    """Returns what of a request is signed besides its body."""
-    scope = request.scope
-    return Head(scope["method"], scope.get("raw_path", b"/"), scope["query_string"], scope["headers"])
+def _is_from_a_page(scope: Scope) -> bool:
+    return any(name == b"origin" for name, _ in scope["headers"])
 
 
 async def _read(request: Request, bytes_max: int) -> bytes | None:
@@ -231,10 +293,7 @@ async def _read(request: Request, bytes_max: int) -> bytes | None:
     return b"".join(chunks)
 
 
-def _finish(answer: WireResponse, observation: Observation, observers: Sequence[Observer]) -> Response:
-    """Writes the access log's line and returns the answer with the headers that AWS sends, and no others."""
-    observation.operation, observation.status, observation.error = answer.operation, answer.status, answer.error
-    observation.seconds = time.perf_counter() - observation.started
+def _log_line(observation: Observation, length: int) -> None:
     log.info(
         "request",
         request_id=observation.request_id,
@@ -244,17 +303,11 @@ def _finish(answer: WireResponse, observation: Observation, observers: Sequence[
         status=observation.status,
         error=observation.error,
         ms=_ms(observation.seconds),
-        bytes=len(answer.body),
+        bytes=length,
         stages_ms={name: _ms(seconds) for name, seconds in observation.stage_seconds().items()},
         **({} if observation.limit is None else {"limit": observation.limit}),
         **observation.counts,
     )
-    for observer in observers:
-        observer.answered(observation)
-    headers = {"x-amzn-RequestId": observation.request_id}
-    if answer.content_type is not None:
-        headers["Content-Type"] = answer.content_type
-    return Response(answer.body, answer.status, headers)
 
 
 def _ms(seconds: float) -> float:

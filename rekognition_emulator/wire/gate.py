@@ -8,6 +8,7 @@ known what is asked of which resource, and before anything is done.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from itertools import count
 from typing import Any, Final, Literal
@@ -174,18 +175,20 @@ def _require_local_name(head: Head) -> None:
         AccessDeniedException: it is called by another one.
     """
     called = head.header("host")
-    if called is None:
-        return
-    try:
-        name = urlsplit(f"//{called}").hostname or ""
-        is_local = name == "localhost" or name.endswith(".localhost") or ip_address(name).is_loopback
-    except ValueError:
-        is_local = False
-    if not is_local:
+    if called is not None and not _is_local(called):
         raise AccessDeniedException(
             "Without an access key this server answers only to localhost and the addresses of its own machine, not to "
             "another name in the Host header: create a key."
         )
+
+
+@lru_cache(maxsize=64)
+def _is_local(called: str) -> bool:
+    try:
+        name = urlsplit(f"//{called}").hostname or ""
+        return name == "localhost" or name.endswith(".localhost") or ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def resource_of(caller: Caller, request: Mapping[str, Any]) -> str:

@@ -4,23 +4,35 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import uvicorn
+from starlette.responses import Response
 from uvicorn.server import ServerState
 
 from rekognition_emulator.wire import connection
 from rekognition_emulator.wire.connection import Connection
 
 ANSWER = b"HTTP/1.1 200 OK"
+REFUSAL = b"HTTP/1.1 400 Bad Request"
+
+
+def door(scope: Any) -> Response | None:
+    """Turns away who wants to /refused."""
+    return Response(b"not now", 400, {"x-why": "full"}) if scope["path"] == "/refused" else None
+
+
+CONNECTION: Any = partial(Connection, door=door)
 
 
 class Application:
-    """Answers the path /early before it reads, /long with megabytes, and all others with the length of their body."""
+    """Answers with the length of the body; /early before it reads, /long with megabytes, /late when it is let go."""
 
     def __init__(self) -> None:
         self.began = 0
+        self.let_go = threading.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers one request, as ASGI has it."""
@@ -31,6 +43,8 @@ class Application:
             if message["type"] == "http.disconnect":
                 return
             length, more = length + len(message["body"]), message["more_body"]
+        if scope["path"] == "/late":
+            assert await asyncio.to_thread(self.let_go.wait, 10)
         body = bytes(2**25) if scope["path"] == "/long" else b"%d" % length
         head = [(b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": head})
@@ -42,7 +56,7 @@ class Running:
 
     def __init__(self) -> None:
         self.application = Application()
-        config = uvicorn.Config(self.application, http=Connection, ws="none", lifespan="off", log_config=None)
+        config = uvicorn.Config(self.application, http=CONNECTION, ws="none", lifespan="off", log_config=None)
         self.uvicorn = uvicorn.Server(config)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._clients: list[socket.socket] = []
@@ -136,7 +150,7 @@ def test_an_answer_leaves_in_one_piece() -> None:
     async def talk() -> list[bytes]:
         config = uvicorn.Config(Application(), ws="none", lifespan="off", log_config=None)
         config.load()
-        protocol, sent = Connection(config, ServerState(), {}), Recorder()
+        protocol, sent = CONNECTION(config, ServerState(), {}), Recorder()
         protocol.connection_made(sent)
         for _ in range(2):
             protocol.data_received(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello")
@@ -161,6 +175,36 @@ def test_an_ordinary_client_notices_nothing(server: Running) -> None:
     client.sendall(b"POST / HTTP/1.1\r\nhost: a\r\n\r\n" * 2)
     client.sendall(b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
     assert heard(client).count(ANSWER) == 3
+
+
+def test_who_is_turned_away_hears_why(server: Running) -> None:
+    """Before the body, without the application and as often as it comes; on a connection that stays, if it is to."""
+    client = server.connect()
+    for _ in range(2):
+        client.sendall(b"POST /refused HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n")
+        head, _, body = client.recv(999).partition(b"\r\n\r\n")
+        assert head.startswith(REFUSAL)
+        assert b"\r\nx-why: full" in head
+        assert b"\r\ndate: " in head
+        assert b"\r\nconnection:" not in head
+        assert body == b"not now"
+        client.sendall(b"hello")
+    assert server.application.began == 0
+    client.sendall(b"POST /refused HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+    assert b"\r\nconnection: close\r\n" in heard(client)
+
+
+def test_who_is_turned_away_waits_for_its_turn(server: Running) -> None:
+    """Thousands that were sent behind one that takes time are answered after it, and then the next one is let in."""
+    refused, many = b"POST /refused HTTP/1.1\r\nhost: a\r\n\r\n", 3000
+    client = server.connect(b"POST /late HTTP/1.1\r\nhost: a\r\n\r\n" + refused * many)
+    until(lambda: server.application.began == 1)
+    threading.Timer(0.2, server.application.let_go.set).start()
+    client.sendall(b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+    told = heard(client)
+    assert (told.count(ANSWER), told.count(REFUSAL)) == (2, many)
+    assert told.startswith(ANSWER)
+    assert told.rfind(ANSWER) > told.rfind(REFUSAL)
 
 
 @pytest.mark.usefixtures("short")
@@ -191,12 +235,14 @@ def test_who_does_not_finish_a_body_is_hung_up_on(server: Running) -> None:
     waiting = server.connect(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 99\r\n\r\n")
     answered = server.connect(b"POST /early HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
     assert ANSWER in answered.recv(999)
+    refused = server.connect(b"POST /refused HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+    assert REFUSAL in refused.recv(999)
     began = time.monotonic()
-    clients = [waiting, answered]
+    clients = [waiting, answered, refused]
     while clients:
         for client in clients[:]:
             try:
-                client.sendall(b"1\r\nx\r\n" if client is answered else b"x")
+                client.sendall(b"x" if client is waiting else b"1\r\nx\r\n")
             except ConnectionError:
                 clients.remove(client)
         time.sleep(0.05)
@@ -237,12 +283,15 @@ def test_a_large_head_still_passes(server: Running) -> None:
     assert ANSWER in client.recv(999)
 
 
-def test_an_endless_body_after_its_answer_is_cut_off(server: Running) -> None:
+@pytest.mark.parametrize(("path", "answer"), [(b"/early", ANSWER), (b"/refused", REFUSAL)])
+def test_an_endless_body_after_its_answer_is_cut_off(server: Running, path: bytes, answer: bytes) -> None:
     """Who is refused may finish a body of the usual size and reads why; who goes on for ever is hung up on."""
-    head = b"POST /early HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n"
+    head = b"POST " + path + b" HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n"
     polite = server.connect(head % 2**23)
-    polite.sendall(bytes(2**23) + b"POST / HTTP/1.1\r\nhost: a\r\n\r\n")
-    assert ANSWER in polite.recv(60)
+    polite.sendall(bytes(2**23) + b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+    told = heard(polite)
+    assert told.startswith(answer)
+    assert ANSWER in told.removeprefix(answer)
     endless = server.connect(head % 2**40)
     with pytest.raises(ConnectionError):
         endless.sendall(bytes(2**28))

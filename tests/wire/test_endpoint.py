@@ -1,9 +1,10 @@
 import asyncio
+import json
 import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 from unittest.mock import Mock
 
@@ -12,6 +13,7 @@ import pytest
 import structlog
 from botocore.model import ServiceModel
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from rekognition_emulator.access.keyring import Keyring
@@ -19,8 +21,8 @@ from rekognition_emulator.access.keys import KeyStore
 from rekognition_emulator.observation import Observation, Observer, current, stage
 from rekognition_emulator.wire import endpoint
 from rekognition_emulator.wire.dispatch import Dispatcher
-from rekognition_emulator.wire.endpoint import create_router
-from rekognition_emulator.wire.gate import Caller, Gate
+from rekognition_emulator.wire.endpoint import Reception, create_router
+from rekognition_emulator.wire.gate import Caller, Gate, Mode
 from rekognition_emulator.wire.rates import Rates
 
 HEADERS = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "RekognitionService.ListFaces"}
@@ -28,11 +30,11 @@ BODY = b'{"CollectionId":"a"}'
 SCOPE = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/{}/rekognition/aws4_request, SignedHeaders=host, Signature=0"
 
 
-def open_gate() -> Gate:
-    """A gate at which nobody is asked for a key, since there is none."""
+def gate(mode: Mode | None) -> Gate:
+    """A gate without any key, at which nobody is asked for one if there is no mode."""
     store = Mock(KeyStore)
     store.all_keys.return_value = []
-    return Gate(Keyring(store, Mock()), None, is_local=True, account="123456789012", default_region="us-east-1")
+    return Gate(Keyring(store, Mock()), mode, is_local=True, account="123456789012", default_region="us-east-1")
 
 
 class Remembering(Observer):
@@ -58,9 +60,12 @@ class Remembering(Observer):
 
 
 class Server:
-    """A server with one worker and one place to wait for albums, whose operation waits at a gate (open at first)."""
+    """A server with one worker and one place to wait for albums, whose operation waits at a gate (open at first).
 
-    def __init__(self, model: ServiceModel, **rates: float) -> None:
+    Requests come by the door, as from a connection, or to the routes at once, which have to decide the same.
+    """
+
+    def __init__(self, model: ServiceModel, *, by_door: bool = True, mode: Mode | None = None, **rates: float) -> None:
         self.gate = threading.Event()
         self.gate.set()
         self.called = threading.Semaphore(0)
@@ -69,20 +74,26 @@ class Server:
         self.observer = Remembering()
         handlers = {"ListFaces": self.list_faces, "ListCollections": lambda _caller, _request: {"CollectionIds": []}}
         self.dispatcher = Dispatcher(model, handlers, lambda _error, _operation: None, "README")
+        entrance = gate(mode)
+        self.reception = Reception(
+            self.dispatcher.operation,
+            gate=entrance,
+            rates=Rates(rates),
+            workers=1,
+            queue_max=1,
+            bulk={"ListFaces"},
+            observers=[self.observer],
+        )
         self.app = FastAPI(openapi_url=None)
         self.app.include_router(
-            create_router(
-                self.dispatcher,
-                lambda caller: caller,
-                gate=open_gate(),
-                rates=Rates(rates),
-                issue_session=Mock(),
-                workers=1,
-                queue_max=1,
-                bulk={"ListFaces"},
-                observers=[self.observer],
-            )
+            create_router(self.reception, self.dispatcher, lambda caller: caller, gate=entrance, issue_session=Mock())
         )
+        self._by_door = by_door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request, as ASGI has it."""
+        refusal = self.reception.turn_away(scope) if self._by_door else None
+        await (refusal or self.app)(scope, receive, send)
 
     def list_faces(self, caller: Caller, _request: dict[str, Any]) -> dict[str, Any]:
         """Remembers who came, and waits until the gate is open."""
@@ -96,7 +107,7 @@ class Server:
 
     def client(self) -> httpx.AsyncClient:
         """A client that calls the application directly."""
-        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://localhost", headers=HEADERS)
+        return httpx.AsyncClient(transport=httpx.ASGITransport(self), base_url="http://localhost", headers=HEADERS)
 
     def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """Sends one request."""
@@ -108,12 +119,24 @@ class Server:
         return asyncio.run(send())
 
 
+@pytest.fixture(params=[True, False], ids=["door", "routes"])
+def serving(model: ServiceModel, request: pytest.FixtureRequest) -> Iterator[Callable[..., Server]]:
+    """Makes servers, and lets go whoever waits in them."""
+    made: list[Server] = []
+
+    def make(**arguments: Any) -> Server:
+        made.append(Server(model, by_door=request.param, **arguments))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.gate.set()
+
+
 @pytest.fixture
-def server(model: ServiceModel) -> Iterator[Server]:
+def server(serving: Callable[..., Server]) -> Server:
     """A fresh server."""
-    server = Server(model)
-    yield server
-    server.gate.set()
+    return serving()
 
 
 def test_answers_carry_the_headers_of_aws_and_no_others(server: Server) -> None:
@@ -159,6 +182,13 @@ def test_pages_added_later_are_reachable(server: Server) -> None:
 def padded(length: int) -> bytes:
     """A valid body of exactly this length."""
     return BODY[:-1] + b" " * (length - len(BODY)) + b"}"
+
+
+def scope(**more: str) -> dict[str, Any]:
+    """A request to list faces, with more headers, as ASGI has it."""
+    headers = [(name.encode(), value.encode()) for name, value in (HEADERS | more).items()]
+    about: dict[str, Any] = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST"}
+    return about | {"path": "/", "query_string": b"", "headers": headers}
 
 
 async def in_chunks(body: bytes) -> AsyncIterator[bytes]:
@@ -237,16 +267,7 @@ def leave_early(server: Server, *, stall: bool) -> list[dict[str, Any]]:
         await asyncio.sleep(0)
         sent.append(message)
 
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "path": "/",
-        "query_string": b"",
-        "headers": [(name.encode(), value.encode()) for name, value in HEADERS.items()],
-    }
-    asyncio.run(server.app(scope, receive, send))
+    asyncio.run(server(scope(), receive, send))
     return sent
 
 
@@ -325,9 +346,9 @@ def test_observers_are_told_of_every_request(server: Server) -> None:
 BEYOND = {"__type": "ProvisionedThroughputExceededException", "Message": "Provisioned Rate exceeded."}
 
 
-def test_refuses_what_is_beyond_the_rate_of_its_account(model: ServiceModel) -> None:
+def test_refuses_what_is_beyond_the_rate_of_its_account(serving: Callable[..., Server]) -> None:
     """With AWS's error, logged with whose limit it was; other operations go on, and the handler sees no more."""
-    server = Server(model, ListFaces=0.001)
+    server = serving(ListFaces=0.001)
     with capture_logs() as logs:
         answers = [server.request("POST", "/", content=BODY) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 400, 400]
@@ -341,18 +362,18 @@ def test_refuses_what_is_beyond_the_rate_of_its_account(model: ServiceModel) -> 
     assert server.request("POST", "/", content=b"{}", headers=express).status_code == 200
 
 
-def test_a_spent_limit_is_told_before_the_body_is_read(model: ServiceModel) -> None:
+def test_a_spent_limit_is_told_before_the_body_is_read(serving: Callable[..., Server]) -> None:
     """A refusal costs neither the body's memory nor a place nor a worker."""
-    server = Server(model, ListFaces=0.001)
+    server = serving(ListFaces=0.001)
     assert server.request("POST", "/", content=BODY).status_code == 200
     inside = len(server.observer.occupancies)
     assert leave_early(server, stall=True)[0]["status"] == 400  # nobody waits for the other half
     assert len(server.observer.occupancies) == inside
 
 
-def test_requests_that_wait_together_do_not_pass_together(model: ServiceModel) -> None:
+def test_requests_that_wait_together_do_not_pass_together(serving: Callable[..., Server]) -> None:
     """Those that found a request left when they came, and came to a worker when it was gone, are refused there."""
-    server = Server(model, ListFaces=0.001)
+    server = serving(ListFaces=0.001)
 
     async def when_both_are_inside() -> AsyncIterator[bytes]:
         await asyncio.to_thread(server.observer.two_are_inside.wait, 10)
@@ -367,9 +388,9 @@ def test_requests_that_wait_together_do_not_pass_together(model: ServiceModel) -
     assert len(server.callers) == 1
 
 
-def test_unknown_operations_share_a_limit(model: ServiceModel) -> None:
+def test_unknown_operations_share_a_limit(serving: Callable[..., Server]) -> None:
     """Made-up names get no more than one name does."""
-    server = Server(model, **{"*": 2})
+    server = serving(**{"*": 2})
     for number, status in enumerate(["Unknown", "Unknown", "Beyond"]):
         target = {"x-amz-target": f"RekognitionService.Made{number}"}
         answer = server.request("POST", "/", content=b"{}", headers=target)
@@ -380,3 +401,63 @@ def test_unknown_operations_share_a_limit(model: ServiceModel) -> None:
                 "Beyond": BEYOND["__type"],
             }[status]
         )
+
+
+@pytest.mark.parametrize("host", ["album.example", "localhost.example:8000", "[::1", "10.0.0.1"])
+def test_a_foreign_name_is_refused_for_its_head(server: Server, host: str) -> None:
+    """As long as nobody is asked for a key; the answer is AWS's, whoever gives it."""
+    answer = server.request("POST", "/", content=BODY, headers={"host": host})
+    assert (answer.status_code, answer.json()["__type"]) == (400, "AccessDeniedException")
+    assert set(answer.headers) == {"x-amzn-requestid", "content-type", "content-length"}
+    assert server.callers == []
+
+
+def test_what_a_head_is_enough_for_is_decided_once(serving: Callable[..., Server]) -> None:
+    """Also by a gate that only counts what it would refuse: one line for a request, under its id."""
+    server = serving(mode="warn", ListFaces=1000)
+    with capture_logs() as logs:
+        answer = server.request("POST", "/", content=BODY)
+    assert answer.status_code == 200
+    spared = [line for line in logs if line["event"] == "would be denied"]
+    assert {line["request_id"] for line in logs} == {answer.headers["x-amzn-requestid"]}
+    assert [line["error"] for line in spared] == ["MissingAuthenticationTokenException"]
+
+
+def test_the_door_turns_away_what_the_head_is_enough_for(model: ServiceModel) -> None:
+    """It answers alone, as to a limit that is spent; a web page's request it leaves to the application and CORS."""
+    server = Server(model, ListFaces=0.001)
+    assert server.reception.turn_away(scope()) is None
+    assert server.request("POST", "/", content=BODY).status_code == 200
+    refusal = server.reception.turn_away(scope())
+    assert refusal is not None
+    assert BEYOND.items() <= json.loads(bytes(refusal.body)).items()
+    assert [each.error for each in server.observer.observations] == [None, BEYOND["__type"]]
+    assert server.reception.turn_away(scope(origin="https://album.example")) is None
+    assert server.reception.turn_away(scope() | {"method": "GET"}) is None
+    assert server.reception.turn_away(scope() | {"path": "/healthz"}) is None
+
+
+def test_who_was_let_in_may_still_find_no_room(model: ServiceModel) -> None:
+    """The door lets in all that come at one time; those for whom there is no place are refused at the routes."""
+    server = Server(model, by_door=False)
+    scopes = [scope() for _ in range(5)]
+    assert [server.reception.turn_away(each) for each in scopes] == [None] * 5
+
+    async def come(scope: dict[str, Any]) -> int:
+        statuses: list[int] = []
+
+        async def receive() -> dict[str, Any]:
+            await asyncio.sleep(0.05)
+            return {"type": "http.request", "body": BODY, "more_body": False}
+
+        async def send(message: Any) -> None:
+            await asyncio.sleep(0)
+            statuses.append(message.get("status"))
+
+        await server(scope, receive, send)
+        return statuses[0]
+
+    async def come_together() -> list[int]:
+        return await asyncio.gather(*(come(each) for each in scopes))
+
+    assert sorted(asyncio.run(come_together())) == [200, 200, 400, 400, 400]
