@@ -4,15 +4,25 @@ Every floor may say what it does, and none has to know who listens: it speaks to
 thread works on. Nothing of a picture, a vector, a secret or a signature is ever said here.
 """
 
+import random
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
+from uuid import UUID
 
 ANONYMOUS: Final = "(anonymous)"
 """Who has no key. No key is called so: their names have no parentheses."""
+
+
+def new_id() -> str:
+    """Returns a UUID of version 4 for something that is no secret.
+
+    The system's randomness, which ``uuid4`` takes, costs a refusal's thread the interpreter, twice: 0.1 ms under load.
+    """
+    return str(UUID(int=random.getrandbits(128), version=4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,7 @@ class Observation:
         stages: in the order of their ends; none overlaps another.
     """
 
-    request_id: str
+    request_id: str = field(default_factory=new_id)
     started: float = field(default_factory=time.perf_counter)
     operation: str | None = None
     account: str | None = None

@@ -1,7 +1,6 @@
 """What commands begin with that work on the database of the settings. Changes when it is come by in another way."""
 
 import sys
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -44,7 +43,6 @@ def open_database(settings: Settings, connections_max: int = 1) -> Iterator[Join
 def audited(operation: str, account: str, region: str | None = None, collection: str | None = None) -> Iterator[None]:
     """Has what is changed in here stand in the audit log as done by the operator."""
     observation = Observation(
-        str(uuid.uuid4()),
         operation=operation,
         account=account,
         region=region,

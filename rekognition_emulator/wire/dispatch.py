@@ -5,7 +5,6 @@ wrong inside leaves as an error body; nothing but a broken answer in strict mode
 """
 
 import json
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -14,7 +13,7 @@ import structlog
 from botocore.model import OperationModel, ServiceModel, Shape
 
 from rekognition_emulator.api.core import ServiceError, UnknownOperationException, UnsupportedOperationException
-from rekognition_emulator.observation import current, stage
+from rekognition_emulator.observation import current, new_id, stage
 from rekognition_emulator.wire.codec import parser, renderer
 from rekognition_emulator.wire.validation import check_output, validator
 
@@ -29,6 +28,8 @@ Handler = Callable[[Any, Any], Mapping[str, Any]]
 Faults = Callable[[Exception, str], ServiceError | None]
 Permit = Callable[[str, Mapping[str, Any]], None]
 """(operation, request) → nothing. Raises what the caller is told who may not do this."""
+
+_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 log = structlog.get_logger(__name__)
 
@@ -187,11 +188,10 @@ def error_response(error: ServiceError, operation: str | None = None) -> WireRes
     body = {"__type": error.code}
     if error.declared:
         # Logref is an id of its own, not the request's.
-        body |= {"Code": error.code, "Logref": str(uuid.uuid4())}
+        body |= {"Code": error.code, "Logref": new_id()}
     if error.message:
         body[error.message_key] = error.message
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return WireResponse(error.status, JSON_1_1, text.encode("utf-8"), operation, error.code)
+    return WireResponse(error.status, JSON_1_1, _COMPACT.encode(body).encode("utf-8"), operation, error.code)
 
 
 def not_found() -> WireResponse:

@@ -11,7 +11,6 @@ therefore decided at the door, before the web framework and a task of its own.
 
 import asyncio
 import time
-import uuid
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -118,7 +117,7 @@ class Reception:
         """
         if scope["method"] != "POST" or scope["path"] not in (OPERATIONS_PATH, SESSIONS_PATH) or _is_from_a_page(scope):
             return None
-        observation = Observation(str(uuid.uuid4()))
+        observation = Observation()
         with observation.current():
             try:
                 scope[_ADMISSION] = self._admit(scope, observation)
@@ -129,7 +128,7 @@ class Reception:
     async def serve(self, request: Request, bytes_max: int, work: Work) -> Response:
         """Returns the answer to a request whose body is at most that long."""
         admission: _Admission | None = request.scope.get(_ADMISSION)
-        observation = Observation(str(uuid.uuid4())) if admission is None else admission.observation
+        observation = Observation() if admission is None else admission.observation
         with observation.current():
             try:
                 if admission is None:
@@ -260,7 +259,7 @@ def create_router(
         return await reception.serve(request, SESSION_BODY_BYTES_MAX, make_session)
 
     async def refuse(request: Request) -> Response:  # noqa: ARG001 # as the router calls it
-        return reception.finish(not_found(), Observation(str(uuid.uuid4())))
+        return reception.finish(not_found(), Observation())
 
     router = APIRouter()
     router.add_route(OPERATIONS_PATH, serve, methods=["POST"], include_in_schema=False)
