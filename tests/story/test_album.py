@@ -118,12 +118,22 @@ def test_a_folder_becomes_a_collection(server: Server, folder: Path, tmp_path: P
     }
 
 
+@pytest.fixture(scope="module")
+def slow_and_quick(start_server: Callable[..., Server], new_data_dir: Callable[[], Path]) -> tuple[Server, Server]:
+    """Two servers of one database; the first takes a picture a second, so that there is time for what cuts it off."""
+    data_dir = new_data_dir()
+    return start_server(data_dir, REKOGNITION_ACCOUNT_REQUESTS_PER_SECOND="IndexFaces=1"), start_server(data_dir)
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_what_was_cut_off_is_gone_on_with(how: signal.Signals, server: Server, folder: Path, tmp_path: Path) -> None:
+def test_what_was_cut_off_is_gone_on_with(
+    how: signal.Signals, slow_and_quick: tuple[Server, Server], folder: Path, tmp_path: Path
+) -> None:
     """Ended in the middle, by a kill or by Ctrl-C, the next run sends the rest and stores nothing twice."""
+    slow, server = slow_and_quick
     collection, journal = f"cut-{how.name}", tmp_path / "journal"
     arguments = (folder, "--collection", collection, "--journal", journal, "--workers", 1)
-    process = start(server, *arguments)
+    process = start(slow, *arguments)
     while not journal.exists() or len(journal.read_text().splitlines()) < 3:
         assert process.poll() is None
         time.sleep(0.005)
