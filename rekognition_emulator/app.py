@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 import psycopg
+import structlog
 from fastapi import APIRouter, FastAPI, Response
 from psycopg_pool import ConnectionPool
 from starlette.middleware.cors import CORSMiddleware
@@ -15,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 import botocore_models
 from rekognition_emulator import __version__
 from rekognition_emulator.access.keyring import Keyring
+from rekognition_emulator.api.core import ServiceError
 from rekognition_emulator.engines.selection import load_attributes, load_engine
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.gallery import Owner
@@ -28,14 +30,14 @@ from rekognition_emulator.s3 import S3
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.answers import PostgresAnswerStore
 from rekognition_emulator.store.auditing import AuditLog
-from rekognition_emulator.store.database import open_pool, open_read_pool
+from rekognition_emulator.store.database import open_pool, open_read_pool, outage
 from rekognition_emulator.store.embedded import embedded_database
 from rekognition_emulator.store.keys import PostgresKeyStore
 from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.tags import PostgresTagStore
 from rekognition_emulator.store.users import PostgresUserStore
 from rekognition_emulator.wire.connection import Door
-from rekognition_emulator.wire.dispatch import Dispatcher
+from rekognition_emulator.wire.dispatch import Dispatcher, InternalServerError
 from rekognition_emulator.wire.endpoint import Reception, create_router
 from rekognition_emulator.wire.gate import Gate
 from rekognition_emulator.wire.lanes import EXPRESS_WORKERS
@@ -46,6 +48,8 @@ PREFLIGHT_SECONDS: Final = 7200
 
 _CONNECTIONS_BESIDE: Final = 2
 """To the database, for what goes on beside the workers: keys are read, the audit log is written."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ def open_service(settings: Settings) -> Iterator[Service]:
                     _observers(settings, engine, pools) as observers,
                 ):
                     gate = _gate(settings, keyring)
-                    dispatcher = Dispatcher(botocore_models.load(), SERVED, fault, PAGE, strict=settings.strict)
+                    dispatcher = Dispatcher(botocore_models.load(), SERVED, _fault, PAGE, strict=settings.strict)
                     reception = _reception(settings, dispatcher, gate, [audit, *observers])
                     router = create_router(
                         reception,
@@ -239,6 +243,14 @@ def _reception(settings: Settings, dispatcher: Dispatcher, gate: Gate, observers
         bulk=BULK,
         observers=observers,
     )
+
+
+def _fault(error: Exception, operation: str) -> ServiceError | None:
+    """Returns the answer for an error that a caller or the database's operator can cause; None for one that is ours."""
+    if why := outage(error):
+        log.error("the database does not serve", operation=operation, why=why)
+        return InternalServerError("Internal server error")
+    return fault(error, operation)
 
 
 def _create_app(settings: Settings, engine: FaceEngine, store: PostgresStore, router: APIRouter) -> FastAPI:

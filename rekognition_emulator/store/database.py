@@ -42,6 +42,13 @@ class DatabaseUnsuitable(Exception):
     """The database cannot serve us; the text says what the operator has to do."""
 
 
+def outage(error: Exception) -> str | None:
+    """Returns in a line why the database did not serve, as when it is away or its disk is full; None if it did."""
+    if not isinstance(error, psycopg.OperationalError):
+        return None
+    return str(error).partition("\n")[0]  # after it PostgreSQL may quote rows
+
+
 def open_pool(url: str, *, connections_max: int, timeout_s: float = 10, audit_days: int = KEPT_DAYS) -> JoiningPool:
     """Prepares a database and opens connections to it.
 

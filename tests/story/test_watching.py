@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,30 @@ def test_a_collector_gets_a_span_for_every_request(new_data_dir: Callable[[], Pa
     assert values(request.attributes)["aws.request_id"] == answer["ResponseMetadata"]["RequestId"]
     below = {span.name for span in spans if span.parent_span_id == request.span_id}
     assert {"receive", "wait", "parse", "decode", "detect", "render"} <= below
+
+
+def test_what_the_database_does_not_do_costs_a_line(new_data_dir: Callable[[], Path], database_url: str) -> None:
+    """While it is away every request fails: the log says why, under the answer's id, and not where in our code."""
+    data_dir = new_data_dir()
+    server = Server.start(data_dir, REKOGNITION_DATABASE_URL=database_url)
+    server.post("CreateCollection", {"CollectionId": "party"})
+    with psycopg.connect(database_url) as session, ThreadPoolExecutor(1) as elsewhere:
+        session.execute("LOCK TABLE faces IN ACCESS EXCLUSIVE MODE")
+        waiting = elsewhere.submit(server.post, "ListFaces", {"CollectionId": "party"})
+        cut_off = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted"
+        while not session.execute(cut_off).fetchall():
+            assert not waiting.done()
+            time.sleep(0.01)
+        answer = waiting.result()
+    assert (answer.status_code, answer.json()["__type"]) == (500, "InternalServerError")
+    assert server.post("ListFaces", {"CollectionId": "party"}).json()["Faces"] == []
+    assert server.stop() == 0
+    said = [json.loads(line) for line in (data_dir / "server.log").read_text().splitlines() if line.startswith("{")]
+    (line,) = (line for line in said if line["level"] == "error")
+    assert (line["event"], line["operation"]) == ("the database does not serve", "ListFaces")
+    assert "terminating connection" in line["why"]
+    assert line["request_id"] == answer.headers["x-amzn-requestid"]
+    assert "exception" not in line
 
 
 def test_nothing_that_is_logged_gives_anything_away(
