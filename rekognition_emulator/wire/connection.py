@@ -19,7 +19,8 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from starlette.responses import Response
-from starlette.types import ASGIApp, Scope
+from starlette.types import Scope
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 Door = Callable[[Scope], Response | None]
@@ -161,11 +162,11 @@ class Connection(HttpToolsProtocol):
         if self.transport.get_write_buffer_size():
             self.loop.call_later(ANSWER_SECONDS_MAX, self._abort_if_unread)
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override] # as it is
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Answers a request itself that the door turns away, and has the application answer all others."""
         refusal = self._door(cast("Scope", cycle.scope))
         if refusal is None:
-            super()._start_asgi_task(cycle, app)  # type: ignore[arg-type] # two types of the same
+            super()._start_asgi_task(cycle, app)
             return
         headers = [*self.server_state.default_headers, *refusal.raw_headers]
         if not cycle.keep_alive:

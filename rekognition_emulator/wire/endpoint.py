@@ -115,26 +115,27 @@ class Reception:
         The routes would decide the same. They have to where the request is a web page's, whose browser shows it no
         answer without the headers that are added on the way there.
         """
-        if scope["method"] != "POST" or scope["path"] not in (OPERATIONS_PATH, SESSIONS_PATH) or _is_from_a_page(scope):
+        head = _head(scope)
+        if head.method != "POST" or scope["path"] not in (OPERATIONS_PATH, SESSIONS_PATH) or head.header("origin"):
             return None
         observation = Observation()
         with observation.current():
             try:
-                scope[_ADMISSION] = self._admit(scope, observation)
+                admission = self._admit(head, observation)
+                self._require_room(admission)
             except ServiceError as error:
                 return self.finish(error_response(error), observation)
+        scope[_ADMISSION] = admission
         return None
 
     async def serve(self, request: Request, bytes_max: int, work: Work) -> Response:
         """Returns the answer to a request whose body is at most that long."""
         admission: _Admission | None = request.scope.get(_ADMISSION)
-        observation = Observation() if admission is None else admission.observation
+        observation = admission.observation if admission else Observation()
         with observation.current():
             try:
-                if admission is None:
-                    admission = self._admit(request.scope, observation)
-                else:
-                    self._require_room(admission)  # others may have come in since it was at the door
+                admission = admission or self._admit(_head(request.scope), observation)
+                self._require_room(admission)  # others may have come in since it was at the door
             except ServiceError as error:
                 # What the client still sends is read by the server and dropped, so that it gets round to the answer.
                 answer = error_response(error)
@@ -154,19 +155,15 @@ class Reception:
             headers["Content-Type"] = answer.content_type
         return Response(answer.body, answer.status, headers)
 
-    def _admit(self, scope: Scope, observation: Observation) -> _Admission:
-        """Looks at a request before its body is there.
+    def _admit(self, head: Head, observation: Observation) -> _Admission:
+        """Looks at a request before its body is there, whether or not there is room for it.
 
         Raises:
-            ServiceError: it may not come in, or not now.
+            ServiceError: it may not come in.
         """
-        head = Head(scope["method"], scope.get("raw_path", b"/"), scope["query_string"], scope["headers"])
         operation = self._operation(head.header("x-amz-target"))
         lane = self._lanes.broad if operation in self._bulk else self._lanes.express
-        claim = self._gate.admit(head, observation.request_id)
-        admission = _Admission(head, operation, lane, claim, observation)
-        self._require_room(admission)
-        return admission
+        return _Admission(head, operation, lane, self._gate.admit(head, observation.request_id), observation)
 
     def _require_room(self, admission: _Admission) -> None:
         """Returns if there is room for a request of whoever it says that it is of.
@@ -275,8 +272,9 @@ def _beyond(account: str, operation: str | None) -> ServiceError:
     return ProvisionedThroughputExceededException("Provisioned Rate exceeded.")
 
 
-def _is_from_a_page(scope: Scope) -> bool:
-    return any(name == b"origin" for name, _ in scope["headers"])
+def _head(scope: Scope) -> Head:
+    """Returns what of a request is signed besides its body."""
+    return Head(scope["method"], scope.get("raw_path", b"/"), scope["query_string"], scope["headers"])
 
 
 async def _read(request: Request, bytes_max: int) -> bytes | None:
