@@ -247,9 +247,9 @@ def _reception(settings: Settings, dispatcher: Dispatcher, gate: Gate, observers
 
 def _fault(error: Exception, operation: str) -> ServiceError | None:
     """Returns the answer for an error that a caller or the database's operator can cause; None for one that is ours."""
-    if why := outage(error):
+    if (why := outage(error)) is not None:
         log.error("the database does not serve", operation=operation, why=why)
-        return InternalServerError("Internal server error")
+        return InternalServerError()
     return fault(error, operation)
 
 

@@ -46,7 +46,7 @@ def outage(error: Exception) -> str | None:
     """Returns in a line why the database did not serve, as when it is away or its disk is full; None if it did."""
     if not isinstance(error, psycopg.OperationalError):
         return None
-    return str(error).partition("\n")[0]  # after it PostgreSQL may quote rows
+    return str(error).partition("\n")[0] or type(error).__name__  # after the first line PostgreSQL may quote rows
 
 
 def open_pool(url: str, *, connections_max: int, timeout_s: float = 10, audit_days: int = KEPT_DAYS) -> JoiningPool:

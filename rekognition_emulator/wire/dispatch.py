@@ -35,9 +35,12 @@ log = structlog.get_logger(__name__)
 
 
 class InternalServerError(ServiceError):
-    """Anything that nobody foresaw. The model declares it too; this floor does not import the model's classes."""
+    """Nothing that the caller could mend. The model declares it too; this floor does not import the model's classes."""
 
     status = 500
+
+    def __init__(self) -> None:
+        super().__init__("Internal server error")
 
 
 class InvalidAnswer(Exception):
@@ -149,7 +152,7 @@ class Dispatcher:
             translated = self._faults(error, name)
             if translated is None:
                 log.exception("unforeseen error", operation=name)
-                translated = InternalServerError("Internal server error")
+                translated = InternalServerError()
             return self._error(translated, operation)
 
     def _error(self, error: ServiceError, operation: _Operation) -> WireResponse:

@@ -153,7 +153,7 @@ class Gate:
             raise ExpiredTokenException("The security token included in the request is expired") from error
         except KeysUnavailable as error:
             log.error("access keys are not available", access_key_id=signature.access_key_id)  # noqa: TRY400 - no news
-            raise InternalServerError("Internal server error") from error
+            raise InternalServerError from error
 
     def _refuse(self, error: ServiceError, request_id: str) -> None:
         """Raises the error, or in mode ``warn`` counts it and says so."""

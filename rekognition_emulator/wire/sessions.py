@@ -52,7 +52,7 @@ def answer_session_request(caller: Caller, body: bytes, gate: Gate, issue: Issue
     except (CredentialsUnknown, CredentialsExpired):  # the key went while the request was on its way
         return error_response(UnrecognizedClientException("The security token included in the request is invalid."))
     except KeysUnavailable:
-        return error_response(InternalServerError("Internal server error"))
+        return error_response(InternalServerError())
     except ServiceError as error:
         return error_response(error, "CreateSession")
 

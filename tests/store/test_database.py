@@ -5,9 +5,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
+from psycopg_pool import PoolTimeout
 
 from rekognition_emulator.store import database
-from rekognition_emulator.store.database import DatabaseUnsuitable, open_pool
+from rekognition_emulator.store.database import DatabaseUnsuitable, open_pool, outage
 from rekognition_emulator.store.postgres import PostgresStore
 from tests.faults.neighbours import Line
 from tests.gallery import OWNER
@@ -127,3 +128,19 @@ def test_old_versions_are_refused(
 def test_unusable_url_does_not_repeat_its_password(url: str) -> None:
     """Start-up errors end up in logs; passwords do not."""
     assert "secret" not in refusal(url)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (psycopg.OperationalError("connection refused\nIs the server running?"), "connection refused"),
+        (psycopg.errors.DiskFull("no space left\nCONTEXT:  COPY faces, line 1: 7f3a"), "no space left"),
+        (PoolTimeout("no connection after 10 s"), "no connection after 10 s"),
+        (psycopg.OperationalError(), "OperationalError"),
+        (psycopg.errors.UniqueViolation("a row is there\nDETAIL:  Key (face_id)=(1)"), None),
+        (ValueError("ours"), None),
+    ],
+)
+def test_an_outage_is_told_in_a_line(error: Exception, why: str | None) -> None:
+    """Without what comes after it, which may be rows; what is our own mistake is no outage."""
+    assert outage(error) == why
