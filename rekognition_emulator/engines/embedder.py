@@ -49,7 +49,7 @@ class AlignedEmbedder(FaceEmbedder):
             return np.empty((0, self._model.dimension), np.float32)
         height, width = image.pixels.shape[:2]
         landmarks = np.stack([detection.landmarks for detection in detections]) * np.array([width, height], np.float32)
-        faces = chips(image.pixels, landmarks, self._template, self._side_px)
+        faces = chips(image, landmarks, self._template, self._side_px)
         batches = range(0, len(faces), FACES_AT_ONCE)
         return np.concatenate([self._embed(faces[start : start + FACES_AT_ONCE]) for start in batches])
 
