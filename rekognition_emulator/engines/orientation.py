@@ -7,8 +7,8 @@ the turn with the surest face. What is doubtful for itself – by its roll, its 
 to each other – is looked at once more in the four turns of its own surroundings, so that somebody who lies among people
 who stand is found as well.
 
-Where a constant's source is given as ours, it is the people and groups of a folder of photographs whose numbers are odd;
-what comes out on the others is shown beside: tests/bench/orientation.py.
+Where a constant's source is given as ours, it is the people and groups of a folder of photographs whose numbers are
+odd; what comes out on the others is shown beside: tests/bench/orientation.py.
 """
 
 from collections.abc import Sequence

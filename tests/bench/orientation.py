@@ -1,5 +1,4 @@
-"""Counts who is found again where pictures lie on a side or on the head, and writes the page (``-m
-tests.bench.orientation``).
+"""A measurement of who is found again where pictures lie on a side or on the head: ``-m tests.bench.orientation``.
 
 Every photograph of people and of groups in the folder is turned by 90, 180 and 270° and saved again as a JPEG. Its
 faces are those that are found in it upright; each counts as found again where a face of the turned picture lies in the
@@ -32,7 +31,7 @@ from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.engine import FaceDetector, FaceEngine
 from rekognition_emulator.faces.errors import FaceError
 from rekognition_emulator.faces.image import Image, decode
-from tests.bench import report
+from tests.bench import detection, report
 from tests.bench.photographs import add_folder
 
 MATCH: Final = 80.0
@@ -133,7 +132,7 @@ def measure_engine(
                 count.faces[turns] += 1
                 count.again[turns] += max(there, default=0.0) >= MATCH
             if photograph.person and found:
-                place = max(range(len(found)), key=lambda each: found[each].box.area)  # noqa: B023 - used at once
+                place = max(range(len(found)), key=lambda each: found[each].box.area)
                 largest[photograph.file, turns] = embeddings[place]
     return counts, largest
 
@@ -145,7 +144,7 @@ def _differ(one: Sequence[Detection], other: Sequence[Detection]) -> bool:
 def strangers(
     engine: FaceEngine, taken: Sequence[Photograph], largest: Mapping[tuple[str, int], NDArray[np.float32]]
 ) -> tuple[str, str, str]:
-    """Counts pairs of different people that match: upright, with a turned one among them, and those far apart upright."""
+    """Counts pairs of different people that match: upright, with a turned one among them, and far apart upright."""
     pairs = {False: [0, 0], True: [0, 0]}
     far = 0
     portraits = [each for each in taken if each.person]
@@ -224,7 +223,11 @@ def main() -> None:
     arguments = parser.parse_args()
     described = report.machine()
     with tempfile.TemporaryDirectory() as scratch:
-        sections = measure(Path(scratch), arguments.folder, Path(arguments.models))
+        models = Path(arguments.models)
+        sections = [
+            *measure(Path(scratch), arguments.folder, models),
+            detection.measure_confidences(Path(scratch), arguments.folder, models),
+        ]
     report.write("orientation.md", "python -m tests.bench.orientation", described, sections)
 
 
