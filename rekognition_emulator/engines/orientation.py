@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekognition_emulator.engines.alignment import shrunk
+from rekognition_emulator.engines.yunet import YuNet
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.engine import FaceDetector
 from rekognition_emulator.faces.image import Image
@@ -35,9 +36,11 @@ TURNED_CONFIDENCE_MIN: Final = 95.0
 """Least confidence of the surest face where a picture, or a face, is turned, and of the others in a picture that is not
 surely upright even then. Ours: what is no face has three chances more to look like one."""
 
-DOUBTFUL_CONFIDENCE: Final = 99.8
-"""Below it a face is looked at again in its own surroundings. Ours: all faces on a side that are taken for upright ones
-are below, and 96 % of those on the head; of upright faces 3 % with YuNet and 20 % with MTCNN."""
+DOUBTFUL_YUNET: Final = 99.8
+DOUBTFUL_OTHERS: Final = 98.0
+"""Below it a face is looked at again in its own surroundings. Ours: of faces on a side that YuNet takes for upright ones
+all are below, 96 % of those on the head, and 3 % of upright ones. With MTCNN 20 % of upright ones would be, so that its
+bar lies lower: what it sees of lying faces it mostly sees with their roll."""
 
 SPREAD_MIN: Final = 0.21
 """Least mean distance of the landmarks from their centre, in sides of the box. Ours: 0.225 or more for 99 %
@@ -76,6 +79,7 @@ class OrientedDetector(FaceDetector):
     def __init__(self, detector: FaceDetector, scout: FaceDetector) -> None:
         self._detector = detector
         self._scout = scout
+        self._doubtful = DOUBTFUL_YUNET if isinstance(detector, YuNet) else DOUBTFUL_OTHERS
 
     def detect(self, image: Image) -> list[Detection]:
         found = self._detector.detect(image)
@@ -106,7 +110,7 @@ class OrientedDetector(FaceDetector):
 
     def _believed(self, image: Image, found: Sequence[Detection]) -> list[Detection]:
         """Returns the faces, those that are doubtful as a second look sees them."""
-        doubtful = sorted((face for face in found if _is_doubtful(face, image)), key=lambda face: -face.box.area)
+        doubtful = sorted((face for face in found if self._doubts(face, image)), key=lambda face: -face.box.area)
         again = {id(face): self._look_again(image, face) for face in doubtful[:LOOKS_MAX]}
         kept: list[Detection] = []
         for face in found:
@@ -117,6 +121,15 @@ class OrientedDetector(FaceDetector):
             ):
                 kept.append(believed)
         return kept
+
+    def _doubts(self, face: Detection, image: Image) -> bool:
+        """Returns whether a face may lie otherwise than its landmarks say, or say what no detector sees."""
+        size = np.array([image.width_px, image.height_px])
+        points = face.landmarks * size
+        spread = np.sqrt(np.square(points - points.mean(axis=0)).sum(axis=1).mean())
+        side = np.sqrt(max(face.box.area, 0.0) * size.prod())
+        has_narrow_points = spread < SPREAD_MIN * side
+        return bool(face.confidence < self._doubtful or has_narrow_points or abs(_roll(face, image)) > ROLL_MAX)
 
     def _look_again(self, image: Image, face: Detection) -> Detection | None:
         """Returns a face as it is in its own turn, or as it is; None if its landmarks say a roll that it has not."""
@@ -141,16 +154,6 @@ def surest(found: Sequence[Detection], image: Image) -> float:
 
 def _roll(face: Detection, image: Image) -> float:
     return estimate_pose(face.landmarks, image.width_px / image.height_px).roll
-
-
-def _is_doubtful(face: Detection, image: Image) -> bool:
-    size = np.array([image.width_px, image.height_px])
-    points = face.landmarks * size
-    spread = np.sqrt(np.square(points - points.mean(axis=0)).sum(axis=1).mean())
-    side = np.sqrt(max(face.box.area, 0.0) * size.prod())
-    return bool(
-        face.confidence < DOUBTFUL_CONFIDENCE or spread < SPREAD_MIN * side or abs(_roll(face, image)) > ROLL_MAX
-    )
 
 
 def _see(detector: FaceDetector, crop: Image, turns: int, box: BoundingBox) -> Detection | None:

@@ -138,7 +138,7 @@ def test_an_unsure_picture_is_looked_at_again_and_stays_as_it_was() -> None:
         plain.landmarks.tolist(),
     )
     assert detector.calls == 1
-    assert scout.calls == 4
+    assert scout.calls == 4 + 4  # the picture, and the surroundings of its unsure face
 
 
 def test_what_looks_like_a_face_only_when_turned_must_be_certain() -> None:
