@@ -38,9 +38,9 @@ surely upright even then. Ours: what is no face has three chances more to look l
 
 DOUBTFUL_YUNET: Final = 99.8
 DOUBTFUL_OTHERS: Final = 98.0
-"""Below it a face is looked at again in its own surroundings. Ours: of faces on a side that YuNet takes for upright ones
-all are below, 96 % of those on the head, and 3 % of upright ones. With MTCNN 20 % of upright ones would be, so that its
-bar lies lower: what it sees of lying faces it mostly sees with their roll."""
+"""Below it a face is looked at again in its own surroundings. Ours: of faces on a side that YuNet takes for upright
+ones all are below, 96 % of those on the head, and 3 % of upright ones. With MTCNN 20 % of upright ones would be, so
+that its bar lies lower: half of what it sees of lying faces it sees with their roll."""
 
 SPREAD_MIN: Final = 0.21
 """Least mean distance of the landmarks from their centre, in sides of the box. Ours: 0.225 or more for 99 %
