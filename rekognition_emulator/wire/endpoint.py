@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from typing import Final
 
 import structlog
@@ -212,7 +213,7 @@ class Reception:
     def _work(self, admission: _Admission, body: bytes, work: Work) -> WireResponse:
         head, observation = admission.head, admission.observation
         try:
-            caller = self._gate.identify(admission.claim, head, body, observation.request_id)
+            caller = self._gate.identify(admission.claim, head, sha256(body).hexdigest(), observation.request_id)
         except ServiceError as error:
             return error_response(error)
         observation.account, observation.region = caller.account, caller.region
