@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rekognition_emulator.wire.lanes import Lane, Lanes
+from rekognition_emulator.wire.lanes import Lanes, PriorityClass
 
 
 class Work:
@@ -46,7 +46,7 @@ class Work:
 
 
 class Traffic:
-    """Lanes with two workers for albums, and what has been sent there."""
+    """Classes with two workers for albums, and what has been sent there."""
 
     def __init__(self) -> None:
         self.told: list[tuple[int, int]] = []
@@ -54,16 +54,11 @@ class Traffic:
         self.work = Work()
         self._tasks: list[asyncio.Task[Any]] = []
 
-    async def send(self, lane: Lane, *names: str) -> None:
-        """Sends requests that take a place in a lane and then wait for a worker."""
+    async def send(self, priority: PriorityClass, *names: str) -> None:
+        """Sends requests that take a slot of a class and then wait for a worker."""
         for name in names:
-            self._tasks.append(asyncio.create_task(self._request(lane, self.work.named(name))))
-        await asyncio.sleep(0)  # each takes its place
-        await asyncio.sleep(0)
-
-    async def _request(self, lane: Lane, work: Callable[[], str]) -> None:
-        async with self.lanes.place(lane):
-            await self.lanes.work(lane, work)
+            self._tasks.append(asyncio.create_task(self.lanes.work(priority, self.work.named(name))))
+        await asyncio.sleep(0)  # each takes its slot
 
     async def finish(self, *names: str) -> None:
         """Lets all go that have not been, and waits for everything."""
@@ -84,9 +79,9 @@ def test_albums_leave_a_worker_to_others() -> None:
     """However many of an album wait, the first that is none of it starts at once."""
 
     async def scenario(traffic: Traffic) -> None:
-        await traffic.send(traffic.lanes.broad, "a1", "a2", "a3", "a4")
+        await traffic.send(traffic.lanes.bulk, "a1", "a2", "a3", "a4")
         assert await traffic.work.have_started(2) == ["a1", "a2"]
-        await traffic.send(traffic.lanes.express, "visitor")
+        await traffic.send(traffic.lanes.interactive, "visitor")
         assert await traffic.work.have_started(3) == ["a1", "a2", "visitor"]
         assert traffic.told[-1] == (5, 2)
         await traffic.finish("a1", "a2", "a3", "a4", "visitor")
@@ -98,7 +93,7 @@ def test_visitors_take_all_workers_where_there_is_no_album() -> None:
     """None stands idle while somebody waits."""
 
     async def scenario(traffic: Traffic) -> None:
-        await traffic.send(traffic.lanes.express, "v1", "v2", "v3", "v4")
+        await traffic.send(traffic.lanes.interactive, "v1", "v2", "v3", "v4")
         assert sorted(await traffic.work.have_started(3)) == ["v1", "v2", "v3"]
         assert traffic.told[-1] == (4, 1)
         await traffic.finish("v1", "v2", "v3", "v4")
@@ -110,10 +105,10 @@ def test_an_album_goes_on_among_visitors() -> None:
     """Its request starts before visitors that came after it."""
 
     async def scenario(traffic: Traffic) -> None:
-        await traffic.send(traffic.lanes.express, "v1", "v2", "v3")
+        await traffic.send(traffic.lanes.interactive, "v1", "v2", "v3")
         await traffic.work.have_started(3)
-        await traffic.send(traffic.lanes.broad, "album")
-        await traffic.send(traffic.lanes.express, "v4", "v5")
+        await traffic.send(traffic.lanes.bulk, "album")
+        await traffic.send(traffic.lanes.interactive, "v4", "v5")
         traffic.work.let_go("v1")
         assert (await traffic.work.have_started(4))[3] == "album"
         await traffic.finish("v2", "v3", "v4", "v5", "album")
@@ -121,18 +116,18 @@ def test_an_album_goes_on_among_visitors() -> None:
     driven(scenario)
 
 
-@pytest.mark.parametrize(("taken", "free"), [("broad", "express"), ("express", "broad")])
-def test_a_full_lane_leaves_the_other_open(taken: str, free: str) -> None:
-    """Places are the lane's own, and come back."""
+@pytest.mark.parametrize(("taken", "free"), [("bulk", "interactive"), ("interactive", "bulk")])
+def test_a_full_class_leaves_the_other_open(taken: str, free: str) -> None:
+    """Slots are the class's own, and come back."""
 
     async def scenario(traffic: Traffic) -> None:
-        lane: Lane = getattr(traffic.lanes, taken)
-        other: Lane = getattr(traffic.lanes, free)
-        names = [f"r{number}" for number in range(lane.workers + 3)]
-        await traffic.send(lane, *names)
-        assert [lane.is_full, other.is_full] == [True, False]
+        priority: PriorityClass = getattr(traffic.lanes, taken)
+        other: PriorityClass = getattr(traffic.lanes, free)
+        names = [f"r{number}" for number in range(priority.workers + 3)]
+        await traffic.send(priority, *names)
+        assert [priority.is_full, other.is_full] == [True, False]
         await traffic.finish(*names)
-        assert [lane.is_full, other.is_full] == [False, False]
+        assert [priority.is_full, other.is_full] == [False, False]
         assert traffic.told[-1] == (0, 0)
 
     driven(scenario)
