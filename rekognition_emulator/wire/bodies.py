@@ -3,9 +3,10 @@
 Nothing of such a request is proved: whoever sends it may be anybody, and key ids are no secret. So a body holds no slot
 of the queue, only the memory of what has really arrived, and has to arrive at a rate. Once the memory is full
 
-- those go that do not keep up with ``FULL_RATE``: of the share that holds most first, in it whoever is furthest behind;
-- the others wait, which is flow control: nothing is read of them, so their clients do not send on. Those whose rest the
-  reserve has room for go on and make room, first of the share that holds least.
+- everybody waits with the next read, which is flow control: their clients do not send on. Those go on whose rest fits
+  into a reserve, the shortest first, and make room when they are complete;
+- where nobody fits, those are dropped that do not keep up with ``FULL_RATE``: of the share that holds most first, in it
+  whoever is furthest behind. A share that holds no more than its part is left alone, but for those that were let on.
 
 A share is who the sender claims to be and where it sends from. An attacker may be in the victim's, so within a share
 only the rate counts: who sends at a normal speed always gets through, who holds memory and sends nothing never does.
@@ -61,13 +62,13 @@ class ArrivingBody:
 
     Attributes:
         share: who sends it.
-        ends_at: its expected length, in bytes.
+        length: bytes that are expected, of those that are announced or the most that are allowed.
         received: bytes so far.
     """
 
-    def __init__(self, share: Share, ends_at: int, started: float, timer: asyncio.Timeout) -> None:
+    def __init__(self, share: Share, length: int, started: float, timer: asyncio.Timeout) -> None:
         self.share = share
-        self.ends_at = ends_at
+        self.length = length
         self.received = 0
         self.started = started
         self.timer = timer
@@ -75,6 +76,22 @@ class ArrivingBody:
         self.turn: asyncio.Future[None] | None = None  # that it waits for, since memory is full
         self.is_let_on = False  # its rest is reserved
         self.is_dropped = False
+
+    @property
+    def left(self) -> int:
+        """Bytes that are still expected."""
+        return self.length - self.received
+
+    def let_on(self) -> None:
+        """Ends its waiting, for good."""
+        self.is_let_on = True
+        if self.turn and not self.turn.done():
+            self.turn.set_result(None)
+
+    def drop(self) -> None:
+        """Ends it."""
+        self.is_dropped = True
+        self.timer.reschedule(0)
 
     def seconds_behind(self, now: float) -> float:
         """Returns how much later than at ``FULL_RATE`` it is; none while it is we who make it wait."""
@@ -147,34 +164,47 @@ class BodyBudget:
             self._next_review = asyncio.get_running_loop().call_later(REVIEW_SECONDS, self._review)
 
     def _review(self) -> None:
-        """Drops who does not keep up, as long as memory is full, and lets on who waits and has room."""
+        """Lets on who waits and has room; as long as somebody has none, drops who does not keep up."""
         self._next_review = None
-        now = asyncio.get_running_loop().time()
-        self._drop_slow(now)
-        waiting = [body for body in self._bodies if body.turn and not body.is_dropped]
-        waiting.sort(key=lambda body: (self._held_by[body.share], body.started))
-        let_on = [body for body in self._bodies if body.is_let_on]
-        room = HELD_BYTES_MAX + RESERVE_BYTES - self.held - sum(body.ends_at - body.received for body in let_on)
-        for body in waiting:
-            room -= body.ends_at - body.received
-            if room < 0 and let_on:
+        waiting = sorted((body for body in self._bodies if body.turn), key=self._by_turn, reverse=True)
+        slow = self._slow(asyncio.get_running_loop().time())
+        let_on = {body for body in self._bodies if body.is_let_on}
+        room = HELD_BYTES_MAX + RESERVE_BYTES - self.held - sum(body.left for body in let_on)
+        while waiting:
+            if waiting[-1].left <= room or not let_on:
+                body = waiting.pop()
+                room -= body.left
+                let_on.add(body)
+                body.let_on()
+            elif slow:
+                body = slow.pop()
+                room += body.received + (body.left if body in let_on else 0)
+                let_on.discard(body)
+                body.drop()
+                self._forget(body)
+            else:
                 self._review_soon()
                 break
-            let_on.append(body)
-            body.is_let_on = True
-            if body.turn and not body.turn.done():
-                body.turn.set_result(None)
 
-    def _drop_slow(self, now: float) -> None:
-        if self.held <= HELD_BYTES_MAX:
-            return
-        slow = [body for body in self._bodies if body.seconds_behind(now) > BEHIND_SECONDS_MAX]
+    def _by_turn(self, body: ArrivingBody) -> tuple[bool, int]:
+        """Orders those that wait: first those of shares that hold no more than their part, shortest rest first."""
+        return self._held_by[body.share] > self._part, body.left
+
+    def _slow(self, now: float) -> list[ArrivingBody]:
+        """Returns who may be dropped, last who can be spared best."""
+        slow = [
+            body
+            for body in self._bodies
+            if body.seconds_behind(now) > BEHIND_SECONDS_MAX
+            and (body.is_let_on or self._held_by[body.share] > self._part)
+        ]
         slow.sort(key=lambda body: (self._held_by[body.share], body.seconds_behind(now)))
-        while slow and self.held > HELD_BYTES_MAX:
-            body = slow.pop()
-            body.is_dropped = True
-            body.timer.reschedule(now)
-            self._forget(body)
+        return slow
+
+    @property
+    def _part(self) -> float:
+        """Bytes that each share may hold while memory is full."""
+        return HELD_BYTES_MAX / max(len(self._held_by), 1)
 
     def _forget(self, body: ArrivingBody) -> None:
         if body in self._bodies:
