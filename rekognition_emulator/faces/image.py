@@ -1,4 +1,4 @@
-"""Changes when we accept other pictures: bytes to upright RGB pixels, within limits that are checked first.
+"""Decoding: the bytes of a JPEG or PNG to upright RGB pixels, within limits that are checked first.
 
 What reaches a decoder is what ``outline`` left of the file, in one of two formats; the two decoders are called by their
 own classes and not through ``PIL.Image.open``, which guesses among many formats and has a pixel limit of its own that
@@ -28,7 +28,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from rekognition_emulator.faces.errors import FaceError, PicturesTooMany, PictureTooCostly, PictureUnreadable
-from rekognition_emulator.faces.outline import Outline, outline
+from rekognition_emulator.faces.outline import END, Outline, outline
 from rekognition_emulator.observation import stage
 
 STORED_BYTES_MAX: Final = 400 * 2**20
@@ -63,6 +63,13 @@ UPRIGHT: Final = {
 
 SIDEWAYS: Final = frozenset((5, 6, 7, 8))
 """Orientations in which width and height change places."""
+
+CONTINUATIONS: Final = tuple(
+    b"".join(bits + b"\xff" + bytes([restart]) for restart in range(0xD0, 0xD8))
+    for bits in (b"\xff\0" * 32, b"\xaa" * 32, b"\x96" * 32)
+)
+"""What compressed data might go on with, be it in the middle of a block or where a restart is due. All begin with a set
+bit, where a decoder that has run out assumes none. Ours; one less than ``DECODES_WITHOUT_END``."""
 
 STRIP_PX: Final = 128
 """Rows converted at once; a multiple of every shrink."""
@@ -137,19 +144,42 @@ def _load(known: Outline) -> PIL.Image.Image:
     """Decodes to RGB, shrunk."""
     width_px, height_px = known.width_px, known.height_px
     shrink = next((by for by in SHRINKS if max(width_px, height_px) // by >= DETECTION_SIDE_PX), 1)
-    file = BytesIO(known.file)
     if known.file.startswith(b"\xff"):
-        jpeg = JpegImageFile(file)
-        jpeg.draft(None, (width_px // shrink, height_px // shrink))
-        jpeg.load()
+        jpeg = _load_jpeg(known.file, (width_px // shrink, height_px // shrink))
+        if not known.has_end:
+            _require_every_pixel(jpeg, known.file)
         return _flatten(jpeg)
-    png = PngImageFile(file)
+    png = PngImageFile(BytesIO(known.file))
     # Strip by strip: a whole PNG of the largest size takes 400 MB, and every conversion would take as much again.
     shrunk = PIL.Image.new("RGB", (-(-width_px // shrink), -(-height_px // shrink)))
     for top in range(0, height_px, STRIP_PX):
         strip = _flatten(png.crop((0, top, width_px, min(top + STRIP_PX, height_px))))
         shrunk.paste(strip.reduce(shrink) if shrink > 1 else strip, (0, top // shrink))
     return shrunk
+
+
+def _load_jpeg(file: bytes, size_px: tuple[int, int]) -> PIL.Image.Image:
+    """Decodes a JPEG at the smallest of its scales that is no smaller than this, or at its own."""
+    jpeg = JpegImageFile(BytesIO(file))
+    jpeg.draft(None, size_px)
+    jpeg.load()
+    return jpeg
+
+
+def _require_every_pixel(jpeg: PIL.Image.Image, file: bytes) -> None:
+    """Returns if nothing but the end is missing of a JPEG whose end was missing.
+
+    A decoder that runs out of bits goes on with zeros, and then with grey. If other bits in their place make no
+    difference, then none was wanted. Of 15,000 files that were cut too early one passes, with a little less in its last
+    blocks.
+
+    Raises:
+        PictureUnreadable: its data end too early.
+    """
+    pixels = np.asarray(jpeg)
+    for bits in CONTINUATIONS:
+        if np.any(pixels != np.asarray(_load_jpeg(file.removesuffix(END) + bits + END, jpeg.size))):
+            raise PictureUnreadable("truncated")
 
 
 def _flatten(image: PIL.Image.Image) -> PIL.Image.Image:
