@@ -2,8 +2,9 @@
 
 Handlers are synchronous and run in a bounded pool of threads; this file is the one place where asynchronous code meets
 them. Each of the two lanes to it (``lanes``) has a bounded number of places, taken before a body is read, so memory is
-bounded: that number of bodies, and for each worker one more copy as text and the pictures in it. Whoever comes when all
-places of a lane are taken is told at once to slow down, after which every SDK tries again by itself.
+bounded: that number of bodies, and for each worker, and each of three requests of an account that wait for something
+else than a worker, one more copy as text and the pictures in it. Whoever comes when all places of a lane are taken is
+told at once to slow down, after which every SDK tries again by itself.
 
 Most requests may have to be refused, and then a refusal has to be cheap. What a request's head is enough for is
 therefore decided at the door, before the web framework and a task of its own.
@@ -203,7 +204,8 @@ class Reception:
             with bound, observation.current():
                 return work()
 
-        return await self._lanes.work(admission.lane, begin)
+        account = self._gate.account_of(admission.claim)
+        return await self._lanes.work(admission.lane, account, begin)
 
     def _tell(self, inside: int, waiting: int) -> None:
         for observer in self._observers:

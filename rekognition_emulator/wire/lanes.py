@@ -2,7 +2,8 @@
 
 Two lanes lead to the same workers. Albums take the broad one, and everything that somebody waits for takes the express
 lane: one worker more than albums may occupy. So a visitor's search waits for other visitors and never for an album, and
-an album goes on however many visitors come, since in front of the workers everybody queues in one line.
+an album goes on however many visitors come, since in front of the workers an account's two lanes take turns. Accounts
+share the workers by the time that they hold them (``fair_queue``), so that none waits for all that another has sent.
 
 A pool of its own for each lane was refused: one of them would stand idle while the other is overrun.
 """
@@ -13,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
+
+from rekognition_emulator.fair_queue import FairQueue, Slot
 
 T = TypeVar("T")
 
@@ -25,15 +28,15 @@ class Lane:
     """Where requests wait for one another.
 
     Attributes:
+        name: of the lane.
         workers: that its requests may occupy.
         places: for requests that are inside, from before their bodies are read.
-        turns: as many as workers; requests come to them in the order in which their bodies were complete.
         handed_over: requests whose bodies are complete.
     """
 
+    name: str
     workers: int
     places: asyncio.Semaphore
-    turns: asyncio.Semaphore
     handed_over: int = 0
 
     @property
@@ -53,9 +56,11 @@ class Lanes:
 
     def __init__(self, workers: int, queue_max: int, on_change: Callable[[int, int], None]) -> None:
         everybody = workers + EXPRESS_WORKERS
-        self._pool = ThreadPoolExecutor(everybody, thread_name_prefix="worker")
-        self.broad = _lane(workers, queue_max)
-        self.express = _lane(everybody, queue_max)
+        self.broad = Lane("broad", workers, asyncio.Semaphore(workers + queue_max))
+        self.express = Lane("express", everybody, asyncio.Semaphore(everybody + queue_max))
+        self._workers = FairQueue(everybody, {lane.name: lane.workers for lane in (self.broad, self.express)})
+        # A thread for each request: more than there are workers are alive only where some have set their slots aside.
+        self._pool = ThreadPoolExecutor(everybody + workers + 2 * queue_max, thread_name_prefix="worker")
         self._on_change = on_change
         self._inside = 0
 
@@ -71,13 +76,13 @@ class Lanes:
                 self._inside -= 1
                 self._tell()
 
-    async def work(self, lane: Lane, work: Callable[[], T]) -> T:
-        """Has a worker do this, as soon as it is the request's turn and one is free."""
+    async def work(self, lane: Lane, account: str, work: Callable[[], T]) -> T:
+        """Has a worker do this, as soon as it is the account's turn and one is free."""
         lane.handed_over += 1
         self._tell()
         try:
-            async with lane.turns:
-                return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            async with self._workers.slot(account, lane.name) as slot:
+                return await asyncio.get_running_loop().run_in_executor(self._pool, _in_slot, slot, work)
         finally:
             lane.handed_over -= 1
 
@@ -88,5 +93,6 @@ class Lanes:
         self._on_change(self._inside, waiting)
 
 
-def _lane(workers: int, queue_max: int) -> Lane:
-    return Lane(workers, asyncio.Semaphore(workers + queue_max), asyncio.Semaphore(workers))
+def _in_slot(slot: Slot, work: Callable[[], T]) -> T:
+    with slot.in_thread():
+        return work()
