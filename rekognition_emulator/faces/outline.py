@@ -87,7 +87,8 @@ class Outline:
         width_px: as stored, before it is turned upright.
         height_px: likewise.
         orientation: of a JPEG's first EXIF segment, 1 to 8; 1 where that is missing or damaged, and for every PNG.
-        stored_bytes: what a decoder holds of the whole picture at once; 0 if it decodes row by row.
+        stored_bytes: what a decoder holds of the whole picture at once, or goes through if that is more; 0 if it
+            decodes row by row.
         has_end: False for a JPEG that came without ``END``, which ``file`` has: only a decoder can tell whether pixels
             are missing, too.
     """
@@ -277,7 +278,9 @@ def _png(picture: bytes) -> Outline:
     if data_bytes * DEFLATE_RATIO_MAX < height_px * row_bytes:
         raise PictureUnreadable("too short for its sides")
     kept.append(b"\0\0\0\0IEND\xaeB`\x82")
-    return Outline(b"".join(kept), width_px, height_px, 1, width_px * height_px * _PIXEL_BYTES)
+    # Rows of 16 bits are larger than what is kept of them; a decoder goes through every byte, and time is bounded so.
+    stored_bytes = height_px * max(width_px * _PIXEL_BYTES, row_bytes)
+    return Outline(b"".join(kept), width_px, height_px, 1, stored_bytes)
 
 
 def _png_header(picture: bytes) -> tuple[int, int, int]:

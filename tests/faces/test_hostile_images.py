@@ -72,6 +72,10 @@ EXPENSIVE = {
         PictureUnreadable,
     ),
     "large-from-nothing-png": (png(header(10_000, 10_000), rows(100, 100)), PictureUnreadable),
+    "eight-bytes-a-pixel": (
+        png(header(10_000, 10_000, 16, 6, 1), chunk(b"IDAT", bytes(800_000))),
+        PictureTooCostly,
+    ),
     "notes-by-the-thousand": (baseline(80, 80, segment(0xE1, b"Exif\0\0") * (PIECES_MAX + 1)), PictureUnreadable),
     "tables-by-the-thousand": (baseline(80, 80, TABLES * (HEADER_BYTES_MAX // len(TABLES) + 1)), PictureUnreadable),
     "chunks-by-the-thousand": (
@@ -217,6 +221,7 @@ def test_scans_count_by_what_they_cost() -> None:
         (progressive(800, 600, 3), 100 * 75 * 3 * 128),
         (progressive(801, 601, 3), 101 * 76 * 3 * 128),
         (png(header(800, 600), rows(800, 600)), 800 * 600 * 4),
+        (png(header(800, 600, 16, 6), rows(800, 600, 16, 6)), (800 * 8 + 1) * 600),
     ],
 )
 def test_memory_is_known_before_decoding(file: bytes, stored_bytes: int) -> None:
@@ -264,7 +269,7 @@ def test_the_largest_pictures_take_what_they_may(file: Any, mb_max: int) -> None
 @contextmanager
 def taken() -> Iterator[None]:
     """Another large picture is being decoded."""
-    with image._alone:
+    with image._alone.slot_in_thread(1):
         yield
 
 
