@@ -31,19 +31,22 @@ NOBODY: Final = ""
 
 
 class QueueFull(Exception):
-    """So much waits already that this may not wait, or no longer: of the account that has most of it."""
+    """So many are in the queue that this may not wait, or no longer, as its account has most of them."""
 
 
 @dataclass(eq=False)
 class _Account:
-    """What an account has used, in seconds on the queue's own scale, and what it has in the queue."""
+    """What an account has used, in seconds on the queue's own scale, and what it has in the queue.
+
+    A slot that was set aside stays there until it is held again, and waits as well once its thread wants it back.
+    """
 
     name: str
     used: float = 0.0
     last_kind: str = ""
     waiting: "list[Slot]" = field(default_factory=list)
     held: "list[Slot]" = field(default_factory=list)
-    aside: int = 0
+    aside: "list[Slot]" = field(default_factory=list)
 
     @property
     def is_idle(self) -> bool:
@@ -52,6 +55,14 @@ class _Account:
     def used_until(self, now: float) -> float:
         """Returns what it has used, with what it is using."""
         return self.used + sum(now - slot.since for slot in self.held)
+
+    def inside(self, kind: str) -> int:
+        """Returns how many slots of this kind it holds, waits for or has set aside."""
+        return len({slot for slot in (*self.waiting, *self.held, *self.aside) if slot.kind == kind})
+
+    def newest(self, kind: str) -> "Slot | None":
+        """Returns the last slot of this kind that it waits for and has never held."""
+        return next((slot for slot in reversed(self.waiting) if slot.kind == kind and slot not in self.aside), None)
 
     def let_go(self, slot: "Slot", now: float) -> None:
         self.held.remove(slot)
@@ -69,7 +80,6 @@ class Slot:
         number: in the order of arrival.
         granted: done when it may be used.
         since: when it was granted, by the queue's clock.
-        is_returning: whether it is wanted back after it was set aside.
         is_over: whether nobody wants it any more.
     """
 
@@ -79,7 +89,6 @@ class Slot:
     number: int
     granted: "Future[None]" = field(default_factory=Future)
     since: float = 0.0
-    is_returning: bool = False
     is_over: bool = False
 
     @contextmanager
@@ -101,7 +110,7 @@ class FairQueue:
     Args:
         slots: that may be held at a time.
         limits: kind of work → how many slots it may hold; a kind without a limit may hold all.
-        waiting_max: slots of each kind that may be waited for; None for any number.
+        waiting_max: of each kind, how many more may be in the queue than may hold slots; None for any number.
         clock: tells seconds.
     """
 
@@ -127,7 +136,7 @@ class FairQueue:
         """Waits for a slot and holds it.
 
         Raises:
-            QueueFull: too many wait, and this account has most of them.
+            QueueFull: too many are in the queue, and most of them are this account's.
         """
         slot = self._enter(account, kind)
         try:
@@ -147,7 +156,7 @@ class FairQueue:
 
         Raises:
             TimeoutError: there was none in this time.
-            QueueFull: too many wait, and this account has most of them.
+            QueueFull: too many are in the queue, and most of them are this account's.
         """
         working_in = _HELD.get()
         slot = self._enter(working_in.account.name if working_in else NOBODY, "")
@@ -167,8 +176,7 @@ class FairQueue:
         with self._lock:
             if not slot.is_over:
                 slot.account.let_go(slot, self._clock())
-                slot.account.aside += 1
-                slot.is_returning = True
+                slot.account.aside.append(slot)
                 self._grant()
         try:
             yield
@@ -187,8 +195,8 @@ class FairQueue:
                 account.used = max(account.used, self._reached)
             slot = Slot(self, account, kind, next(self._numbers))
             account.waiting.append(slot)
-            self._grant()
             self._make_room(account, kind)
+            self._grant()
         return slot
 
     def _leave(self, slot: Slot) -> None:
@@ -197,26 +205,41 @@ class FairQueue:
             slot.is_over, account = True, slot.account
             if slot in account.held:
                 account.let_go(slot, self._clock())
-            elif slot in account.waiting:
+            if slot in account.waiting:
                 account.waiting.remove(slot)
                 slot.granted.cancel()
-            account.aside -= slot.is_returning
+            if slot in account.aside:
+                account.aside.remove(slot)
             self._grant()
             everybody_is_idle = all(each.is_idle for each in self._accounts.values())
             for each in list(self._accounts.values()):
                 if each.is_idle and (everybody_is_idle or each.used <= self._reached):
                     del self._accounts[each.name]
 
+    def has_room(self, account: str, kind: str = "") -> bool:
+        """Returns whether a request of this account would get in now: if need be, in place of a greedier one's."""
+        with self._lock:
+            if self._excess(kind) < 0:
+                return True
+            known = self._accounts.get(account)
+            own = known.inside(kind) + 1 if known else 1
+            return any(each.inside(kind) > own and each.newest(kind) for each in self._accounts.values())
+
+    def _excess(self, kind: str) -> int:
+        """Returns how many more slots of this kind are in the queue than may be."""
+        if self._waiting_max is None:
+            return -1
+        inside = sum(account.inside(kind) for account in self._accounts.values())
+        return inside - self._waiting_max - self._limits.get(kind, self._slots)
+
     def _make_room(self, newcomer: _Account, kind: str) -> None:
-        """If more wait than may, sends the newest away of the account that has most of them."""
-        waiting = {
-            account: [slot for slot in account.waiting if slot.kind == kind and not slot.is_returning]
-            for account in self._accounts.values()
-        }
-        if self._waiting_max is None or sum(map(len, waiting.values())) <= self._waiting_max:
+        """If there are too many in the queue, sends the newest away of the account that has most in it."""
+        if self._excess(kind) <= 0:
             return
-        greediest = max(waiting, key=lambda account: (len(waiting[account]), account is newcomer))
-        newest = waiting[greediest][-1]
+        accounts = [account for account in self._accounts.values() if account.newest(kind)]
+        greediest = max(accounts, key=lambda account: (account.inside(kind), account is newcomer))
+        newest = greediest.newest(kind)
+        assert newest is not None, "just looked"
         greediest.waiting.remove(newest)
         if newest.granted.set_running_or_notify_cancel():
             newest.granted.set_exception(QueueFull())
@@ -229,8 +252,9 @@ class FairQueue:
             if not slot.granted.set_running_or_notify_cancel():
                 continue
             self._reached = max(self._reached, account.used_until(now))
-            account.aside -= slot.is_returning
-            slot.is_returning, slot.since, account.last_kind = False, now, slot.kind
+            if slot in account.aside:
+                account.aside.remove(slot)
+            slot.since, account.last_kind = now, slot.kind
             account.held.append(slot)
             slot.granted.set_result(None)
 
@@ -242,10 +266,10 @@ class FairQueue:
         now = self._clock()
         accounts = [(account, account.used_until(now)) for account in self._accounts.values() if account.waiting]
         eligible = [
-            ((not slot.is_returning, used, slot.kind == account.last_kind, slot.number), slot)
+            ((slot not in account.aside, used, slot.kind == account.last_kind, slot.number), slot)
             for account, used in accounts
             for slot in account.waiting
             if held.count(slot.kind) < self._limits.get(slot.kind, self._slots)
-            and (slot.is_returning or account.aside < ASIDE_MAX)
+            and (slot in account.aside or len(account.aside) < ASIDE_MAX)
         ]
         return min(eligible, key=itemgetter(0))[1] if eligible else None

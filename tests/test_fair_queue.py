@@ -159,9 +159,32 @@ def test_a_full_queue_sends_away_the_newest_of_whoever_has_most_in_it() -> None:
         assert office.refused == ["a5", "a4", "a3"]
         await office.send("b2")
         assert office.refused == ["a5", "a4", "a3", "b2"]
+        assert [office.queue.has_room(name) for name in "abc"] == [False, False, True]
         await office.send("c0")
         assert len(office.refused) == 5
         assert "c0" not in office.refused
+
+    driven(scenario)
+
+
+def test_what_is_set_aside_fills_the_queue_as_well() -> None:
+    """A thread waits for each, and there is a thread for no more than may be in the queue."""
+
+    async def scenario() -> None:
+        office = Office(1, waiting_max=2)
+        scarce = Scarce(office)
+        with scarce.queue.slot_in_thread(1):
+            for name in ("a0", "b0", "c0"):
+                await office.send(name)
+                await scarce.want(name)
+            await settled()
+            assert not office.queue.has_room("d")
+            await office.send("d0")
+            assert office.refused == ["d0"]
+        for name in ("a0", "b0", "c0"):
+            await scarce.end(name)
+            await office.end(name)
+        assert office.queue.has_room("d")
 
     driven(scenario)
 
@@ -201,7 +224,7 @@ class Scarce:
             wanted = asyncio.to_thread(self._want, name, timeout_s)
             self._threads[name] = asyncio.create_task(wanted)
             slot = self.office.slots[name]
-            await until(lambda slot=slot, name=name: name in self.had or slot.is_returning)  # type: ignore[misc]
+            await until(lambda slot=slot, name=name: name in self.had or slot in slot.account.aside)  # type: ignore[misc]
 
     def _want(self, name: str, timeout_s: float) -> None:
         with self.office.slots[name].in_thread():
@@ -276,7 +299,7 @@ def test_waiting_ends() -> None:
             await scarce.want("a0", timeout_s=0.01)
             await scarce.end("a0")
             assert scarce.failed == ["a0"]
-            assert office.slots["a0"].account.aside == 0
+            assert office.slots["a0"].account.aside == []
             await scarce.want("a0", timeout_s=0.2)
             office.tasks["a0"].cancel()
             await scarce.end("a0")
