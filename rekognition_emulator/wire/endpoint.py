@@ -25,6 +25,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rekognition_emulator.api.core import ServiceError
+from rekognition_emulator.fair_queue import QueueFull
 from rekognition_emulator.observation import Observation, Observer, current
 from rekognition_emulator.wire.bodies import BodyBudget, BodyDropped, BodyTooSlow
 from rekognition_emulator.wire.dispatch import Dispatcher, WireResponse, error_response, not_found
@@ -172,11 +173,14 @@ class RequestHandler:
             body, content_hash = await self._read(request, receive, endpoint.bytes_max)
         caller = self._authenticate(request, content_hash)
         # From here to the slot nothing is awaited: what is free stays free.
-        if request.priority.is_full:
+        if not self._lanes.has_room(request.priority, caller.account):
             raise _throttled()
         if not self._rates.try_acquire(caller.account, request.operation):
             raise _beyond(caller.account, request.operation)
-        return await self._hand_over(request, partial(endpoint.work, caller, request.head, body))
+        try:
+            return await self._hand_over(request, caller.account, partial(endpoint.work, caller, request.head, body))
+        except QueueFull:
+            raise _throttled() from None
 
     def _admit(self, scope: Scope, observation: Observation) -> _Request:
         """Looks at a request before its body is there.
@@ -194,7 +198,7 @@ class RequestHandler:
         account = self._gate.account_of(claim)
         if self._rates.is_exhausted(account, operation):
             raise _beyond(account, operation)
-        if priority.is_full:
+        if not self._lanes.has_room(priority, account):
             raise _throttled()
         peer = scope.get("client") or ("",)
         return _Request(head, operation, priority, claim, peer[0], observation)
@@ -234,7 +238,7 @@ class RequestHandler:
             observation.in_session = caller.principal.session_policy is not None
         return caller
 
-    async def _hand_over(self, request: _Request, work: Callable[[], WireResponse]) -> WireResponse:
+    async def _hand_over(self, request: _Request, account: str, work: Callable[[], WireResponse]) -> WireResponse:
         """Has a worker do this."""
         observation, handed_over = request.observation, time.perf_counter()
 
@@ -245,7 +249,7 @@ class RequestHandler:
             with bound, observation.current():
                 return work()
 
-        return await self._lanes.work(request.priority, begin)
+        return await self._lanes.work(request.priority, account, begin)
 
     def _tell(self, inside: int, waiting: int) -> None:
         for observer in self._observers:

@@ -1,8 +1,9 @@
-"""Two priority classes of requests over one pool of workers, each with a bounded queue.
+"""Two priority classes of requests over one pool of workers, each with a bounded queue that accounts share fairly.
 
 Albums are bulk, and everything that somebody waits for is interactive: it may occupy one worker more than albums do. So
 a visitor's search waits for other visitors and never for an album, and an album goes on however many visitors come,
-since in front of the workers everybody queues in one line.
+since in front of the workers an account's two classes take turns. Accounts share the workers by the time that they use
+them, and the queue by what they have in it (``fair_queue``): none waits for all that another has sent.
 
 A pool of its own for each class was refused: one of them would stand idle while the other is overrun.
 
@@ -16,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from rekognition_emulator.fair_queue import FairQueue, Slot
+
 T = TypeVar("T")
 
 EXPRESS_WORKERS: Final = 1
@@ -27,21 +30,14 @@ class PriorityClass:
     """Requests that wait for one another.
 
     Attributes:
+        name: of the class.
         workers: that its requests may occupy.
-        slots: for requests that are worked on or wait for that.
-        turns: as many as workers; requests come to them in the order in which they got their slots.
-        taken: slots that are not free.
+        taken: how many requests are worked on or wait for that.
     """
 
+    name: str
     workers: int
-    slots: int
-    turns: asyncio.Semaphore
     taken: int = 0
-
-    @property
-    def is_full(self) -> bool:
-        """Whether there is no slot."""
-        return self.taken >= self.slots
 
 
 class Lanes:
@@ -55,22 +51,29 @@ class Lanes:
 
     def __init__(self, workers: int, queue_max: int, on_change: Callable[[int, int], None]) -> None:
         everybody = workers + EXPRESS_WORKERS
-        self._pool = ThreadPoolExecutor(everybody, thread_name_prefix="worker")
-        self.bulk = _priority_class(workers, queue_max)
-        self.interactive = _priority_class(everybody, queue_max)
+        self.bulk = PriorityClass("bulk", workers)
+        self.interactive = PriorityClass("interactive", everybody)
+        classes = (self.bulk, self.interactive)
+        self._workers = FairQueue(everybody, {each.name: each.workers for each in classes}, queue_max)
+        # A thread for each request: more than there are workers are alive only where some have set their slots aside.
+        self._pool = ThreadPoolExecutor(sum(each.workers + queue_max for each in classes), thread_name_prefix="worker")
         self._on_change = on_change
 
-    async def work(self, priority: PriorityClass, work: Callable[[], T]) -> T:
-        """Has a worker do this, in a slot, as soon as it is the request's turn and one is free.
+    def has_room(self, priority: PriorityClass, account: str) -> bool:
+        """Returns whether a request of this account would get a slot now, if need be in place of another's."""
+        return self._workers.has_room(account, priority.name)
 
-        Whoever calls has seen that the class is not full, and has not awaited anything since.
+    async def work(self, priority: PriorityClass, account: str, work: Callable[[], T]) -> T:
+        """Has a worker do this, in a slot, as soon as it is the account's turn and a worker is free.
+
+        Raises:
+            QueueFull: there is no slot, or it had to be left to an account with fewer.
         """
-        assert not priority.is_full, "just looked"
         priority.taken += 1
         self._tell()
         try:
-            async with priority.turns:
-                return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            async with self._workers.slot(account, priority.name) as slot:
+                return await asyncio.get_running_loop().run_in_executor(self._pool, _in_slot, slot, work)
         finally:
             priority.taken -= 1
             self._tell()
@@ -82,5 +85,6 @@ class Lanes:
         self._on_change(inside, inside - in_bulk - in_interactive)
 
 
-def _priority_class(workers: int, queue_max: int) -> PriorityClass:
-    return PriorityClass(workers, workers + queue_max, asyncio.Semaphore(workers))
+def _in_slot(slot: Slot, work: Callable[[], T]) -> T:
+    with slot.in_thread():
+        return work()
