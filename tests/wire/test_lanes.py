@@ -89,9 +89,9 @@ def test_albums_leave_a_worker_to_others() -> None:
 
     async def scenario(traffic: Traffic) -> None:
         await traffic.send(traffic.lanes.broad, "a1", "a2", "a3", "a4")
-        assert await traffic.work.have_started(2) == ["a1", "a2"]
+        assert sorted(await traffic.work.have_started(2)) == ["a1", "a2"]
         await traffic.send(traffic.lanes.express, "visitor")
-        assert await traffic.work.have_started(3) == ["a1", "a2", "visitor"]
+        assert sorted(await traffic.work.have_started(3)) == ["a1", "a2", "visitor"]
         assert traffic.told[-1] == (5, 2)
         await traffic.finish("a1", "a2", "a3", "a4", "visitor")
 
