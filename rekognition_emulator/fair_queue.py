@@ -13,6 +13,7 @@ sets its slot aside: others use it meanwhile, and the thread comes first when it
 import asyncio
 import threading
 import time
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, nullcontext
@@ -38,35 +39,28 @@ class QueueFull(Exception):
 class _Account:
     """What an account has used, in seconds on the queue's own scale, and what it has in the queue.
 
-    A slot that was set aside stays there until it is held again, and waits as well once its thread wants it back.
+    Attributes:
+        waiting: kind → slots that it waits for and has never held, in the order of arrival.
+        held: slots that it holds.
+        aside: how many it has set aside.
+        inside: kind → how many of all these.
     """
 
     name: str
     used: float = 0.0
     last_kind: str = ""
-    waiting: "list[Slot]" = field(default_factory=list)
+    waiting: "dict[str, list[Slot]]" = field(default_factory=lambda: defaultdict(list))
     held: "list[Slot]" = field(default_factory=list)
-    aside: "list[Slot]" = field(default_factory=list)
+    aside: int = 0
+    inside: Counter[str] = field(default_factory=Counter)
 
     @property
     def is_idle(self) -> bool:
-        return not (self.waiting or self.held or self.aside)
+        return not self.inside.total()
 
     def used_until(self, now: float) -> float:
         """Returns what it has used, with what it is using."""
         return self.used + sum(now - slot.since for slot in self.held)
-
-    def inside(self, kind: str) -> int:
-        """Returns how many slots of this kind it holds, waits for or has set aside."""
-        return len({slot for slot in (*self.waiting, *self.held, *self.aside) if slot.kind == kind})
-
-    def newest(self, kind: str) -> "Slot | None":
-        """Returns the last slot of this kind that it waits for and has never held."""
-        return next((slot for slot in reversed(self.waiting) if slot.kind == kind and slot not in self.aside), None)
-
-    def let_go(self, slot: "Slot", now: float) -> None:
-        self.held.remove(slot)
-        self.used += now - slot.since
 
 
 @dataclass(eq=False)
@@ -80,7 +74,8 @@ class Slot:
         number: in the order of arrival.
         granted: done when it may be used.
         since: when it was granted, by the queue's clock.
-        is_over: whether nobody wants it any more.
+        is_aside: whether it was set aside, until it is held again.
+        is_over: whether nobody wants it any more, or it was refused.
     """
 
     queue: "FairQueue"
@@ -89,6 +84,7 @@ class Slot:
     number: int
     granted: "Future[None]" = field(default_factory=Future)
     since: float = 0.0
+    is_aside: bool = False
     is_over: bool = False
 
     @contextmanager
@@ -127,6 +123,9 @@ class FairQueue:
         self._clock = clock
         self._lock = threading.Lock()
         self._accounts: dict[str, _Account] = {}
+        self._returning: list[Slot] = []
+        self._held: Counter[str] = Counter()
+        self._inside: Counter[str] = Counter()
         self._reached = 0.0
         """What the account had used that was last given a slot: where those begin that come now."""
         self._numbers = count()
@@ -175,8 +174,9 @@ class FairQueue:
         """
         with self._lock:
             if not slot.is_over:
-                slot.account.let_go(slot, self._clock())
-                slot.account.aside.append(slot)
+                self._let_go(slot)
+                slot.account.aside += 1
+                slot.is_aside = True
                 self._grant()
         try:
             yield
@@ -184,9 +184,18 @@ class FairQueue:
             with self._lock:
                 if not slot.is_over:
                     slot.granted = Future()
-                    slot.account.waiting.append(slot)
+                    self._returning.append(slot)
                     self._grant()
             slot.granted.result()
+
+    def has_room(self, account: str, kind: str = "") -> bool:
+        """Returns whether a request of this account would get in now: if need be, in place of a greedier one's."""
+        with self._lock:
+            if not self._is_full(kind, with_one_more=True):
+                return True
+            known = self._accounts.get(account)
+            own = known.inside[kind] + 1 if known else 1
+            return any(each.inside[kind] > own and each.waiting[kind] for each in self._accounts.values())
 
     def _enter(self, name: str, kind: str) -> Slot:
         with self._lock:
@@ -194,82 +203,88 @@ class FairQueue:
             if account.is_idle:
                 account.used = max(account.used, self._reached)
             slot = Slot(self, account, kind, next(self._numbers))
-            account.waiting.append(slot)
-            self._make_room(account, kind)
+            account.waiting[kind].append(slot)
+            self._count(slot, 1)
+            if self._is_full(kind):
+                self._make_room(account, kind)
             self._grant()
         return slot
 
     def _leave(self, slot: Slot) -> None:
         """Gives a slot back for good, or no longer waits for it."""
         with self._lock:
+            if slot.is_over:
+                return
             slot.is_over, account = True, slot.account
             if slot in account.held:
-                account.let_go(slot, self._clock())
-            if slot in account.waiting:
-                account.waiting.remove(slot)
-                slot.granted.cancel()
-            if slot in account.aside:
-                account.aside.remove(slot)
+                self._let_go(slot)
+            elif slot.is_aside:
+                account.aside -= 1
+                if slot in self._returning:
+                    self._returning.remove(slot)
+            else:
+                account.waiting[slot.kind].remove(slot)
+            slot.granted.cancel()
+            self._count(slot, -1)
             self._grant()
-            everybody_is_idle = all(each.is_idle for each in self._accounts.values())
+            everybody_is_idle = not self._inside.total()
             for each in list(self._accounts.values()):
                 if each.is_idle and (everybody_is_idle or each.used <= self._reached):
                     del self._accounts[each.name]
 
-    def has_room(self, account: str, kind: str = "") -> bool:
-        """Returns whether a request of this account would get in now: if need be, in place of a greedier one's."""
-        with self._lock:
-            if self._excess(kind) < 0:
-                return True
-            known = self._accounts.get(account)
-            own = known.inside(kind) + 1 if known else 1
-            return any(each.inside(kind) > own and each.newest(kind) for each in self._accounts.values())
+    def _count(self, slot: Slot, change: int) -> None:
+        slot.account.inside[slot.kind] += change
+        self._inside[slot.kind] += change
 
-    def _excess(self, kind: str) -> int:
-        """Returns how many more slots of this kind are in the queue than may be."""
-        if self._waiting_max is None:
-            return -1
-        inside = sum(account.inside(kind) for account in self._accounts.values())
-        return inside - self._waiting_max - self._limits.get(kind, self._slots)
+    def _let_go(self, slot: Slot) -> None:
+        slot.account.held.remove(slot)
+        slot.account.used += self._clock() - slot.since
+        self._held[slot.kind] -= 1
+
+    def _is_full(self, kind: str, *, with_one_more: bool = False) -> bool:
+        """Returns whether more of this kind are in the queue than may be."""
+        may_be = self._limits.get(kind, self._slots) + (self._waiting_max or 0)
+        return self._waiting_max is not None and self._inside[kind] + with_one_more > may_be
 
     def _make_room(self, newcomer: _Account, kind: str) -> None:
-        """If there are too many in the queue, sends the newest away of the account that has most in it."""
-        if self._excess(kind) <= 0:
-            return
-        accounts = [account for account in self._accounts.values() if account.newest(kind)]
-        greediest = max(accounts, key=lambda account: (account.inside(kind), account is newcomer))
-        newest = greediest.newest(kind)
-        assert newest is not None, "just looked"
-        greediest.waiting.remove(newest)
+        """Sends the newest away of the account that has most in the queue."""
+        accounts = [account for account in self._accounts.values() if account.waiting[kind]]
+        greediest = max(accounts, key=lambda account: (account.inside[kind], account is newcomer))
+        newest = greediest.waiting[kind].pop()
+        newest.is_over = True
+        self._count(newest, -1)
         if newest.granted.set_running_or_notify_cancel():
             newest.granted.set_exception(QueueFull())
 
     def _grant(self) -> None:
         """Gives free slots to those whose turn it is."""
-        while slot := self._next():
+        while self._held.total() < self._slots and (slot := self._next()):
             account, now = slot.account, self._clock()
-            account.waiting.remove(slot)
-            if not slot.granted.set_running_or_notify_cancel():
-                continue
+            if slot.is_aside:
+                self._returning.remove(slot)
+                account.aside -= 1
+                slot.is_aside = False
+            else:
+                account.waiting[slot.kind].remove(slot)
             self._reached = max(self._reached, account.used_until(now))
-            if slot in account.aside:
-                account.aside.remove(slot)
             slot.since, account.last_kind = now, slot.kind
             account.held.append(slot)
-            slot.granted.set_result(None)
+            self._held[slot.kind] += 1
+            # If its coroutine was cancelled just now, it gives the slot back when it gets to know.
+            if slot.granted.set_running_or_notify_cancel():
+                slot.granted.set_result(None)
 
     def _next(self) -> Slot | None:
         """Returns whose turn it is, or None if nobody's: of an account that waits, its kinds of work take turns."""
-        held = [slot.kind for account in self._accounts.values() for slot in account.held]
-        if len(held) >= self._slots:
-            return None
+        full = {kind for kind, limit in self._limits.items() if self._held[kind] >= limit}
+        if returning := next((slot for slot in self._returning if slot.kind not in full), None):
+            return returning
         now = self._clock()
-        accounts = [(account, account.used_until(now)) for account in self._accounts.values() if account.waiting]
-        eligible = [
-            ((slot not in account.aside, used, slot.kind == account.last_kind, slot.number), slot)
-            for account, used in accounts
-            for slot in account.waiting
-            if held.count(slot.kind) < self._limits.get(slot.kind, self._slots)
-            and (slot in account.aside or len(account.aside) < ASIDE_MAX)
+        turns = [
+            ((account.used_until(now), kind == account.last_kind, waiting[0].number), waiting[0])
+            for account in self._accounts.values()
+            if account.aside < ASIDE_MAX
+            for kind, waiting in account.waiting.items()
+            if waiting and kind not in full
         ]
-        return min(eligible, key=itemgetter(0))[1] if eligible else None
+        return min(turns, key=itemgetter(0))[1] if turns else None

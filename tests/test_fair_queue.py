@@ -224,7 +224,7 @@ class Scarce:
             wanted = asyncio.to_thread(self._want, name, timeout_s)
             self._threads[name] = asyncio.create_task(wanted)
             slot = self.office.slots[name]
-            await until(lambda slot=slot, name=name: name in self.had or slot in slot.account.aside)  # type: ignore[misc]
+            await until(lambda slot=slot, name=name: name in self.had or slot.is_aside)  # type: ignore[misc]
 
     def _want(self, name: str, timeout_s: float) -> None:
         with self.office.slots[name].in_thread():
@@ -297,7 +297,7 @@ def test_waiting_ends() -> None:
             await scarce.want("a0", timeout_s=0.01)
             await scarce.end("a0")
             assert scarce.failed == ["a0"]
-            assert office.slots["a0"].account.aside == []
+            assert office.slots["a0"].account.aside == 0
             await scarce.want("a0", timeout_s=0.2)
             office.tasks["a0"].cancel()
             await scarce.end("a0")
