@@ -9,9 +9,10 @@ from typing import Final
 
 import psycopg
 import structlog
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 from psycopg_pool import ConnectionPool
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 import botocore_models
 from rekognition_emulator import __version__
@@ -22,7 +23,7 @@ from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.indexes import Surroundings
 from rekognition_emulator.indexes.chosen import ChosenIndex
-from rekognition_emulator.observation import Observer
+from rekognition_emulator.observation import Observation, Observer
 from rekognition_emulator.operations import BULK, SERVED, fault
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.coverage import PAGE
@@ -36,12 +37,14 @@ from rekognition_emulator.store.keys import PostgresKeyStore
 from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.tags import PostgresTagStore
 from rekognition_emulator.store.users import PostgresUserStore
-from rekognition_emulator.wire.connection import Door
-from rekognition_emulator.wire.dispatch import Dispatcher, InternalServerError
-from rekognition_emulator.wire.endpoint import Reception, create_router
+from rekognition_emulator.wire.dispatch import Dispatcher, InternalServerError, WireResponse
+from rekognition_emulator.wire.endpoint import RequestHandler, create_app
 from rekognition_emulator.wire.gate import Gate
 from rekognition_emulator.wire.lanes import EXPRESS_WORKERS
-from rekognition_emulator.wire.rates import Rates
+from rekognition_emulator.wire.rates import RateLimiter
+
+LIVENESS_PATH: Final = "/healthz"
+READINESS_PATH: Final = "/readyz"
 
 PREFLIGHT_SECONDS: Final = 7200
 """For which a browser remembers that it may call. Source: Chromium's own limit."""
@@ -54,14 +57,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The application, what turns requests away before it, and what the start-up lines tell.
+    """The application, and what the start-up lines tell.
 
     Attributes:
         is_open: whether nobody is asked for a key.
     """
 
-    app: FastAPI
-    door: Door
+    app: ASGIApp
     engine: FaceEngine
     is_open: bool
 
@@ -119,16 +121,17 @@ def open_service(settings: Settings) -> Iterator[Service]:
                 ):
                     gate = _gate(settings, keyring)
                     dispatcher = Dispatcher(botocore_models.load(), SERVED, _fault, PAGE, strict=settings.strict)
-                    reception = _reception(settings, dispatcher, gate, [audit, *observers])
-                    router = create_router(
-                        reception,
+                    handler = _request_handler(settings, dispatcher, gate, [audit, *observers])
+                    pages = _create_pages(settings, engine, store, handler)
+                    app = create_app(
+                        handler,
                         dispatcher,
                         lambda caller: context_for_owner(owner=Owner(caller.account, caller.region)),
                         gate=gate,
                         issue_session=keyring.issue_session,
+                        pages=dict.fromkeys((LIVENESS_PATH, READINESS_PATH), pages),
                     )
-                    app = _create_app(settings, engine, store, router)
-                    yield Service(app, reception.turn_away, engine, gate.is_open)
+                    yield Service(_for_browsers(settings, app), engine, gate.is_open)
 
 
 @contextmanager
@@ -233,11 +236,13 @@ def _observers(
         yield observers
 
 
-def _reception(settings: Settings, dispatcher: Dispatcher, gate: Gate, observers: Sequence[Observer]) -> Reception:
-    return Reception(
+def _request_handler(
+    settings: Settings, dispatcher: Dispatcher, gate: Gate, observers: Sequence[Observer]
+) -> RequestHandler:
+    return RequestHandler(
         dispatcher.operation,
         gate=gate,
-        rates=Rates(settings.account_requests_per_second),
+        rates=RateLimiter(settings.account_requests_per_second),
         workers=settings.workers,
         queue_max=settings.queue_max,
         bulk=BULK,
@@ -253,15 +258,16 @@ def _fault(error: Exception, operation: str) -> ServiceError | None:
     return fault(error, operation)
 
 
-def _create_app(settings: Settings, engine: FaceEngine, store: PostgresStore, router: APIRouter) -> FastAPI:
-    app = FastAPI(title="rekognition-emulator", version=__version__, openapi_url=None)
+def _create_pages(settings: Settings, engine: FaceEngine, store: PostgresStore, handler: RequestHandler) -> FastAPI:
+    """Returns the pages that are no part of AWS's API."""
+    pages = FastAPI(title="rekognition-emulator", version=__version__, openapi_url=None)
 
-    @app.get("/healthz")
+    @pages.api_route(LIVENESS_PATH, methods=["GET", "HEAD"])
     def healthz() -> dict[str, str]:
         """Says that the process is alive."""
         return {"status": "alive"}
 
-    @app.get("/readyz")
+    @pages.api_route(READINESS_PATH, methods=["GET", "HEAD"])
     def readyz(response: Response) -> dict[str, str]:
         """Says whether requests can be served: the database answers and the model is loaded."""
         try:
@@ -278,14 +284,24 @@ def _create_app(settings: Settings, engine: FaceEngine, store: PostgresStore, ro
             "device": settings.device,
         }
 
-    app.include_router(router)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["POST"],
-            allow_headers=["*"],  # what browsers ask for is granted: SDKs add headers with every version
-            expose_headers=["x-amzn-RequestId", "Date"],  # SDKs correct their clocks by the latter
-            max_age=PREFLIGHT_SECONDS,
-        )
-    return app
+    async def refuse(_request: Request, error: HTTPException) -> Response:
+        answer = handler.finish(WireResponse(error.status_code, None, b"", error=str(error.status_code)), Observation())
+        answer.headers.update(error.headers or {})
+        return answer
+
+    pages.exception_handler(405)(refuse)
+    return pages
+
+
+def _for_browsers(settings: Settings, app: ASGIApp) -> ASGIApp:
+    """Returns the application as pages of the sites in the settings may call it; refusals, too, are told to them."""
+    if not settings.cors_origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=settings.cors_origins,
+        allow_methods=["POST"],
+        allow_headers=["*"],  # what browsers ask for is granted: SDKs add headers with every version
+        expose_headers=["x-amzn-RequestId", "Date"],  # SDKs correct their clocks by the latter
+        max_age=PREFLIGHT_SECONDS,
+    )

@@ -163,6 +163,13 @@ class Settings(BaseSettings):
         description="Requests of IndexFaces and DetectFaces that may wait for a worker, and as many others; beyond it "
         "the answer is AWS's throttling error.",
     )
+    keep_alive_seconds: int = Field(
+        75,
+        ge=1,
+        le=3600,
+        description="For how long a connection on which nothing is asked stays open: longer than proxies and pools of "
+        "clients keep theirs, usually 60 seconds, so that none sends into one that is about to close.",
+    )
     stop_seconds: int = Field(
         10,
         ge=0,

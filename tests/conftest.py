@@ -58,6 +58,15 @@ def faces_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def aws_answers_dir() -> Path:
+    """Pictures with AWS's own answers about them. They are not part of the project."""
+    folder = Path(__file__).parents[2] / "shared" / "cases" / "aws-answers"
+    if not folder.is_dir():
+        pytest.skip(f"no pictures with AWS's answers at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def weights_dir() -> Path:
     """Weights that may be used freely. They are not part of the project."""
     beside = Path(__file__).parents[2] / "shared" / "weights"

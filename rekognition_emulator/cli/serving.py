@@ -29,7 +29,7 @@ from rekognition_emulator.engines.selection import ModelFiles
 from rekognition_emulator.indexes import IndexUnusable
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.database import DatabaseUnsuitable
-from rekognition_emulator.wire.connection import Connection, open_more_descriptors
+from rekognition_emulator.wire.connection import Connection, Connections, open_more_descriptors
 
 if TYPE_CHECKING:
     from rekognition_emulator.metrics import Page
@@ -188,7 +188,7 @@ def _serve(settings: Settings, listener: socket.socket, say: Say) -> None:
             say(_said(service, settings, _url(settings, listener)))
             config = uvicorn.Config(
                 service.app,
-                http=partial(Connection, door=service.door),  # type: ignore[arg-type] # makes what the class would
+                http=partial(Connection, others=Connections()),  # type: ignore[arg-type] # makes what the class would
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -196,6 +196,7 @@ def _serve(settings: Settings, listener: socket.socket, say: Say) -> None:
                 server_header=False,
                 proxy_headers=False,  # nobody here asks where a request came from
                 backlog=_BACKLOG,
+                timeout_keep_alive=settings.keep_alive_seconds,
                 timeout_graceful_shutdown=settings.stop_seconds,
             )
             uvicorn.Server(config).run(sockets=[listener])

@@ -110,21 +110,29 @@ class Gate:
         """Returns whose request it is if the claim is true: enough to refuse a caller, not to let one in."""
         return self._account if claim is None else claim.credentials.principal.account
 
-    def identify(self, claim: Claim | None, head: Head, body: bytes, request_id: str) -> Caller:
-        """Returns who calls, once the body is there and before it is parsed.
+    def identify(self, claim: Claim | None, head: Head, content_hash: str, request_id: str) -> Caller:
+        """Returns who calls, once the body is there and before it is parsed. Asks memory alone, so it never waits.
+
+        Args:
+            claim: what the head claims.
+            head: of the request.
+            content_hash: SHA-256 of its body as 64 lower-case hexadecimal digits.
+            request_id: for the log.
 
         Raises:
-            ServiceError: it is somebody else, or the request is not what was signed.
+            ServiceError: it is somebody else, the request is not what was signed, or the key is good no more.
         """
         if claim is None and self._mode != "warn":
             claim = self.admit(head, request_id)  # while the body came, the first key may have come as well
         if claim is not None:
             try:
-                verify(claim.signature, claim.credentials.secret, head, body)
+                # The key may have been disabled or deleted while the body came.
+                credentials = self._find(claim.signature, datetime.now(UTC))
+                verify(claim.signature, credentials.secret, head, content_hash)
             except ServiceError as error:
                 self._refuse(error, request_id)
             else:
-                principal = claim.credentials.principal
+                principal = credentials.principal
                 return Caller(principal.account, claim.signature.region, request_id, principal)
         region = scope_region(head.header("authorization") or "") or self._default_region
         return Caller(self._account, region, request_id)
@@ -145,8 +153,11 @@ class Gate:
     def _claim(self, head: Head) -> Claim:
         now = datetime.now(UTC)
         signature = read_signature(head, now)
+        return Claim(signature, self._find(signature, now))
+
+    def _find(self, signature: Signature, now: datetime) -> Credentials:
         try:
-            return Claim(signature, self._keyring.find(signature.access_key_id, signature.token, now))
+            return self._keyring.find(signature.access_key_id, signature.token, now)
         except CredentialsUnknown as error:
             raise UnrecognizedClientException("The security token included in the request is invalid.") from error
         except CredentialsExpired as error:

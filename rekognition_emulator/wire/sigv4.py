@@ -126,13 +126,18 @@ def read_signature(head: Head, now: datetime) -> Signature:
     )
 
 
-def verify(signature: Signature, secret: str, head: Head, body: bytes) -> None:
+def verify(signature: Signature, secret: str, head: Head, content_hash: str) -> None:
     """Returns if the request is what was signed with the secret.
+
+    Args:
+        signature: that the head claims.
+        secret: of the key that it names.
+        head: of the request.
+        content_hash: SHA-256 of its body as 64 lower-case hexadecimal digits.
 
     Raises:
         InvalidSignatureException: it is not, in whatever way.
     """
-    content_hash = hashlib.sha256(body).hexdigest()
     scope = f"{signature.timestamp[:8]}/{signature.region}/{SERVICE}/{TERMINATOR}"
     canonical = canonical_request(head, signature.signed_headers, content_hash)
     signed = "\n".join([ALGORITHM, signature.timestamp, scope, hashlib.sha256(canonical).hexdigest()])

@@ -2,6 +2,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any, Literal
 from unittest.mock import Mock
 
@@ -66,12 +67,13 @@ def signed(access_key_id: str, secret: str = SECRET, token: str | None = None) -
     return Head("POST", b"/", b"", [*headers, (b"host", b"localhost")])
 
 
+NO_BODY = sha256(b"").hexdigest()
 UNSIGNED = Head("POST", b"/", b"", [(b"host", b"localhost")])
 
 
 def enter(head: Head, at: Gate, body: bytes = b"") -> Caller:
     """Goes through the gate."""
-    return at.identify(at.admit(head, "id"), head, body, "id")
+    return at.identify(at.admit(head, "id"), head, sha256(body).hexdigest(), "id")
 
 
 def refusal(ask: Callable[[], object]) -> tuple[str, str | None]:
@@ -185,8 +187,26 @@ def test_a_server_closes_with_its_first_key() -> None:
     under_way = at.admit(UNSIGNED, "id")
     store.add(ALL)
     ring.refresh()
-    assert refusal(lambda: at.identify(under_way, UNSIGNED, b"", "id"))[0] == "MissingAuthenticationTokenException"
+    assert refusal(lambda: at.identify(under_way, UNSIGNED, NO_BODY, "id"))[0] == "MissingAuthenticationTokenException"
     assert refusal(lambda: enter(UNSIGNED, at))[0] == "MissingAuthenticationTokenException"
+
+
+def test_a_key_that_goes_while_the_body_comes_lets_nobody_in() -> None:
+    """Deleted, disabled or expired meanwhile: what was true of the head is looked up again with the body."""
+    store = ListedKeys([ALL])
+    ring = Keyring(store, lambda: VAULT)
+    ring.refresh()
+    at, head = gate(None, ring), signed(ALL.access_key_id)
+    claim = at.admit(head, "id")
+    assert at.identify(claim, head, NO_BODY, "id").account == ACCOUNT
+    for changed, code in (
+        ([], "UnrecognizedClientException"),
+        ([replace(ALL, enabled=False)], "UnrecognizedClientException"),
+        ([replace(ALL, expires_at=datetime.now(UTC))], "ExpiredTokenException"),
+    ):
+        store.listed[:] = changed
+        ring.refresh()
+        assert refusal(lambda: at.identify(claim, head, NO_BODY, "id"))[0] == code
 
 
 @pytest.mark.parametrize(
