@@ -12,7 +12,7 @@ than they are, and lists that no SDK fills are short: names of signed headers, p
 import hashlib
 import hmac
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -89,7 +89,7 @@ class Head:
         object.__setattr__(self, "_values", values)
 
     @property
-    def names(self) -> Collection[bytes]:
+    def names(self) -> KeysView[bytes]:
         """The headers' names, each once."""
         return self._values.keys()
 
