@@ -274,7 +274,9 @@ def _beyond(account: str, operation: str | None) -> ServiceError:
 
 def _head(scope: Scope) -> Head:
     """Returns what of a request is signed besides its body."""
-    return Head(scope["method"], scope.get("raw_path", b"/"), scope["query_string"], scope["headers"])
+    return Head(
+        scope["method"], scope.get("raw_path", b"/"), scope["query_string"], scope["headers"], scope["http_version"]
+    )
 
 
 async def _read(request: Request, bytes_max: int) -> bytes | None:

@@ -64,6 +64,10 @@ _DATE_FORMAT: Final = "%Y%m%dT%H%M%SZ"
 _DATE: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 
 
+class SignedHeadersUnusable(Exception):
+    """Headers are named as signed that were not sent, or in a way in which no SDK names them; the text says which."""
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """A request without its body, as it came.
@@ -263,7 +267,9 @@ def _require_signed(head: Head, signed_headers: str) -> None:
     if b"host" not in signed or b"host" not in head.names:
         raise InvalidSignatureException("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
     if names != sorted(signed) or len(names) > SIGNED_HEADERS_MAX or not signed <= head.names:
-        raise InvalidSignatureException(MISMATCH)
+        absent = _echo(b", ".join(sorted(signed - head.names)).decode("latin-1"))
+        odd = f"signed, but not there: {absent}" if absent else "too many, in disorder or repeated"
+        raise InvalidSignatureException(MISMATCH) from SignedHeadersUnusable(odd)
     unsigned = [name for name in head.names - signed - UNSIGNED_ON_THE_WAY if name.startswith(b"x-amz-")]
     if unsigned:
         name = _echo(min(unsigned).decode("latin-1"))
