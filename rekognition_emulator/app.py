@@ -25,7 +25,7 @@ from rekognition_emulator.indexes.chosen import ChosenIndex
 from rekognition_emulator.observation import Observer
 from rekognition_emulator.operations import BULK, SERVED, fault
 from rekognition_emulator.operations.context import Context
-from rekognition_emulator.operations.coverage import PAGE
+from rekognition_emulator.operations.coverage import PAGE, coverage
 from rekognition_emulator.s3 import S3
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.answers import PostgresAnswerStore
@@ -277,6 +277,11 @@ def _create_app(settings: Settings, engine: FaceEngine, store: PostgresStore, ro
             "detector": settings.detector,
             "device": settings.device,
         }
+
+    @app.get(PAGE)
+    def operations() -> dict[str, str]:
+        """Says of every operation of the service whether it is served here, or why not."""
+        return {operation: reason or "served" for operation, reason in coverage()}
 
     app.include_router(router)
     if settings.cors_origins:
