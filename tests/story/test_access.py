@@ -101,6 +101,26 @@ def test_a_key_s_life_beside_a_running_server(
     assert server.stop() == 0
 
 
+@pytest.mark.timeout(180)
+def test_deleting_the_last_key_opens_no_server(
+    start_server: Callable[..., Server], new_data_dir: Callable[[], Path]
+) -> None:
+    """Neither one that has seen the key nor one that starts afterwards; opening them is a command of its own."""
+    data_dir = new_data_dir()
+    before = start_server(data_dir)
+    create_key(data_dir, "backend")
+    eventually(before.client(), "UnrecognizedClientException")
+    deleted = keys_command(data_dir, "delete", "backend")
+    assert "`keys open`" in deleted.stderr
+    after = start_server(data_dir)
+    for server in (before, after):
+        assert [code_of(server.client()) for _ in range(5)] == ["UnrecognizedClientException"] * 5
+    assert keys_command(data_dir, "open").returncode == 0
+    for server in (before, after):
+        eventually(server.client(), None)
+    assert after.stop() == before.stop() == 0
+
+
 def test_a_server_that_others_can_reach_needs_a_key(guarded: Server) -> None:
     """With one it starts, says so, and answers nobody else."""
     assert guarded.client().list_collections()["CollectionIds"] == ["wedding"]
