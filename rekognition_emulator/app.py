@@ -26,7 +26,7 @@ from rekognition_emulator.indexes.chosen import ChosenIndex
 from rekognition_emulator.observation import Observation, Observer
 from rekognition_emulator.operations import BULK, SERVED, fault
 from rekognition_emulator.operations.context import Context
-from rekognition_emulator.operations.coverage import PAGE
+from rekognition_emulator.operations.coverage import PAGE, coverage
 from rekognition_emulator.s3 import S3
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.answers import PostgresAnswerStore
@@ -129,7 +129,7 @@ def open_service(settings: Settings) -> Iterator[Service]:
                         lambda caller: context_for_owner(owner=Owner(caller.account, caller.region)),
                         gate=gate,
                         issue_session=keyring.issue_session,
-                        pages=dict.fromkeys((LIVENESS_PATH, READINESS_PATH), pages),
+                        pages=dict.fromkeys((LIVENESS_PATH, READINESS_PATH, PAGE), pages),
                     )
                     yield Service(_for_browsers(settings, app), engine, gate.is_open)
 
@@ -283,6 +283,11 @@ def _create_pages(settings: Settings, engine: FaceEngine, store: PostgresStore, 
             "detector": settings.detector,
             "device": settings.device,
         }
+
+    @pages.api_route(PAGE, methods=["GET", "HEAD"])
+    def operations() -> dict[str, str]:
+        """Says of every operation of the service whether it is served here, or why not."""
+        return {operation: reason or "served" for operation, reason in coverage()}
 
     async def refuse(_request: Request, error: HTTPException) -> Response:
         answer = handler.finish(WireResponse(error.status_code, None, b"", error=str(error.status_code)), Observation())

@@ -81,6 +81,7 @@ class Metrics(Observer):
         self._waiting = gauge("requests_waiting", "Requests that wait for a worker.")
         self._spared = counter("would_be_denied", "Requests that enforced access control would refuse.", "error")
         self._beyond = counter("beyond_rate", "Requests refused because their account had none left.", "operation")
+        self._absent = counter("attributes_absent", "Requests for attributes that nothing estimates.", "attribute")
         self._found = counter("faces_found", "Faces in pictures.")
         self._indexed = counter("faces_indexed", "Faces that IndexFaces has answered with.")
         self._billable = counter("billable_images", "Pictures that AWS would charge for.", "group")
@@ -120,6 +121,8 @@ class Metrics(Observer):
         if observation.limit:
             _, operation_limited = observation.limit
             self._beyond.labels(operation_limited).inc()
+        for attribute in observation.absent_attributes:
+            self._absent.labels(attribute).inc()
         self._found.inc(observation.counts.get("faces_found", 0))
         self._indexed.inc(observation.counts.get("faces_indexed", 0))
         if observation.error is None and operation in GROUPS:

@@ -39,6 +39,7 @@ class ListedKeys(KeyStore):
 
     listed: list[AccessKey] = field(default_factory=list)
     error: Exception | None = None
+    has_had_one: bool = False
 
     def all_keys(self) -> Sequence[AccessKey]:
         """Returns the list, or raises the error."""
@@ -46,8 +47,18 @@ class ListedKeys(KeyStore):
             raise self.error
         return list(self.listed)
 
+    def needs_a_key(self) -> bool:
+        """Remembers."""
+        return self.has_had_one
+
+    def open(self) -> bool:
+        """Forgets."""
+        self.has_had_one = bool(self.listed)
+        return not self.listed
+
     def add(self, key: AccessKey) -> None:
         """Adds without asking."""
         self.listed.append(key)
+        self.has_had_one = True
 
     rotate = enable = delete = Mock(side_effect=AssertionError("is not asked for"))

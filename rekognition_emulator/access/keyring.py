@@ -95,7 +95,7 @@ class Keyring:
 
     @property
     def is_keyed(self) -> bool:
-        """Whether there is a key, or was one since the start: deleting the last one opens no door."""
+        """Whether there is a key, or has been one since an operator opened the servers: deleting it opens no door."""
         return self._is_keyed
 
     def refresh(self) -> None:
@@ -106,7 +106,7 @@ class Keyring:
         """
         keys = {key.access_key_id: key for key in self._store.all_keys()}
         # In this order, so that there is no moment in which a key is there and nobody is asked for one.
-        self._is_keyed = self._is_keyed or bool(keys)
+        self._is_keyed = bool(keys) or self._store.needs_a_key()
         if keys and self._vault is None:
             vault = self._open_vault()
             for key in keys.values():

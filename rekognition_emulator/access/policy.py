@@ -20,6 +20,9 @@ VERSIONS: Final = ("2012-10-17", "2008-10-17")
 POLICY_CHARS_MAX: Final = 6144
 """As IAM's limit for a managed policy."""
 
+PATTERN_CHARS_MAX: Final = 2048
+"""Of one action or resource. As AWS's limit for an ARN."""
+
 ARN_PARTS: Final = 6
 """arn, partition, service, region, account, resource; colons in the last belong to it."""
 
@@ -110,6 +113,8 @@ def _statement(value: object, number: int) -> Statement:
     if members["Effect"] not in {"Allow", "Deny"}:
         raise PolicyUnusable(f"{where} has an Effect that is neither Allow nor Deny.")
     actions, resources = _texts(members, "Action", where), _texts(members, "Resource", where)
+    if (length := max(map(len, actions + resources))) > PATTERN_CHARS_MAX:
+        raise PolicyUnusable(f"{where} has a pattern of {length} characters; {PATTERN_CHARS_MAX} are the most.")
     for action in actions:
         if not _ACTION.fullmatch(action):
             raise PolicyUnusable(f"{where} has the Action {action!r}, which is not like rekognition:SearchFaces.")
@@ -147,7 +152,7 @@ def _without_repetition(pairs: Sequence[tuple[str, object]]) -> dict[str, object
 
 
 def _matches_action(pattern: str, action: str) -> bool:
-    return pattern == "*" or _compile(pattern.casefold()).fullmatch(action.casefold()) is not None
+    return _matches(pattern.casefold(), action.casefold())
 
 
 def _matches_resource(pattern: str, resource: str) -> bool:
@@ -155,12 +160,31 @@ def _matches_resource(pattern: str, resource: str) -> bool:
         return pattern == "*"  # what is about no resource in particular is not allowed by naming one
     # Part by part: a star that stands for a region does not reach into the account.
     return all(
-        _compile(wanted).fullmatch(given) is not None
+        _matches(wanted, given)
         for wanted, given in zip(pattern.split(":", ARN_PARTS - 1), resource.split(":", ARN_PARTS - 1), strict=False)
     )
 
 
-@lru_cache(maxsize=4096)
-def _compile(pattern: str) -> re.Pattern[str]:
-    wildcards = {"*": ".*", "?": "."}
-    return re.compile("".join(wildcards.get(character) or re.escape(character) for character in pattern), re.DOTALL)
+def _matches(pattern: str, text: str) -> bool:
+    """Says whether a pattern is about a text, in as many steps as the product of their lengths at most.
+
+    Only the last star has to be thought of: whatever lies before it has been matched as early as can be, so that
+    letting an earlier star stand for more would leave less of the text and win nothing.
+    """
+    if "*" not in pattern and "?" not in pattern:
+        return pattern == text
+    star, resumed = -1, 0
+    at, position = 0, 0  # in the pattern, in the text
+    while position < len(text):
+        wanted = pattern[at : at + 1]
+        if wanted == "*":
+            star, resumed = at, position
+            at += 1
+        elif wanted in {"?", text[position]}:
+            at, position = at + 1, position + 1
+        elif star >= 0:
+            resumed += 1
+            at, position = star + 1, resumed
+        else:
+            return False
+    return not pattern[at:].strip("*")

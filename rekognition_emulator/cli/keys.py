@@ -147,6 +147,16 @@ def delete(key: _Which) -> None:
     """Delete a key for good."""
     with _keys("keys delete") as (_, store):
         _tell(store.delete(key), key, "deleted")
+        if not store.all_keys():
+            _say("It was the last one. Requests are refused until there is another, or until `keys open`.")
+
+
+@app.command(name="open")
+def open_servers() -> None:
+    """Serve whoever can reach this machine's loopback address, without a key; only when all keys are deleted."""
+    with _keys("keys open") as (_, store):
+        _require(store.open(), "There are keys: delete them first, if nobody is to be asked for one.")
+        _say("Nobody is asked for a key until one is created; running servers know within seconds.")
 
 
 @app.command()

@@ -76,7 +76,8 @@ _SAID: Final = """\
 
 _OPEN: Final = """\
 There is no access key yet, so nobody is asked for one: whoever can reach this loopback address may do everything.
-`rekognition-emulator keys create NAME --policy full` ends that."""
+`rekognition-emulator keys create NAME --policy full` ends that. Do so before you put a proxy in front: not every proxy
+can be told from a program on this machine."""
 _GUARDED: Final = (
     "Requests have to be signed with an access key; `rekognition-emulator keys list` shows which there are."
 )

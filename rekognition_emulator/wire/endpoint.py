@@ -191,7 +191,8 @@ class RequestHandler:
         Raises:
             ServiceError: it may not come in.
         """
-        head = Head(scope["method"], scope.get("raw_path", b"/"), scope["query_string"], scope["headers"])
+        raw_path = scope.get("raw_path", b"/")
+        head = Head(scope["method"], raw_path, scope["query_string"], scope["headers"], scope["http_version"])
         operation = self._operation(head.header("x-amz-target"))
         priority = self._lanes.bulk if operation in self._bulk else self._lanes.interactive
         claim = self._gate.admit(head, observation.request_id)

@@ -5,14 +5,14 @@ read, ``identify`` at the signature once it is there and before it is parsed, ``
 known what is asked of which resource, and before anything is done.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import ip_address
 from itertools import count
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -25,15 +25,36 @@ from rekognition_emulator.access.keyring import (
     Principal,
 )
 from rekognition_emulator.access.policy import Decision
-from rekognition_emulator.api.core import ExpiredTokenException, ServiceError, UnrecognizedClientException
+from rekognition_emulator.api.core import (
+    ExpiredTokenException,
+    InvalidSignatureException,
+    ServiceError,
+    UnrecognizedClientException,
+)
 from rekognition_emulator.observation import current
 from rekognition_emulator.wire.dispatch import InternalServerError
-from rekognition_emulator.wire.sigv4 import SERVICE, Head, Signature, read_signature, scope_region, verify
+from rekognition_emulator.wire.sigv4 import (
+    SERVICE,
+    Head,
+    Signature,
+    SignedHeadersUnusable,
+    read_signature,
+    scope_region,
+    verify,
+)
 
 Mode = Literal["enforce", "warn"]
 
 ANY_RESOURCE: Final = "*"
 """What an operation is about that is about no resource in particular."""
+
+HOST_CHARS_MAX: Final = 261
+"""Of a Host header: a name in DNS, a colon and a port."""
+
+_HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::[0-9]{0,5})?", re.IGNORECASE)
+_PROXYING: Final = frozenset({b"forwarded", b"via", b"x-real-ip"})
+_PROXYING_LEAD: Final = b"x-forwarded-"
+"""Headers of a request that another machine has sent. Proxies add them to what they pass on, if they are told to."""
 
 log = structlog.get_logger(__name__)
 
@@ -98,11 +119,14 @@ class Gate:
             ServiceError: it cannot be true, as AWS puts it.
         """
         if self.is_open:
+            _require_no_proxy(head)
             _require_local_name(head)
             return None
         try:
             return self._claim(head)
         except ServiceError as error:
+            if isinstance(error.__cause__, SignedHeadersUnusable):
+                _log_mismatch(head, request_id, cause=str(error.__cause__))
             self._refuse(error, request_id)
             return None
 
@@ -130,10 +154,13 @@ class Gate:
                 credentials = self._find(claim.signature, datetime.now(UTC))
                 verify(claim.signature, credentials.secret, head, content_hash)
             except ServiceError as error:
+                if isinstance(error, InvalidSignatureException):
+                    _log_mismatch(head, request_id, signed_host=_signed_host(claim, head, content_hash))
                 self._refuse(error, request_id)
             else:
                 principal = credentials.principal
-                return Caller(principal.account, claim.signature.region, request_id, principal)
+                region = claim.signature.region or self._default_region
+                return Caller(principal.account, region, request_id, principal)
         region = scope_region(head.header("authorization") or "") or self._default_region
         return Caller(self._account, region, request_id)
 
@@ -176,6 +203,21 @@ class Gate:
         log.warning("would be denied", request_id=request_id, error=error.code, why=why, refusals=next(self._refusals))
 
 
+def _require_no_proxy(head: Head) -> None:
+    """Returns if nothing tells that a proxy has passed the request on: then it may come from any machine.
+
+    A proxy that speaks HTTP/1.1, calls us by a local name and adds nothing cannot be told from a program here.
+
+    Raises:
+        AccessDeniedException: something does; nginx, as it comes, speaks HTTP/1.0 and adds no header.
+    """
+    if head.http_version != "1.1" or any(name in _PROXYING or name.startswith(_PROXYING_LEAD) for name in head.names):
+        raise AccessDeniedException(
+            "Without an access key this server answers only to programs on its own machine, not through a proxy and "
+            "not by HTTP/1.0: create a key."
+        )
+
+
 def _require_local_name(head: Head) -> None:
     """Returns if the server is called by a name that only this machine means.
 
@@ -186,7 +228,7 @@ def _require_local_name(head: Head) -> None:
         AccessDeniedException: it is called by another one.
     """
     called = head.header("host")
-    if called is not None and not _is_local(called):
+    if called is not None and (len(called) > HOST_CHARS_MAX or not _is_local(called)):
         raise AccessDeniedException(
             "Without an access key this server answers only to localhost and the addresses of its own machine, not to "
             "another name in the Host header: create a key."
@@ -195,11 +237,41 @@ def _require_local_name(head: Head) -> None:
 
 @lru_cache(maxsize=64)
 def _is_local(called: str) -> bool:
+    found = _HOST.fullmatch(called)
+    if found is None:
+        return False
+    name = (found[1] or found[2]).lower()
     try:
-        name = urlsplit(f"//{called}").hostname or ""
         return name == "localhost" or name.endswith(".localhost") or ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def _log_mismatch(head: Head, request_id: str, *, signed_host: str | None = None, cause: str | None = None) -> None:
+    """Tells the operator what a wrong secret cannot explain: a proxy that passes on another Host than was signed."""
+    hosts = {"host": head.header("host"), "x_forwarded_host": head.header("x-forwarded-host")}
+    shown = {name: host and host[:HOST_CHARS_MAX] for name, host in hosts.items()}
+    log.warning("signature_mismatch", request_id=request_id, **shown, signed_host=signed_host, cause=cause)
+
+
+def _signed_host(claim: Claim, head: Head, content_hash: str) -> str | None:
+    """Returns the Host with which the signature would be right; None unless a proxy has said which it was."""
+    others = [header for header in head.headers if header[0] != b"host"]
+    for host in _forwarded_hosts(head):
+        try:
+            sent = replace(head, headers=[*others, (b"host", host.encode("latin-1"))])
+            verify(claim.signature, claim.credentials.secret, sent, content_hash)
+        except InvalidSignatureException:
+            continue
+        return host
+    return None
+
+
+def _forwarded_hosts(head: Head) -> Iterator[str]:
+    """Yields what the Host may have been before a proxy, two names at most."""
+    name, port = (head.header(f"x-forwarded-{part}") for part in ("host", "port"))
+    name = (name or head.header("host") or "").partition(",")[0]
+    yield from (host for host in (name, f"{name}:{port}") if host != head.header("host") and _HOST.fullmatch(host))
 
 
 def resource_of(caller: Caller, request: Mapping[str, Any]) -> str:

@@ -1,4 +1,5 @@
 import json
+import re
 from typing import Any
 
 import pytest
@@ -62,6 +63,34 @@ def test_resources(pattern: str, *, matches: bool) -> None:
     assert (decide("rekognition:SearchFaces", WEDDING, statement("Allow", "*", pattern)) is ALLOWED) is matches
 
 
+@given(pattern=st.text("ab*?[.", max_size=8), name=st.text("ab[.", max_size=8))
+def test_wildcards_mean_what_a_regular_expression_for_them_means(pattern: str, name: str) -> None:
+    """Each star any characters, each question mark any one, and everything else itself."""
+    expression = "".join({"*": ".*", "?": "."}.get(character) or re.escape(character) for character in pattern)
+    where = "arn:aws:rekognition:eu-west-1:123456789012:"
+    decided = decide("rekognition:SearchFaces", where + name, statement("Allow", "*", where + pattern))
+    assert (decided is ALLOWED) is (re.fullmatch(expression, name) is not None)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "matches"),
+    [
+        ("*-" * 120 + "wedding", "-" * 255, False),
+        ("*-" * 120 + "wedding", "-" * 255 + "wedding", True),
+        ("*?" * 120 + "b", "a" * 255, False),
+        ("*" * 1900 + "b", "a" * 255, False),
+        ("*" + "a" * 1000 + "b", "a" * 2000, False),
+    ],
+)
+def test_wildcards_do_not_try_every_way(pattern: str, name: str, *, matches: bool) -> None:
+    """A matcher that tries each star's possibilities with each other's would not end in a lifetime."""
+    where = "arn:aws:rekognition:eu-west-1:123456789012:collection/"
+    decided = decide("rekognition:SearchFaces", where + name, statement("Allow", "*", where + pattern))
+    assert (decided is ALLOWED) is matches
+    stars = statement("Allow", "rekognition:" + "*" * 1900 + "x")
+    assert parse_policy(json.dumps({"Statement": stars})).idle_actions(["rekognition:SearchFaces"])
+
+
 def test_what_is_about_no_resource_is_allowed_by_a_star_only() -> None:
     """A key for some collections may not list all of them."""
     named = statement("Allow", "*", "arn:aws:rekognition:*:*:*")
@@ -118,7 +147,9 @@ GOOD = statement("Allow", "rekognition:*")
         ({"Statement": GOOD | {"Resource": "wedding"}}, "neither * nor an ARN"),
         ({"Statement": GOOD | {"Resource": "arn:aws:rekognition:*"}}, "neither * nor an ARN"),
         ({"Statement": GOOD | {"Resource": "arn:aws:rekognition:*:*:collection/${aws:username}"}}, "variable"),
-        ({"Statement": [GOOD] * 200}, "characters"),
+        ({"Statement": [GOOD] * 200}, "6144 are the most"),
+        ({"Statement": GOOD | {"Action": "rekognition:" + "*" * 3000}}, "2048 are the most"),
+        ({"Statement": GOOD | {"Resource": ["*", "arn:aws:rekognition:::" + "*" * 3000]}}, "2048 are the most"),
     ],
 )
 def test_what_has_no_meaning_is_refused(document: Any, says: str) -> None:

@@ -181,6 +181,17 @@ def test_a_session_is_good_for_the_servers_of_this_master_key(run: Run, pool: Co
     assert timedelta(seconds=60) < datetime.fromisoformat(printed["Expiration"]) - now <= timedelta(seconds=120)
 
 
+def test_open(run: Run, stored: Callable[[], list[AccessKey]]) -> None:
+    """Only without any key, which deleting the last one says."""
+    run("create", "web", "--policy", "full")
+    run("create", "two", "--policy", "full")
+    assert "delete them first" in run("open", succeeds=False)
+    assert "last one" not in run("delete", "two")
+    assert "last one" in run("delete", "web")
+    assert not stored()
+    assert "Nobody is asked for a key" in run("open")
+
+
 def test_the_master_key(run: Run, stored: Callable[[], list[AccessKey]], tmp_path: Path) -> None:
     """Another one, or none where one is needed, is noticed before anything is changed; no file is made in vain."""
     mine, other = (base64.b64encode(bytes([number] * 32)).decode() for number in (1, 2))

@@ -6,7 +6,9 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
+from rekognition_emulator.access.keyring import Keyring
 from rekognition_emulator.access.keys import NameTaken
+from rekognition_emulator.store.database import open_pool
 from rekognition_emulator.store.keys import PostgresKeyStore
 from tests.keys import NOW, SECRET, VAULT, a_key
 
@@ -61,6 +63,44 @@ def test_rotation_lets_the_old_ones_expire(keys: PostgresKeyStore) -> None:
     keys.rotate(new, end)
     stored = {key.access_key_id: key for key in keys.all_keys()}
     assert stored == {key.access_key_id: key for key in (replace(old, expires_at=end), short, other, new)}
+
+
+def test_that_there_was_a_key_is_remembered(keys: PostgresKeyStore, pool: ConnectionPool) -> None:
+    """By whoever asks later, until somebody opens the servers, which is refused while there is a key."""
+
+    def is_keyed() -> bool:
+        keyring = Keyring(PostgresKeyStore(pool), lambda: VAULT)
+        keyring.refresh()
+        return keyring.is_keyed
+
+    assert not is_keyed()
+    keys.add(a_key("web"))
+    assert not keys.open()
+    assert keys.delete("web")
+    assert is_keyed()
+    assert keys.open()
+    assert not is_keyed()
+    keys.rotate(a_key("web"), NOW)
+    assert keys.delete("web")
+    assert is_keyed()
+
+
+@pytest.mark.parametrize(("operation", "remembers"), [("keys create", True), ("keys delete", False)])
+def test_a_key_from_before_this_was_remembered(database_url: str, operation: str, *, remembers: bool) -> None:
+    """The audit log of a database that is brought up to date may know of one that is gone."""
+    migration = "0009.access.sql"
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DROP TABLE access_control")
+        connection.execute("DELETE FROM applied_migrations WHERE name = %s", [migration])
+        connection.execute(
+            """
+            INSERT INTO audit_log (at, kept_until, request_id, account, key_name, in_session, operation, status, counts)
+            VALUES (now(), now() + interval '1 day', '1', '1', '(operator)', false, %s, 200, '{}')
+            """,
+            [operation],
+        )
+    with open_pool(database_url, connections_max=1) as pool:
+        assert PostgresKeyStore(pool).needs_a_key() is remembers
 
 
 @pytest.mark.parametrize("by_name", [True, False])

@@ -99,6 +99,14 @@ def test_health_pages(server: Server) -> None:
     }
 
 
+def test_the_page_of_operations(server: Server) -> None:
+    """All that AWS has, served or not and why; whoever calls one that is not is sent there."""
+    listed = httpx.get(f"{server.url}/operations").json()
+    assert len(listed) == 75
+    assert (listed["IndexFaces"], listed["DetectText"]) == ("served", "out of scope: not about faces")
+    assert "GET /operations" in server.post("DetectText", {}).json()["message"]
+
+
 def test_a_second_start_keeps_everything_and_a_stop_is_clean(
     start_server: Callable[..., Server], new_data_dir: Callable[[], Path]
 ) -> None:

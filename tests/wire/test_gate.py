@@ -137,7 +137,20 @@ def test_open_server_answers_to_its_own_names(host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[::1", "", "a@b", "\xff"],
+    [
+        "evil.example:8080",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "10.0.0.1",
+        "[::1",
+        "",
+        "a@b",
+        "a@localhost",
+        "evil.example,a.localhost",
+        "evil.example/a.localhost",
+        f"{'a' * 300}.localhost",
+        "\xff",
+    ],
 )
 def test_open_server_answers_to_no_other_name(host: str) -> None:
     """A page whose name was pointed to this machine gets no answer through its visitor's browser."""
@@ -145,6 +158,93 @@ def test_open_server_answers_to_no_other_name(host: str) -> None:
     code, text = refusal(lambda: enter(head, gate(ring=keyring())))
     assert code == "AccessDeniedException"
     assert "create a key" in (text or "")
+
+
+PROXIED = [
+    Head("POST", b"/", b"", [(b"host", b"localhost")], "1.0"),
+    *(
+        Head("POST", b"/", b"", [(b"host", b"localhost"), (name, b"1")])
+        for name in (b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-x", b"x-real-ip")
+    ),
+]
+
+
+@pytest.mark.parametrize("head", PROXIED, ids=lambda head: f"{head.http_version} {head.headers[-1][0].decode()}")
+def test_open_server_does_not_answer_through_a_proxy(head: Head) -> None:
+    """Whatever it calls us: the request may have come from anywhere. Where a key is asked for, it does no harm."""
+    code, text = refusal(lambda: enter(head, gate(ring=keyring())))
+    assert code == "AccessDeniedException"
+    assert "create a key" in (text or "")
+    ours = signed(ALL.access_key_id)
+    enter(replace(ours, headers=[*ours.headers, *head.headers[1:]], http_version=head.http_version), gate())
+
+
+def test_two_hosts_are_no_local_name() -> None:
+    """Of which one could be meant for whoever passes the request on."""
+    head = Head("POST", b"/", b"", [(b"host", b"localhost"), (b"host", b"localhost")])
+    assert refusal(lambda: enter(head, gate(ring=keyring())))[0] == "AccessDeniedException"
+
+
+def through_proxy(head: Head, host: str, **added: str) -> Head:
+    """The request as a proxy passes it on that calls us by another name."""
+    others = [header for header in head.headers if header[0] != b"host"]
+    more = [(name.replace("_", "-").encode(), value.encode()) for name, value in added.items()]
+    return replace(head, headers=[*others, (b"host", host.encode()), *more])
+
+
+@pytest.mark.parametrize(
+    ("added", "signed_host"),
+    [
+        ({}, None),
+        ({"x_forwarded_host": "localhost"}, "localhost"),
+        ({"x_forwarded_host": "localhost, 10.0.0.1"}, "localhost"),
+        ({"x_forwarded_host": "faces.example"}, None),
+        ({"x_forwarded_host": "x" * 60_000}, None),
+    ],
+)
+def test_a_signature_for_another_host_is_explained_in_the_log(added: dict[str, str], signed_host: str | None) -> None:
+    """Which Host arrived, which one a proxy says it was, and whether it was that one; the answer says none of it."""
+    head = through_proxy(signed(ALL.access_key_id), "127.0.0.1:8080", **added)
+    with capture_logs() as logs:
+        code, message = refusal(lambda: enter(head, gate()))
+    assert code == "InvalidSignatureException"
+    assert "127.0.0.1" not in (message or "")
+    (line,) = logs
+    assert (line["event"], line["log_level"], line["request_id"]) == ("signature_mismatch", "warning", "id")
+    assert (line["host"], line["signed_host"]) == ("127.0.0.1:8080", signed_host)
+    assert line["x_forwarded_host"] == (added["x_forwarded_host"][:261] if added else None)
+
+
+def test_a_port_that_a_proxy_took_away_is_found() -> None:
+    """As nginx's $host does, where it says which port it was asked on."""
+    request = AWSRequest("POST", "http://localhost:8443/", {}, b"")
+    SigV4Auth(Credentials(ALL.access_key_id, SECRET), "rekognition", "eu-west-1").add_auth(request)
+    headers = [(name.lower().encode(), value.encode()) for name, value in request.headers.items()]
+    head = through_proxy(Head("POST", b"/", b"", headers), "localhost", x_forwarded_port="8443")
+    with capture_logs() as logs:
+        refusal(lambda: enter(head, gate()))
+    assert [line["signed_host"] for line in logs] == ["localhost:8443"]
+
+
+def test_a_signed_header_that_a_proxy_took_away_is_named_in_the_log() -> None:
+    """The request is refused before its body is read."""
+    head = signed(ALL.access_key_id)
+    head = replace(head, headers=[header for header in head.headers if header[0] != b"x-amz-target"])
+    with capture_logs() as logs:
+        assert refusal(lambda: gate().admit(head, "id"))[0] == "InvalidSignatureException"
+    assert [(line["event"], line["cause"]) for line in logs] == [
+        ("signature_mismatch", "signed, but not there: x-amz-target")
+    ]
+
+
+@pytest.mark.parametrize(("region", "found"), [("", "us-east-1"), ("local", "local"), ("us-east-1-x", "us-east-1-x")])
+def test_a_region_is_the_same_with_a_key_and_without(region: str, found: str) -> None:
+    """None means the default one, and whatever else a client is configured with is a region of its own."""
+    request = AWSRequest("POST", "http://localhost/", {}, b"")
+    SigV4Auth(Credentials(ALL.access_key_id, SECRET), "rekognition", region).add_auth(request)
+    headers = [(name.lower().encode(), value.encode()) for name, value in request.headers.items()]
+    head = Head("POST", b"/", b"", [*headers, (b"host", b"localhost")])
+    assert [enter(head, at).region for at in (gate(), gate(ring=keyring()))] == [found] * 2
 
 
 def test_server_with_a_key_answers_to_any_name() -> None:
@@ -295,13 +395,14 @@ def test_warn_lets_pass_and_says_so() -> None:
         assert caller.account == ACCOUNT
         at.permit(caller, "SearchFaces", HERE)
         at.permit(caller, "DeleteFaces", HERE)
-    assert [(line["event"], line["error"], line["refusals"]) for line in logs] == [
+    warned = [line for line in logs if line["event"] == "would be denied"]
+    assert [(line["event"], line["error"], line["refusals"]) for line in warned] == [
         ("would be denied", "MissingAuthenticationTokenException", 1),
         ("would be denied", "IncompleteSignatureException", 2),
         ("would be denied", "InvalidSignatureException", 3),
         ("would be denied", "AccessDeniedException", 4),
     ]
-    assert "user/search is not authorized" in logs[3]["why"]
+    assert "user/search is not authorized" in warned[3]["why"]
     assert "secret" not in str(logs)
 
 
