@@ -5,6 +5,7 @@ read, ``identify`` at the signature once it is there and before it is parsed, ``
 known what is asked of which resource, and before anything is done.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from rekognition_emulator.access.keyring import (
     KeysUnavailable,
     Principal,
 )
-from rekognition_emulator.access.policy import Decision
+from rekognition_emulator.access.policy import READ_OBJECT, READ_OBJECT_VERSION, Decision
 from rekognition_emulator.api.core import ExpiredTokenException, ServiceError, UnrecognizedClientException
 from rekognition_emulator.observation import current
 from rekognition_emulator.wire.dispatch import InternalServerError
@@ -34,6 +35,8 @@ Mode = Literal["enforce", "warn"]
 
 ANY_RESOURCE: Final = "*"
 """What an operation is about that is about no resource in particular."""
+
+_SLASHES: Final = re.compile("/+")
 
 log = structlog.get_logger(__name__)
 
@@ -139,8 +142,27 @@ class Gate:
             return
         action, resource = f"{SERVICE}:{operation}", resource_of(caller, request)
         if reason := _refusal(caller.principal, action, resource):
-            message = f"User: {caller.principal.arn} is not authorized to perform: {action} on resource: {resource}"
-            self._refuse(AccessDeniedException(f"{message} {reason}"), caller.request_id)
+            self._refuse(AccessDeniedException(_told(caller.principal, action, resource, reason)), caller.request_id)
+
+    def may_read(self, caller: Caller, bucket: str, name: str, version: str | None) -> bool:
+        """Says whether the caller's policies allow an image in S3 to be read; to be asked before anything is fetched.
+
+        It raises nothing, for a refusal must look as an object does that is not there: at AWS, which reads the object
+        with its caller's own rights, whoever may not gets the error of a missing one.
+        """
+        if caller.principal is None:
+            return True
+        action = READ_OBJECT if version is None else READ_OBJECT_VERSION
+        # Some servers take several slashes for one, so that a name has to be allowed in both readings.
+        for each in dict.fromkeys((name, _SLASHES.sub("/", name).removeprefix("/"))):
+            resource = f"arn:aws:s3:::{bucket}/{each}"
+            if reason := _refusal(caller.principal, action, resource):
+                if self._mode != "warn":
+                    return False
+                why = _told(caller.principal, action, resource, reason)
+                self._spare("InvalidS3ObjectException", why, caller.request_id)
+                break
+        return True
 
     def _claim(self, head: Head) -> Claim:
         now = datetime.now(UTC)
@@ -159,10 +181,13 @@ class Gate:
         """Raises the error, or in mode ``warn`` counts it and says so."""
         if self._mode != "warn":
             raise error
-        current().would_be_denied = error.code
         # Not the texts of other errors: they repeat the signature.
-        why = error.message if isinstance(error, AccessDeniedException) else None
-        log.warning("would be denied", request_id=request_id, error=error.code, why=why, refusals=next(self._refusals))
+        self._spare(error.code, error.message if isinstance(error, AccessDeniedException) else None, request_id)
+
+    def _spare(self, code: str, why: str | None, request_id: str) -> None:
+        """Counts a refusal that ``warn`` does not carry out, and says so."""
+        current().would_be_denied = code
+        log.warning("would be denied", request_id=request_id, error=code, why=why, refusals=next(self._refusals))
 
 
 def _require_local_name(head: Head) -> None:
@@ -198,6 +223,11 @@ def resource_of(caller: Caller, request: Mapping[str, Any]) -> str:
     if "CollectionId" in request:
         return f"arn:aws:{SERVICE}:{caller.region}:{caller.account}:collection/{request['CollectionId']}"
     return ANY_RESOURCE
+
+
+def _told(principal: Principal, action: str, resource: str, reason: str) -> str:
+    """Returns the sentence in which AWS refuses this."""
+    return f"User: {principal.arn} is not authorized to perform: {action} on resource: {resource} {reason}"
 
 
 def _refusal(principal: Principal, action: str, resource: str) -> str | None:
