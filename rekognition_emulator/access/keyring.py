@@ -159,16 +159,16 @@ class Keyring:
         )
 
     def issue_session(
-        self, key: str, collection: str, objects: Sequence[str], lifetime: timedelta, now: datetime
+        self, key: str, collection: str, lifetime: timedelta, now: datetime, objects: Sequence[str] = ()
     ) -> TemporaryCredentials:
         """Makes credentials for searches by picture in one collection; errors as ``find``'s.
 
         Args:
             key: the id of the access key that they are derived from.
             collection: the only one that they open, in every region.
-            objects: images in S3 that they may name, as far as the key may; others have to be sent.
             lifetime: from now on.
             now: the time.
+            objects: images in S3 that they may name, as far as the key may; others have to be sent.
         """
         issuer = self._key(key, now)
         policy = policy_of(BROWSER_ACTIONS, issuer.account, [collection], objects)

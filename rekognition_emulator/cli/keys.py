@@ -226,7 +226,7 @@ def _read_policy(policy: str, account: str, collections: Sequence[str], objects:
         return preset(policy, account, collections, objects), named
     _require(
         not (collections or objects),
-        "--collection and --s3 narrow a ready-made policy; a file of your own names its resources itself.",
+        "--collection narrows a ready-made policy, as --s3 does; a file of your own names its resources itself.",
     )
     try:
         text = Path(policy).read_text()

@@ -36,8 +36,8 @@ OBJECTS_MAX: Final = 10
 
 _COLLECTION_ID: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,255}")
 
-IssueSession = Callable[[str, str, Sequence[str], timedelta, datetime], TemporaryCredentials]
-"""(access key id, collection, objects in S3, lifetime, now) → credentials; raises as ``Keyring.issue_session``."""
+IssueSession = Callable[[str, str, timedelta, datetime, Sequence[str]], TemporaryCredentials]
+"""(access key id, collection, lifetime, now, objects in S3) → credentials; raises as ``Keyring.issue_session``."""
 
 
 def answer_session_request(caller: Caller, body: bytes, gate: Gate, issue: IssueSession) -> WireResponse:
@@ -70,7 +70,7 @@ def _session(caller: Caller, body: bytes, gate: Gate, issue: IssueSession) -> Te
     collection, objects, lifetime = _read(body)
     current().collection = collection
     gate.permit(caller, OPERATION, {"CollectionId": collection})
-    return issue(caller.principal.key, collection, objects, lifetime, datetime.now(UTC))
+    return issue(caller.principal.key, collection, lifetime, datetime.now(UTC), objects)
 
 
 def _read(body: bytes) -> tuple[str, list[str], timedelta]:

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from rekognition_emulator.access.keyring import Keyring, KeysUnavailable
 from rekognition_emulator.access.ready_made import ACTIONS, policy_of
 from rekognition_emulator.api.core import ServiceError
+from rekognition_emulator.observation import Observation, current
 from rekognition_emulator.wire.gate import Caller, Gate
 from rekognition_emulator.wire.sessions import answer_session_request
 from rekognition_emulator.wire.sigv4 import Head
@@ -250,6 +251,71 @@ def test_what_is_allowed() -> None:
     at.permit(Caller("000000000000", "us-east-1", "id"), "DeleteCollection", HERE)
 
 
+PHOTOS = a_key(
+    "photos",
+    json.dumps(
+        {
+            "Statement": [
+                {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::photos/*"},
+                {"Effect": "Allow", "Action": "s3:GetObjectVersion", "Resource": "arn:aws:s3:::photos/old/*"},
+                {"Effect": "Deny", "Action": "*", "Resource": "arn:aws:s3:::photos/private/*"},
+            ]
+        }
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("bucket", "name", "version", "may"),
+    [
+        ("photos", "a/b:c.jpg", None, True),
+        ("photos", "a", "v1", False),
+        ("photos", "old/a", "v1", True),
+        ("photos", "private/a", None, False),
+        ("photos", "/private/a", None, False),
+        ("photos", "//private///a", None, False),
+        ("photos", "privat/a", None, True),
+        ("photo", "a", None, False),
+        ("photos2", "a", None, False),
+        ("x", "photos/a", None, False),
+    ],
+)
+def test_which_images_in_s3_a_key_may_name(bucket: str, name: str, version: str | None, *, may: bool) -> None:
+    """Those that its policy names, with a version by the other action; several slashes hide nothing."""
+    at = gate(None, keyring(PHOTOS))
+    caller = enter(signed(PHOTOS.access_key_id), at)
+    assert at.may_read(caller, bucket, name, version) is may
+
+
+def test_who_names_images_in_s3() -> None:
+    """Nobody by a policy that is silent about them; a session by its own policy and that of its key."""
+    ring = keyring(PHOTOS, ALL, SEARCH)
+    at = gate(None, ring)
+    assert not at.may_read(enter(signed(SEARCH.access_key_id), at), "photos", "a", None)
+    assert at.may_read(Caller("000000000000", "us-east-1", "id"), "photos", "a", None)
+
+    def read(key: Any, objects: list[str], name: str) -> bool:
+        made = ring.issue_session(key.access_key_id, "wedding", timedelta(minutes=1), datetime.now(UTC), objects)
+        return at.may_read(enter(signed(made.access_key_id, made.secret, made.token), at), "photos", name, None)
+
+    assert not read(PHOTOS, [], "a")
+    assert read(PHOTOS, ["photos/party/*"], "party/a")
+    assert not read(PHOTOS, ["photos/party/*"], "a")
+    assert not read(PHOTOS, ["photos/*"], "private/a")
+    assert not read(SEARCH, ["*"], "a")
+
+
+def test_warn_lets_images_in_s3_pass_and_says_so() -> None:
+    """As any other refusal."""
+    at = gate("warn", keyring(SEARCH))
+    caller = enter(signed(SEARCH.access_key_id), at)
+    with capture_logs() as logs, Observation().current():
+        assert at.may_read(caller, "photos", "a", None)
+        assert current().would_be_denied == "InvalidS3ObjectException"
+    assert [line["event"] for line in logs] == ["would be denied"]
+    assert "perform: s3:GetObject on resource: arn:aws:s3:::photos/a because no identity-based" in logs[0]["why"]
+
+
 def test_a_session_is_denied_by_its_own_policy() -> None:
     """Even what its key may do."""
     at = gate()
@@ -305,7 +371,7 @@ def ask(body: bytes, key: Any = ALL, token: str | None = None, secret: str = SEC
 
 def test_a_session_is_issued() -> None:
     """For fifteen minutes, unless another time is asked for, and good for searches by picture there."""
-    for body, minutes in ((HERE, 15), (HERE | {"DurationSeconds": 60}, 1)):
+    for body, minutes in ((HERE, 15), (HERE | {"DurationSeconds": 60, "S3Objects": ["photos/*"]}, 1)):
         status, made = ask(json.dumps(body).encode(), SEARCH)
         assert status == 200
         left = datetime.fromisoformat(made["Expiration"]) - datetime.now(UTC)
@@ -326,6 +392,11 @@ def test_a_session_is_issued() -> None:
         (b'{"CollectionId":"*"}', "ValidationException"),
         (b'{"CollectionId":["a"]}', "ValidationException"),
         (b'{"CollectionId":"a","Policy":"{}"}', "ValidationException"),
+        (b'{"CollectionId":"a","S3Objects":"photos/*"}', "ValidationException"),
+        (b'{"CollectionId":"a","S3Objects":[1]}', "ValidationException"),
+        (b'{"CollectionId":"a","S3Objects":["photos"]}', "ValidationException"),
+        (b'{"CollectionId":"a","S3Objects":["photos/${aws:username}"]}', "ValidationException"),
+        (b'{"CollectionId":"a","S3Objects":[' + b'"a/b",' * 10 + b'"a/b"]}', "ValidationException"),
         (b'{"CollectionId":"a","DurationSeconds":59}', "ValidationException"),
         (b'{"CollectionId":"a","DurationSeconds":43201}', "ValidationException"),
         (b'{"CollectionId":"a","DurationSeconds":60.5}', "ValidationException"),
