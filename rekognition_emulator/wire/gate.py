@@ -36,6 +36,7 @@ Mode = Literal["enforce", "warn"]
 ANY_RESOURCE: Final = "*"
 """What an operation is about that is about no resource in particular."""
 
+_COLLECTION_ID: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,255}")
 _SLASHES: Final = re.compile("/+")
 
 log = structlog.get_logger(__name__)
@@ -138,9 +139,11 @@ class Gate:
         Raises:
             AccessDeniedException: they do not.
         """
+        action, resource = f"{SERVICE}:{operation}", resource_of(caller, request)
+        if "ResourceArn" in request:
+            current().collection = _collection_of(caller, resource)
         if caller.principal is None:
             return
-        action, resource = f"{SERVICE}:{operation}", resource_of(caller, request)
         if reason := _refusal(caller.principal, action, resource):
             self._refuse(AccessDeniedException(_told(caller.principal, action, resource, reason)), caller.request_id)
 
@@ -221,8 +224,20 @@ def resource_of(caller: Caller, request: Mapping[str, Any]) -> str:
     if "ResourceArn" in request:
         return str(request["ResourceArn"])
     if "CollectionId" in request:
-        return f"arn:aws:{SERVICE}:{caller.region}:{caller.account}:collection/{request['CollectionId']}"
+        return f"{_collections(caller)}{request['CollectionId']}"
     return ANY_RESOURCE
+
+
+def _collections(caller: Caller) -> str:
+    """Returns what the full names of all the caller's collections begin with."""
+    return f"arn:aws:{SERVICE}:{caller.region}:{caller.account}:collection/"
+
+
+def _collection_of(caller: Caller, resource: str) -> str | None:
+    """Returns which of the caller's collections a full name is that of, whether or not it exists; None if of none."""
+    theirs = _collections(caller)
+    name = resource.removeprefix(theirs)
+    return name if resource.startswith(theirs) and _COLLECTION_ID.fullmatch(name) else None
 
 
 def _told(principal: Principal, action: str, resource: str, reason: str) -> str:

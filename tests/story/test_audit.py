@@ -106,7 +106,7 @@ def test_who_did_what(new_data_dir: Callable[[], Path], database_url: str, party
             ("reader", False, "ListFaces", None, {}),
             ("reader", False, "DeleteFaces", "AccessDeniedException", {}),
             ("backend", False, "DeleteFaces", None, {"faces_deleted": 1}),
-            ("backend", False, "DeleteCollection", None, {}),
+            ("backend", False, "DeleteCollection", None, {"faces_deleted": 1, "users_deleted": 0}),
             (operator, False, "keys disable", None, {}),
         ],
         key=str,

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -241,6 +242,30 @@ def test_what_is_denied(key: Any, operation: str, request_: Any, resource: str, 
             f"on resource: {resource} {why}"
         ),
     )
+
+
+@pytest.mark.parametrize("key", [ALL, SEARCH])
+@pytest.mark.parametrize(
+    ("arn", "named"),
+    [
+        (WEDDING, "wedding"),
+        (WEDDING.replace("eu-west-1", "us-east-1"), None),
+        (WEDDING.replace(ACCOUNT, "999999999999"), None),
+        (f"{WEDDING}:x", None),
+        ("wedding", None),
+    ],
+)
+def test_a_full_name_names_a_collection_of_the_caller_s(key: Any, arn: str, named: str | None) -> None:
+    """Who tags it is in the records with it, refused or not; what is somebody else's is not taken for it."""
+    at = gate()
+    caller = enter(signed(key.access_key_id), at)
+    with Observation().current():
+        with suppress(ServiceError):
+            at.permit(caller, "TagResource", {"ResourceArn": arn})
+        assert current().collection == named
+    with Observation().current():
+        at.permit(Caller(ACCOUNT, "eu-west-1", "id"), "TagResource", {"ResourceArn": arn})
+        assert current().collection == named
 
 
 def test_what_is_allowed() -> None:
