@@ -1,4 +1,4 @@
-"""Changes when pictures are fetched from object storage in another way. The only home of boto3.
+"""Images in object storage: fetches them for requests that name one. The only home of boto3.
 
 One GET per picture, to one endpoint that the operator chose: AWS, or any server that speaks its protocol. A caller
 chooses bucket, key and version, never the host: redirects are refused. One client serves all threads; it is made when

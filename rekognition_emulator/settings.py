@@ -1,4 +1,4 @@
-"""Changes when there is something new to configure. The only reader of the environment.
+"""The settings: what can be configured, and how it is read from the environment, which nothing else reads.
 
 Imported by ``app`` and ``cli`` alone: everything below receives values, not settings.
 """

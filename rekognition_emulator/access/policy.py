@@ -1,4 +1,4 @@
-"""Changes when a policy can say more. The useful part of IAM's JSON; what it does not know it refuses to be given.
+"""Policies: the useful part of IAM's JSON language, read and evaluated. What it does not know it refuses to be given.
 
 A condition that is ignored opens a door that its author believes to be shut, so an element that has no meaning here is
 an error when a key is made, never a surprise when it is used.

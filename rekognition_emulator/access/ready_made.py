@@ -1,4 +1,4 @@
-"""Policies that have a name, so that a key takes one line. Changes when a kind of client deserves another one."""
+"""Policies that have a name, so that a key takes one line, and what they are made of."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""``audit``: changes when the audit log is shown in another way. What is in it, and why, is said in ``store``."""
+"""``audit``: the command that shows the audit log. What is in it, and why, is said in ``store``."""
 
 import json
 import re

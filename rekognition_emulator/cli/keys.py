@@ -1,4 +1,4 @@
-"""``keys``: who may call. Changes when keys are made or managed in another way.
+"""``keys``: the commands that create and manage access keys.
 
 Works on the database that the settings name, also beside the server that uses it; running servers follow within
 seconds. What a script wants, the credentials, goes to standard output; what a person wants to know goes to standard

@@ -1,4 +1,4 @@
-"""Changes when something else is kept of who did what: every statement on the audit log stands here.
+"""The audit log in the database: who did what. Every statement on it stands here.
 
 The row of a change is part of the transaction that makes the change: what is done is in the log, and what cannot be
 logged is not done. Of a face nothing is kept but the ids of those that were deleted.

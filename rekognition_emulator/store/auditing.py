@@ -1,4 +1,4 @@
-"""Changes when rows of the audit log that belong to no change are collected, or old ones removed, in another way.
+"""The writer of those rows of the audit log that belong to no change, who removes old ones as well.
 
 Reads and refusals are many and change nothing. So their rows wait for each other, and a thread writes them each second:
 a server that is killed loses those of its last second at most, which are in its other log all the same.
