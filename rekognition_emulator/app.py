@@ -20,12 +20,13 @@ from rekognition_emulator.access.keyring import Keyring
 from rekognition_emulator.api.core import ServiceError
 from rekognition_emulator.engines.selection import load_attributes, load_engine
 from rekognition_emulator.faces.engine import FaceEngine
+from rekognition_emulator.faces.errors import ObjectUnavailable
 from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.indexes import Surroundings
 from rekognition_emulator.indexes.chosen import ChosenIndex
 from rekognition_emulator.observation import Observation, Observer
 from rekognition_emulator.operations import BULK, SERVED, fault
-from rekognition_emulator.operations.context import Context
+from rekognition_emulator.operations.context import Context, FetchObject
 from rekognition_emulator.operations.coverage import PAGE, coverage
 from rekognition_emulator.s3 import S3
 from rekognition_emulator.settings import Settings
@@ -39,7 +40,7 @@ from rekognition_emulator.store.tags import PostgresTagStore
 from rekognition_emulator.store.users import PostgresUserStore
 from rekognition_emulator.wire.dispatch import Dispatcher, InternalServerError, WireResponse
 from rekognition_emulator.wire.endpoint import RequestHandler, create_app
-from rekognition_emulator.wire.gate import Gate
+from rekognition_emulator.wire.gate import Caller, Gate
 from rekognition_emulator.wire.lanes import EXPRESS_WORKERS
 from rekognition_emulator.wire.rates import RateLimiter
 
@@ -109,7 +110,6 @@ def open_service(settings: Settings) -> Iterator[Service]:
                     tags=PostgresTagStore(pool),
                     answers=PostgresAnswerStore(pool),
                     index=index,
-                    fetch_object=open_s3(settings).fetch_object,
                     keep_chips=settings.keep_chips,
                 )
                 keyring = Keyring(PostgresKeyStore(pool), settings.vault)
@@ -119,14 +119,16 @@ def open_service(settings: Settings) -> Iterator[Service]:
                     AuditLog(pool).followed() as audit,
                     _observers(settings, engine, pools) as observers,
                 ):
-                    gate = _gate(settings, keyring)
+                    gate, s3 = _gate(settings, keyring), open_s3(settings)
                     dispatcher = Dispatcher(botocore_models.load(), SERVED, _fault, PAGE, strict=settings.strict)
                     handler = _request_handler(settings, dispatcher, gate, [audit, *observers])
                     pages = _create_pages(settings, engine, store, handler)
                     app = create_app(
                         handler,
                         dispatcher,
-                        lambda caller: context_for_owner(owner=Owner(caller.account, caller.region)),
+                        lambda caller: context_for_owner(
+                            owner=Owner(caller.account, caller.region), fetch_object=_fetch_for(caller, gate, s3)
+                        ),
                         gate=gate,
                         issue_session=keyring.issue_session,
                         pages=dict.fromkeys((LIVENESS_PATH, READINESS_PATH, PAGE), pages),
@@ -201,6 +203,18 @@ def open_s3(settings: Settings) -> S3:
         region=settings.region,
         connections_max=settings.workers + EXPRESS_WORKERS,
     )
+
+
+def _fetch_for(caller: Caller, gate: Gate, s3: S3) -> FetchObject:
+    """Returns what reads images in S3 for a caller: those that the caller's policies allow, and nothing of others."""
+
+    def fetch(bucket: str, key: str, version: str | None) -> bytes:
+        if not gate.may_read(caller, bucket, key, version):
+            log.warning("no picture from S3", bucket=bucket, key=key, version=version, cause="no policy allows it")
+            raise ObjectUnavailable(bucket, key)
+        return s3.fetch_object(bucket, key, version)
+
+    return fetch
 
 
 @contextmanager

@@ -1,11 +1,12 @@
-"""Changes when there is something new to configure. The only reader of the environment.
+"""The settings: what can be configured, and how it is read from the environment, which nothing else reads.
 
 Imported by ``app`` and ``cli`` alone: everything below receives values, not settings.
 """
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -29,6 +30,22 @@ pictures a second with two workers of one thread, 21 with one of two."""
 _ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]+)?")
 
 
+PREFIX: Final = "REKOGNITION_"
+
+GUARDING: Final = frozenset(
+    {"account_requests_per_second", "auth", "cors_origins", "host", "metrics_host", "s3_buckets"}
+)
+"""Settings that keep somebody from something: where one of them is meant and misspelt, more is open than should be."""
+
+NEAR: Final = 0.8
+NEAR_GUARDING: Final = 0.6
+"""From which likeness on, of 1, an unknown name is taken for a misspelt one. Ours: two wrong letters of ten, and for
+those settings the wrong words as well, such as ``s3_allowed_buckets``."""
+
+_NOT_OURS: Final = re.compile(r"endpoint_url|test_.*|service_host|service_port(_.*)?|port_\d+_(tcp|udp|sctp)(_.*)?")
+"""Variables that others read or set: the demonstration, the tests, and Kubernetes for a service called rekognition."""
+
+
 Rate = Annotated[float, Field(ge=RATE_MIN, le=RATE_MAX)]
 Mirror = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
 
@@ -36,9 +53,7 @@ Mirror = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#
 class Settings(BaseSettings):
     """One field per environment variable: ``host`` is ``REKOGNITION_HOST``."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="REKOGNITION_", frozen=True, env_ignore_empty=True, validate_default=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True, validate_default=True)
 
     host: str = Field(
         "127.0.0.1",
@@ -292,6 +307,52 @@ class Settings(BaseSettings):
     @classmethod
     def _is_absolute(cls, directory: Path | None) -> Path | None:
         return directory and directory.expanduser().absolute()
+
+
+class SettingsMisspelt(Exception):
+    """The environment has a variable that is nearly one of ours; the text says which."""
+
+
+def unknown_variables(environment: Mapping[str, str]) -> Sequence[str]:
+    """Returns the variables that begin as settings do, and are none, nor like one.
+
+    Letter case does not count, here as for the settings themselves.
+
+    Raises:
+        SettingsMisspelt: one is like a setting, or two differ in letter case and value.
+    """
+    unknown: list[str] = []
+    values: dict[str, str] = {}
+    for variable, value in environment.items():
+        first, name = _parted(variable)
+        if first == "rekognition" and values.setdefault(name, value) != value:
+            raise SettingsMisspelt(f"{PREFIX}{name.upper()} is there twice, in different letter case and values.")
+        if variable.upper() == PREFIX + name.upper() and (name in Settings.model_fields or _NOT_OURS.fullmatch(name)):
+            continue
+        if _likeness(first, "rekognition") < NEAR:
+            continue
+        if meant := _meant(name):
+            raise SettingsMisspelt(f"{variable} is no setting: {PREFIX}{meant.upper()} is.")
+        if first == "rekognition":
+            unknown.append(variable)
+    return unknown
+
+
+def _parted(variable: str) -> tuple[str, str]:
+    """Returns the first word of a variable, and the rest, in small letters."""
+    first, *rest = re.split("[^a-z0-9]", variable.casefold(), maxsplit=1)
+    return first, "".join(rest)
+
+
+def _meant(name: str) -> str | None:
+    """Returns the setting that a name is like, the most like one; None if it is like none."""
+    likeness, setting = max((_likeness(name, setting), setting) for setting in Settings.model_fields)
+    guarding, guard = max((_likeness(name, setting), setting) for setting in GUARDING)
+    return setting if likeness >= NEAR else guard if guarding >= NEAR_GUARDING else None
+
+
+def _likeness(one: str, other: str) -> float:
+    return SequenceMatcher(None, one, other).ratio()
 
 
 def _one_of(names: Iterable[str], name: str) -> str:

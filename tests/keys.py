@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import Mock
 
 from rekognition_emulator.access.keys import LONG_TERM, AccessKey, KeyStore, new_id, seal_secret
-from rekognition_emulator.access.ready_made import ACTIONS, policy_of
+from rekognition_emulator.access.ready_made import preset
 from rekognition_emulator.access.vault import Vault
 
 ACCOUNT = "123456789012"
@@ -23,7 +23,7 @@ def a_key(name: str = "web", policy: str | None = None, vault: Vault = VAULT, **
         "access_key_id": access_key_id,
         "name": name,
         "account": ACCOUNT,
-        "policy": policy or policy_of(ACTIONS["full"], ACCOUNT),
+        "policy": policy or preset("full", ACCOUNT),
         "policy_name": "full",
         "sealed_secret": seal_secret(vault, access_key_id, SECRET),
         "enabled": True,

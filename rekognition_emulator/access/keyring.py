@@ -6,7 +6,7 @@ key that is made, disabled or deleted anywhere counts everywhere two seconds lat
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -160,7 +160,9 @@ class Keyring:
             self._secret(key), Principal(key.access_key_id, key.name, key.account, arn, _policy(key), None)
         )
 
-    def issue_session(self, key: str, collection: str, lifetime: timedelta, now: datetime) -> TemporaryCredentials:
+    def issue_session(
+        self, key: str, collection: str, lifetime: timedelta, now: datetime, objects: Sequence[str] = ()
+    ) -> TemporaryCredentials:
         """Makes credentials for searches by picture in one collection; errors as ``find``'s.
 
         Args:
@@ -168,9 +170,10 @@ class Keyring:
             collection: the only one that they open, in every region.
             lifetime: from now on.
             now: the time.
+            objects: images in S3 that they may name, as far as the key may; others have to be sent.
         """
         issuer = self._key(key, now)
-        policy = policy_of(BROWSER_ACTIONS, issuer.account, [collection])
+        policy = policy_of(BROWSER_ACTIONS, issuer.account, [collection], objects)
         return issue_session(self._opened(), issuer.access_key_id, policy, now + lifetime)
 
     def _find_session(self, access_key_id: str, token: str, now: datetime) -> Credentials:

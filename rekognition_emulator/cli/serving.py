@@ -27,7 +27,7 @@ from rekognition_emulator.engines.licences import read_acceptances
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.selection import ModelFiles
 from rekognition_emulator.indexes import IndexUnusable
-from rekognition_emulator.settings import Settings
+from rekognition_emulator.settings import Settings, unknown_variables
 from rekognition_emulator.store.database import DatabaseUnsuitable
 from rekognition_emulator.wire.connection import Connection, Connections, open_more_descriptors
 
@@ -92,6 +92,8 @@ def serve() -> None:
     _stop_on_signals()
     settings = read_settings()
     configure_logging(settings.log_level)
+    for name in unknown_variables(os.environ):
+        log.warning("unknown setting", name=name)  # a file of settings may be that of another version
     try:
         _log_licences(settings.model_files)
         _bound_heap()
@@ -174,6 +176,11 @@ def _serve_as_one_of_many(settings: Settings, listener: socket.socket, say: Say)
         _serve(settings, listener, say)
     except SystemExit as end:
         _leave(end)
+    except CannotServe:
+        raise
+    except Exception:  # what starts processes would print it, in lines of its own
+        log.critical("uncaught exception", exc_info=True)
+        sys.exit(1)
 
 
 def _serve(settings: Settings, listener: socket.socket, say: Say) -> None:

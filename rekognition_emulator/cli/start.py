@@ -10,13 +10,16 @@ from pydantic import ValidationError
 
 from rekognition_emulator.engines.selection import load_engine, load_engine_to_measure
 from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.settings import Settings
+from rekognition_emulator.settings import Settings, SettingsMisspelt, unknown_variables
 
 
 def read_settings() -> Settings:
     """Reads the settings; where they are wrong, ends the program with a sentence."""
     try:
+        unknown_variables(os.environ)
         return Settings()
+    except SettingsMisspelt as error:
+        sys.exit(f"The settings are wrong. {error}")
     except ValidationError as error:
         problems = "; ".join(f"REKOGNITION_{e['loc'][0]}".upper() + f": {e['msg']}" for e in error.errors())
         sys.exit(f"The settings are wrong. {problems}")

@@ -24,7 +24,7 @@ from rekognition_emulator.access.keyring import (
     KeysUnavailable,
     Principal,
 )
-from rekognition_emulator.access.policy import Decision
+from rekognition_emulator.access.policy import READ_OBJECT, READ_OBJECT_VERSION, Decision
 from rekognition_emulator.api.core import (
     ExpiredTokenException,
     InvalidSignatureException,
@@ -55,6 +55,8 @@ _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::[0-9]{0,5})?"
 _PROXYING: Final = frozenset({b"forwarded", b"via", b"x-real-ip"})
 _PROXYING_LEAD: Final = b"x-forwarded-"
 """Headers of a request that another machine has sent. Proxies add them to what they pass on, if they are told to."""
+_COLLECTION_ID: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,255}")
+_SLASHES: Final = re.compile("/+")
 
 log = structlog.get_logger(__name__)
 
@@ -170,12 +172,33 @@ class Gate:
         Raises:
             AccessDeniedException: they do not.
         """
+        action, resource = f"{SERVICE}:{operation}", resource_of(caller, request)
+        if "ResourceArn" in request:
+            current().collection = _collection_of(caller, resource)
         if caller.principal is None:
             return
-        action, resource = f"{SERVICE}:{operation}", resource_of(caller, request)
         if reason := _refusal(caller.principal, action, resource):
-            message = f"User: {caller.principal.arn} is not authorized to perform: {action} on resource: {resource}"
-            self._refuse(AccessDeniedException(f"{message} {reason}"), caller.request_id)
+            self._refuse(AccessDeniedException(_told(caller.principal, action, resource, reason)), caller.request_id)
+
+    def may_read(self, caller: Caller, bucket: str, name: str, version: str | None) -> bool:
+        """Says whether the caller's policies allow an image in S3 to be read; to be asked before anything is fetched.
+
+        It raises nothing, for a refusal must look as an object does that is not there: at AWS, which reads the object
+        with its caller's own rights, whoever may not gets the error of a missing one.
+        """
+        if caller.principal is None:
+            return True
+        action = READ_OBJECT if version is None else READ_OBJECT_VERSION
+        # Some servers take several slashes for one, so that a name has to be allowed in both readings.
+        for each in dict.fromkeys((name, _SLASHES.sub("/", name).removeprefix("/"))):
+            resource = f"arn:aws:s3:::{bucket}/{each}"
+            if reason := _refusal(caller.principal, action, resource):
+                if self._mode != "warn":
+                    return False
+                why = _told(caller.principal, action, resource, reason)
+                self._spare("InvalidS3ObjectException", why, caller.request_id)
+                break
+        return True
 
     def _claim(self, head: Head) -> Claim:
         now = datetime.now(UTC)
@@ -197,10 +220,13 @@ class Gate:
         """Raises the error, or in mode ``warn`` counts it and says so."""
         if self._mode != "warn":
             raise error
-        current().would_be_denied = error.code
         # Not the texts of other errors: they repeat the signature.
-        why = error.message if isinstance(error, AccessDeniedException) else None
-        log.warning("would be denied", request_id=request_id, error=error.code, why=why, refusals=next(self._refusals))
+        self._spare(error.code, error.message if isinstance(error, AccessDeniedException) else None, request_id)
+
+    def _spare(self, code: str, why: str | None, request_id: str) -> None:
+        """Counts a refusal that ``warn`` does not carry out, and says so."""
+        current().would_be_denied = code
+        log.warning("would be denied", request_id=request_id, error=code, why=why, refusals=next(self._refusals))
 
 
 def _require_no_proxy(head: Head) -> None:
@@ -279,8 +305,25 @@ def resource_of(caller: Caller, request: Mapping[str, Any]) -> str:
     if "ResourceArn" in request:
         return str(request["ResourceArn"])
     if "CollectionId" in request:
-        return f"arn:aws:{SERVICE}:{caller.region}:{caller.account}:collection/{request['CollectionId']}"
+        return f"{_collections(caller)}{request['CollectionId']}"
     return ANY_RESOURCE
+
+
+def _collections(caller: Caller) -> str:
+    """Returns what the full names of all the caller's collections begin with."""
+    return f"arn:aws:{SERVICE}:{caller.region}:{caller.account}:collection/"
+
+
+def _collection_of(caller: Caller, resource: str) -> str | None:
+    """Returns which of the caller's collections a full name is that of, whether or not it exists; None if of none."""
+    theirs = _collections(caller)
+    name = resource.removeprefix(theirs)
+    return name if resource.startswith(theirs) and _COLLECTION_ID.fullmatch(name) else None
+
+
+def _told(principal: Principal, action: str, resource: str, reason: str) -> str:
+    """Returns the sentence in which AWS refuses this."""
+    return f"User: {principal.arn} is not authorized to perform: {action} on resource: {resource} {reason}"
 
 
 def _refusal(principal: Principal, action: str, resource: str) -> str | None:

@@ -1,6 +1,8 @@
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -8,6 +10,7 @@ from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.access.keyring import Keyring
 from rekognition_emulator.access.keys import NameTaken
+from rekognition_emulator.access.policy import Decision, parse_policy
 from rekognition_emulator.store.database import open_pool
 from rekognition_emulator.store.keys import PostgresKeyStore
 from tests.keys import NOW, SECRET, VAULT, a_key
@@ -118,3 +121,48 @@ def test_disabling_and_deleting(keys: PostgresKeyStore, *, by_name: bool) -> Non
     assert keys.delete(reference) == count
     assert len(keys.all_keys()) == 3 - count
     assert keys.delete(reference) == keys.enable("nobody", enabled=False) == 0
+
+
+ALLOW = {"Effect": "Allow", "Action": ["rekognition:*"], "Resource": "*"}
+
+
+def migrate_again(database_url: str, pool: ConnectionPool) -> None:
+    """Does to the keys what the migration does to those of earlier versions."""
+    with pool.connection() as database:
+        database.execute("DELETE FROM applied_migrations WHERE name = '0008.objects.sql'")
+    open_pool(database_url, connections_max=1).close()
+
+
+def test_a_policy_that_postgresql_cannot_read_holds_up_no_start(pool: ConnectionPool, database_url: str) -> None:
+    """It stays as it is, and allows what it says."""
+    odd = [json.dumps({"Statement": {**ALLOW, "Sid": sid}}) for sid in ("\x00", "\ud800", float("nan"))]
+    for number, policy in enumerate(odd):
+        PostgresKeyStore(pool).add(a_key(str(number), policy))
+    migrate_again(database_url, pool)
+    assert sorted(key.policy for key in PostgresKeyStore(pool).all_keys()) == sorted(odd)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        ALLOW,
+        [
+            ALLOW | {"Sid": "ü"},
+            {"Effect": "Deny", "Action": "rekognition:Delete*", "Resource": "*"},
+        ],
+    ],
+)
+def test_keys_of_earlier_versions_go_on_to_name_every_image_in_s3(
+    statement: Any, pool: ConnectionPool, database_url: str
+) -> None:
+    """What they were allowed before policies knew of S3; all that they said stays said, in its order."""
+    before = json.dumps({"Version": "2008-10-17", "Statement": statement, "Id": "x" * 6_000})
+    PostgresKeyStore(pool).add(a_key(policy=before))
+    migrate_again(database_url, pool)
+    (key,) = PostgresKeyStore(pool).all_keys()
+    told, policy = parse_policy(before), parse_policy(key.policy)
+    assert policy.statements[:-1] == told.statements
+    assert told.decide("s3:GetObject", "arn:aws:s3:::photos/a/b") is Decision.NOT_ALLOWED
+    for action in ("s3:GetObject", "s3:GetObjectVersion"):
+        assert policy.decide(action, "arn:aws:s3:::photos/a/b") is Decision.ALLOWED
+    assert policy.decide("s3:PutObject", "arn:aws:s3:::photos/a/b") is Decision.NOT_ALLOWED

@@ -40,6 +40,7 @@ def run(data_dir: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         ({"REKOGNITION_AUTH": "off"}, "REKOGNITION_AUTH"),
         ({"REKOGNITION_CORS_ORIGINS": "https://shop.example/path"}, "REKOGNITION_CORS_ORIGINS"),
         ({"REKOGNITION_PORT": "eighty"}, "REKOGNITION_PORT"),
+        ({"REKOGNITION_S3_BUCKET": "photos"}, "REKOGNITION_S3_BUCKET is no setting: REKOGNITION_S3_BUCKETS is."),
         ({"REKOGNITION_INDEX": "nothing"}, "REKOGNITION_INDEX"),
         ({"REKOGNITION_DETECTOR": "nothing"}, "detector nothing is none of mtcnn, yunet"),
         ({"REKOGNITION_FACE_MODEL": "nothing"}, "face model nothing is none of auto, dlib"),

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -15,6 +16,7 @@ from structlog.testing import capture_logs
 from rekognition_emulator.access.keyring import Keyring, KeysUnavailable
 from rekognition_emulator.access.ready_made import ACTIONS, policy_of
 from rekognition_emulator.api.core import ServiceError
+from rekognition_emulator.observation import Observation, current
 from rekognition_emulator.wire.gate import Caller, Gate
 from rekognition_emulator.wire.sessions import answer_session_request
 from rekognition_emulator.wire.sigv4 import Head
@@ -362,12 +364,101 @@ def test_what_is_denied(key: Any, operation: str, request_: Any, resource: str, 
     )
 
 
+@pytest.mark.parametrize("key", [ALL, SEARCH])
+@pytest.mark.parametrize(
+    ("arn", "named"),
+    [
+        (WEDDING, "wedding"),
+        (WEDDING.replace("eu-west-1", "us-east-1"), None),
+        (WEDDING.replace(ACCOUNT, "999999999999"), None),
+        (f"{WEDDING}:x", None),
+        ("wedding", None),
+    ],
+)
+def test_a_full_name_names_a_collection_of_the_caller_s(key: Any, arn: str, named: str | None) -> None:
+    """Who tags it is in the records with it, refused or not; what is somebody else's is not taken for it."""
+    at = gate()
+    caller = enter(signed(key.access_key_id), at)
+    with Observation().current():
+        with suppress(ServiceError):
+            at.permit(caller, "TagResource", {"ResourceArn": arn})
+        assert current().collection == named
+    with Observation().current():
+        at.permit(Caller(ACCOUNT, "eu-west-1", "id"), "TagResource", {"ResourceArn": arn})
+        assert current().collection == named
+
+
 def test_what_is_allowed() -> None:
     """Nothing is said."""
     at = gate()
     at.permit(enter(signed(SEARCH.access_key_id), at), "SearchFaces", HERE)
     at.permit(enter(signed(NO_DELETING.access_key_id), at), "ListCollections", {})
     at.permit(Caller("000000000000", "us-east-1", "id"), "DeleteCollection", HERE)
+
+
+PHOTOS = a_key(
+    "photos",
+    json.dumps(
+        {
+            "Statement": [
+                {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::photos/*"},
+                {"Effect": "Allow", "Action": "s3:GetObjectVersion", "Resource": "arn:aws:s3:::photos/old/*"},
+                {"Effect": "Deny", "Action": "*", "Resource": "arn:aws:s3:::photos/private/*"},
+            ]
+        }
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("bucket", "name", "version", "may"),
+    [
+        ("photos", "a/b:c.jpg", None, True),
+        ("photos", "a", "v1", False),
+        ("photos", "old/a", "v1", True),
+        ("photos", "private/a", None, False),
+        ("photos", "/private/a", None, False),
+        ("photos", "//private///a", None, False),
+        ("photos", "privat/a", None, True),
+        ("photo", "a", None, False),
+        ("photos2", "a", None, False),
+        ("x", "photos/a", None, False),
+    ],
+)
+def test_which_images_in_s3_a_key_may_name(bucket: str, name: str, version: str | None, *, may: bool) -> None:
+    """Those that its policy names, with a version by the other action; several slashes hide nothing."""
+    at = gate(None, keyring(PHOTOS))
+    caller = enter(signed(PHOTOS.access_key_id), at)
+    assert at.may_read(caller, bucket, name, version) is may
+
+
+def test_who_names_images_in_s3() -> None:
+    """Nobody by a policy that is silent about them; a session by its own policy and that of its key."""
+    ring = keyring(PHOTOS, ALL, SEARCH)
+    at = gate(None, ring)
+    assert not at.may_read(enter(signed(SEARCH.access_key_id), at), "photos", "a", None)
+    assert at.may_read(Caller("000000000000", "us-east-1", "id"), "photos", "a", None)
+
+    def read(key: Any, objects: list[str], name: str) -> bool:
+        made = ring.issue_session(key.access_key_id, "wedding", timedelta(minutes=1), datetime.now(UTC), objects)
+        return at.may_read(enter(signed(made.access_key_id, made.secret, made.token), at), "photos", name, None)
+
+    assert not read(PHOTOS, [], "a")
+    assert read(PHOTOS, ["photos/party/*"], "party/a")
+    assert not read(PHOTOS, ["photos/party/*"], "a")
+    assert not read(PHOTOS, ["photos/*"], "private/a")
+    assert not read(SEARCH, ["*"], "a")
+
+
+def test_warn_lets_images_in_s3_pass_and_says_so() -> None:
+    """As any other refusal."""
+    at = gate("warn", keyring(SEARCH))
+    caller = enter(signed(SEARCH.access_key_id), at)
+    with capture_logs() as logs, Observation().current():
+        assert at.may_read(caller, "photos", "a", None)
+        assert current().would_be_denied == "InvalidS3ObjectException"
+    assert [line["event"] for line in logs] == ["would be denied"]
+    assert "perform: s3:GetObject on resource: arn:aws:s3:::photos/a because no identity-based" in logs[0]["why"]
 
 
 def test_a_session_is_denied_by_its_own_policy() -> None:
@@ -426,7 +517,7 @@ def ask(body: bytes, key: Any = ALL, token: str | None = None, secret: str = SEC
 
 def test_a_session_is_issued() -> None:
     """For fifteen minutes, unless another time is asked for, and good for searches by picture there."""
-    for body, minutes in ((HERE, 15), (HERE | {"DurationSeconds": 60}, 1)):
+    for body, minutes in ((HERE, 15), (HERE | {"DurationSeconds": 60, "S3Objects": ["photos/*"]}, 1)):
         status, made = ask(json.dumps(body).encode(), SEARCH)
         assert status == 200
         left = datetime.fromisoformat(made["Expiration"]) - datetime.now(UTC)
@@ -447,6 +538,11 @@ def test_a_session_is_issued() -> None:
         (b'{"CollectionId":"*"}', "ValidationException"),
         (b'{"CollectionId":["a"]}', "ValidationException"),
         (b'{"CollectionId":"a","Policy":"{}"}', "ValidationException"),
+        (b'{"CollectionId":"a","S3Objects":"photos/*"}', "ValidationException"),
+        (b'{"CollectionId":"a","S3Objects":[1]}', "ValidationException"),
+        (b'{"CollectionId":"a","S3Objects":["photos"]}', "ValidationException"),
+        (b'{"CollectionId":"a","S3Objects":["photos/${aws:username}"]}', "ValidationException"),
+        (b'{"CollectionId":"a","S3Objects":[' + b'"a/b",' * 10 + b'"a/b"]}', "ValidationException"),
         (b'{"CollectionId":"a","DurationSeconds":59}', "ValidationException"),
         (b'{"CollectionId":"a","DurationSeconds":43201}', "ValidationException"),
         (b'{"CollectionId":"a","DurationSeconds":60.5}', "ValidationException"),
