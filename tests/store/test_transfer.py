@@ -22,7 +22,8 @@ from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFou
 from rekognition_emulator.faces.gallery import Collection, NewFace, Owner
 from rekognition_emulator.indexes.memory import MemoryIndex
 from rekognition_emulator.store import archive, transfer
-from rekognition_emulator.store.archive import ArchiveUnusable, Described
+from rekognition_emulator.store.archive import ArchiveUnusable
+from rekognition_emulator.store.archive_lines import Described
 from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.transfer import export_collection, import_collection, list_names
 from rekognition_emulator.store.users import PostgresUserStore
@@ -60,6 +61,10 @@ def silent(_: Described) -> Callable[[int], None]:
     return lambda _: None
 
 
+def anything(_: object) -> None:
+    """Nothing more is demanded of a line."""
+
+
 def export(pool: ConnectionPool, name: str, path: Path, owner: Owner = OWNER) -> bytes:
     """Writes a collection into a file and returns what is in it."""
     export_collection(pool, owner, name, path, silent)
@@ -68,7 +73,7 @@ def export(pool: ConnectionPool, name: str, path: Path, owner: Owner = OWNER) ->
 
 def bring_in(pool: ConnectionPool, path: Path, owner: Owner = ELSEWHERE, name: str | None = None) -> None:
     """Makes a collection of a file, by default with its name in another account."""
-    import_collection(pool, path, lambda described: (owner, name or described.name), silent)
+    import_collection(pool, path, anything, lambda described: (owner, name or described.name), silent)
 
 
 def rows(pool: ConnectionPool) -> list[Any]:
@@ -230,7 +235,7 @@ def test_an_interrupted_import_leaves_nothing_and_can_be_repeated(
         return interrupt
 
     with pytest.raises(KeyboardInterrupt):
-        import_collection(pool, exported, lambda described: (ELSEWHERE, described.name), begin)
+        import_collection(pool, exported, anything, lambda described: (ELSEWHERE, described.name), begin)
     assert rows(pool) == before
     bring_in(pool, exported)
     assert list_names(pool, ELSEWHERE.account) == [(ELSEWHERE.region, album.name)]
@@ -248,7 +253,7 @@ def test_a_collection_that_is_there_is_not_touched(pool: ConnectionPool, exporte
         return lambda _: None
 
     with pytest.raises(CollectionExists):
-        import_collection(pool, exported, lambda described: (ELSEWHERE, described.name), begin)
+        import_collection(pool, exported, anything, lambda described: (ELSEWHERE, described.name), begin)
     assert PostgresStore(pool).get_collection(ELSEWHERE, album.name).face_count == 0
 
 
@@ -276,7 +281,7 @@ def test_an_index_outside_follows_an_import_in_parts(
 def test_an_export_of_another_version_is_refused(pool: ConnectionPool, exported: Path, tmp_path: Path) -> None:
     """A file of a later program says so, and one of another program, or nothing, is none of ours."""
     described, *rest = lines(exported)
-    with pytest.raises(ArchiveUnusable, match="version 2 of the format; this program reads 1"):
+    with pytest.raises(ArchiveUnusable, match="another version of the format; this program reads 1"):
         bring_in(pool, write(tmp_path / "later.gz", [{**described, "version": 2}, *rest]))
     with pytest.raises(ArchiveUnusable, match="no export of a collection"):
         bring_in(pool, write(tmp_path / "other.gz", [{"version": 1}]))
@@ -293,7 +298,7 @@ def test_embeddings_of_another_dimension_are_refused(
     described, *rest = lines(exported)
     announced = {**described, "collection": {**described["collection"], "dimension": 9}}
     PostgresStore(pool).delete_collection(OWNER, album.name)
-    with pytest.raises(ArchiveUnusable, match="do not have 9 dimensions"):
+    with pytest.raises(ArchiveUnusable, match="does not have 9 dimensions"):
         bring_in(pool, write(tmp_path / "nine.gz", [announced, *rest]))
     wide = make(pool, picture(embeddings(1, dimension=9)))
     with pytest.raises(ArchiveUnusable, match=rf"8 dimensions; those of the collection {wide.name}.* have 9"):
