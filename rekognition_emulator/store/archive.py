@@ -222,7 +222,7 @@ class _Reader:
                     new = read_face(content, described.dimension)
                     self._checked(new.face)
                     faces.append(new)
-                    entry = (2, str(new.face.face_id))
+                    entry = (2, content["face"])
                 else:
                     user, embedding = read_user(content, described.dimension)
                     users.append((self._checked(user), embedding))

@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ from rekognition_emulator.indexes.memory import MemoryIndex
 from rekognition_emulator.store import archive, transfer
 from rekognition_emulator.store.archive import ArchiveUnusable
 from rekognition_emulator.store.archive_lines import Described
+from rekognition_emulator.store.database import open_pool
 from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.store.tags import PostgresTagStore
 from rekognition_emulator.store.transfer import export_collection, import_collection, list_names
 from rekognition_emulator.store.users import PostgresUserStore
 from tests.gallery import OWNER, embeddings, picture
@@ -371,3 +374,34 @@ def test_vectors_are_read_back_bit_by_bit(pool: ConnectionPool, tmp_path: Path) 
     faces = store.list_faces(album, after=None, limit=3).items
     stored = [store.get_embedding(came, face.face_id) for face in faces]
     assert np.array_equal(np.sort(stored, axis=0), np.sort(vectors, axis=0))
+
+
+def test_what_earlier_programs_imported_is_mended(database_url: str) -> None:
+    """A moment or a tag that no answer can carry does not keep a whole account's lists from being answered."""
+    with open_pool(database_url, connections_max=1) as pool:
+        PostgresStore(pool).create_collection(OWNER, "sound", "100.1", {"event": "fair"})
+        before = PostgresStore(pool).get_collection(OWNER, "sound")
+        with pool.connection() as connection:
+            connection.execute("ALTER TABLE collections DROP CONSTRAINT collections_created_at_check")
+            connection.execute("DELETE FROM applied_migrations WHERE name = '0010.imported.sql'")
+            for name, moment in {
+                "late": "9999-12-31 23:59:59-12",
+                "never": "infinity",
+                "early": "4000-01-01 BC",
+            }.items():
+                query = """
+                    INSERT INTO collections (account, region, name, face_model_version, created_at, tags)
+                    VALUES (%s, %s, %s, '100.1', %s, '{"a": 1, "b": null, "c": "kept", "d": {}}')
+                """
+                connection.execute(query, [OWNER.account, OWNER.region, name, moment])
+    with open_pool(database_url, connections_max=1) as pool:
+        store = PostgresStore(pool)
+        listed = {each.name: each for each in store.list_collections(OWNER, after=None, limit=9).items}
+        assert listed["sound"] == before
+        assert {name: each.created_at.astimezone(UTC).year for name, each in listed.items() if name != "sound"} == {
+            "late": 9998,
+            "never": 9998,
+            "early": 1,
+        }
+        assert PostgresTagStore(pool).get_tags(listed["late"]) == {"c": "kept"}
+        assert PostgresTagStore(pool).get_tags(before) == {"event": "fair"}
