@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
@@ -89,7 +89,7 @@ def _taken(path: Path) -> IO[bytes]:
         return file
 
 
-def lock(file: IO[bytes], path: Path) -> bool:
+def lock(file: IO[Any], path: Path) -> bool:
     """Says whether an open file is now this process's alone, and still the one of this name."""
     with suppress(FileNotFoundError, BlockingIOError):  # just renamed; held by another
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
