@@ -171,7 +171,8 @@ class _Indexer:
         They go if that is wished, or if the picture is only called something else now: then its new faces are in.
         """
         known = self.journal.known(path)
-        about = known or Outcome(path, self.journal.interrupted(path) or "", 0, "", "vanished")
+        sent = self.journal.interrupted(path)
+        about = known or Outcome(path, sent.external_image_id if sent else "", 0, "", "vanished")
         face_ids, doubt = self.earlier.of(path)
         moved_to = known and next((there for there in outcomes.values() if _is_same(known, there)), None)
         if self.handling.prune or moved_to or not (face_ids or about.faces or doubt):
@@ -192,7 +193,7 @@ class _Indexer:
                 if known := self.journal.find_content(about):
                     return self._clear(replace(known, stamp=picture.stamp))
                 image, about = self._as_taken(image, about)
-            self.journal.begin(picture)
+            self.journal.begin(about)
             answer = self.client.index_faces(
                 Image=image, ExternalImageId=picture.external_image_id, **self.wishes.request
             )
@@ -209,8 +210,8 @@ class _Indexer:
             return self._failed(about, "{Code}: {Message}".format(**error.response["Error"]))
         reasons = Counter(reason for face in answer["UnindexedFaces"] for reason in face["Reasons"])
         face_ids = tuple(record["Face"]["FaceId"] for record in answer["FaceRecords"])
-        stale, doubt = self.earlier.of(picture.path, face_ids)
         indexed = replace(about, status="indexed", faces=len(face_ids), face_ids=face_ids, unindexed=dict(reasons))
+        stale, doubt = self.earlier.of(picture.path, indexed)
         # The new version is in. Only once it is written down what has to go, that goes.
         return self._clear(replace(indexed, stale=tuple(sorted(stale)), error=doubt))
 

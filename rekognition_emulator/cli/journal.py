@@ -15,7 +15,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Final, Literal, Self
@@ -63,6 +63,26 @@ class Outcome:
         return self.status == "failed" or (self.error is not None and self.status in {"indexed", "vanished"})
 
 
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A picture that was about to be sent when a run ended.
+
+    Attributes:
+        sha256: of its content; None where it was not read here.
+        stamp: as ``Picture`` has it.
+    """
+
+    external_image_id: str
+    sha256: str | None
+    stamp: str
+
+    def is_of(self, outcome: Outcome) -> bool:
+        """Whether it had the content of this picture: then the service has told, by now, which faces that gave."""
+        if self.sha256 or outcome.sha256:
+            return self.sha256 == outcome.sha256
+        return self.stamp == outcome.stamp
+
+
 class Journal:
     """Pictures that are indexed, in a file; to be used as a context manager, by one process, from many threads."""
 
@@ -78,7 +98,7 @@ class Journal:
         self._identity = identity
         self._wishes = wishes
         self._known: dict[str, Outcome] = {}
-        self._sending: dict[str, str] = {}
+        self._sending: dict[str, Sending] = {}
         self._lock = threading.Lock()
         self._file: IO[str] | None = None
 
@@ -89,8 +109,7 @@ class Journal:
             OSError: it cannot be read or written, is something else, or belongs to another run or another album.
         """
         try:
-            with ExitStack() as locked:
-                before = locked.enter_context(open(self._path, "ab", opener=private))
+            with open(self._path, "ab", opener=private) as before:
                 self._read_alone(before)
                 with whole_file(self._path) as file:
                     file.writelines(f"{line}\n".encode() for line in self._lines())
@@ -119,8 +138,8 @@ class Journal:
         """Returns what became of a picture of this name, whatever it is now."""
         return self._known.get(path)
 
-    def interrupted(self, path: str) -> str | None:
-        """Returns under which ExternalImageId it was sent, if nobody knows what came of it."""
+    def interrupted(self, path: str) -> Sending | None:
+        """Returns what was about to be sent of it, if nobody knows what came of that."""
         return self._sending.get(path)
 
     def find(self, picture: Picture) -> Outcome | None:
@@ -133,9 +152,9 @@ class Journal:
         known = None if about.path in self._sending else self._known.get(about.path)
         return known if known and about.sha256 and known.sha256 == about.sha256 else None
 
-    def begin(self, picture: Picture) -> None:
+    def begin(self, about: Outcome) -> None:
         """Remembers that a picture is about to be sent; like the others, safe from a kill when this returns."""
-        self._write({"sending": picture.path, "external_image_id": picture.external_image_id})
+        self._write({"sending": about.path, **asdict(Sending(about.external_image_id, about.sha256, about.stamp))})
 
     def settle(self, path: str) -> None:
         """Remembers that nothing came of sending it."""
@@ -159,7 +178,7 @@ class Journal:
     def _lines(self) -> Iterable[str]:
         yield json.dumps({"journal": _VERSION, **self._identity, **self._wishes})
         yield from (json.dumps(asdict(outcome)) for outcome in self._known.values())
-        yield from (json.dumps({"sending": path, "external_image_id": name}) for path, name in self._sending.items())
+        yield from (json.dumps({"sending": path, **asdict(sent)}) for path, sent in self._sending.items())
 
     def _read_alone(self, file: IO[bytes]) -> None:
         if not lock(file, self._path):
@@ -187,7 +206,7 @@ class Journal:
     def _take(self, line: dict[str, Any]) -> None:
         with suppress(KeyError, TypeError):
             if "sending" in line:
-                self._sending[str(line["sending"])] = str(line["external_image_id"])
+                self._sending[line.pop("sending")] = Sending(**line)
             elif "settled" in line:
                 self._sending.pop(str(line["settled"]), None)
             elif "gone" in line:

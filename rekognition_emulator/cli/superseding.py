@@ -5,12 +5,12 @@ killed before it had the answer, the collection is asked for all its faces, once
 """
 
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from rekognition_emulator.cli.journal import Journal
+from rekognition_emulator.cli.journal import Journal, Outcome
 
 DELETED_MAX: Final = 4_096
 DISASSOCIATED_MAX: Final = 100
@@ -27,31 +27,35 @@ class EarlierFaces:
         self._lock = threading.Lock()
         self._listed: Mapping[str, Mapping[str, set[str]]] | None = None
 
-    def of(self, path: str, present: Collection[str] = ()) -> tuple[set[str], str | None]:
+    def of(self, path: str, now: Outcome | None = None) -> tuple[set[str], str | None]:
         """Returns the faces that earlier versions of a picture gave, and what is not certain about them.
 
         Args:
             path: of the picture.
-            present: its faces now, which are no earlier ones.
+            now: what it is now, whose faces are no earlier ones; None if it is no more.
         """
-        known, name = self._journal.known(path), self._journal.interrupted(path)
-        ids = {*known.stale, *(known.face_ids or ())} if known else set()
+        known, sent = self._journal.known(path), self._journal.interrupted(path)
+        present = set(now.face_ids or ()) if now else set()
+        ids = ({*known.stale, *(known.face_ids or ())} if known else set()) - present
+        if sent and now and sent.is_of(now):
+            sent = None
         unnamed = known.faces if known and known.face_ids is None else 0
-        if name is None and not unnamed:
-            return ids - set(present), None
-        assert name or known
+        name = sent.external_image_id if sent else known.external_image_id if known and unnamed else None
+        if name is None:
+            return ids, None
         try:
-            images = self._images(name or known.external_image_id)  # type: ignore[union-attr] # one of them is there
+            images = self._images(name)
         except ClientError as error:
-            return ids - set(present), f"whether faces of an earlier version stay is unknown: {_words(error)}"
-        others = [faces for faces in (found - ids - set(present) for found in images.values()) if faces]
-        # Other albums may have the same names in the same collection: what could be theirs is not touched.
-        if len(others) == 1 and (name or len(others[0]) == unnamed):
-            return (ids | others[0]) - set(present), None
+            return ids, f"whether faces of an earlier version stay is unknown: {_words(error)}"
+        others = [faces for faces in (found - ids - present for found in images.values()) if faces]
+        # Another album may have the same name in this collection. So only a single picture's faces are taken for ours,
+        # and of an old journal only as many as it has counted.
+        if len(others) == 1 and (sent or len(others[0]) == unnamed):
+            return ids | others[0], None
         if others:
             doubtful = " ".join(sorted(set().union(*others)))
-            return ids - set(present), f"these may be faces of an earlier version, or of another album: {doubtful}"
-        return ids - set(present), None
+            return ids, f"these may be faces of an earlier version, or of another album: {doubtful}"
+        return ids, None
 
     def remove(self, face_ids: Iterable[str]) -> tuple[tuple[str, ...], str | None]:
         """Removes faces from the collection, and before from the users that they belong to.

@@ -102,7 +102,7 @@ def state(pool: ConnectionPool) -> object:
     """Everything that an import could change."""
     with pool.connection() as connection:
         tables = ("collections", "faces", "users")
-        return [connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables]  # type: ignore[arg-type]
+        return [connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables]
 
 
 @st.composite
@@ -283,4 +283,4 @@ def test_embeddings_are_read_as_they_were_written(content: Content, pool: Connec
         [store.get_embedding(store.get_collection(owner, "album"), face_id) for face_id in ids]
         for owner in (OWNER, ELSEWHERE)
     ]
-    assert np.array_equal(*vectors)
+    assert np.array_equal(vectors[0], vectors[1])

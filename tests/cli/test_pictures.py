@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import botocore_models
-from rekognition_emulator.cli.journal import Journal, Outcome
+from rekognition_emulator.cli.journal import Journal, Outcome, Sending
 from rekognition_emulator.cli.pictures import EXTERNAL_IMAGE_ID_MAX, Exclusions, Folder, Picture, external_image_id
 from rekognition_emulator.cli.report import write_report
 
@@ -98,15 +98,16 @@ def test_what_was_sent_and_not_answered_is_remembered(tmp_path: Path) -> None:
     """Until an outcome comes, or it is known that nothing came of it; then nobody takes the old outcome for true."""
     with entered(tmp_path / "journal") as journal:
         journal.add(outcome("a.jpg"))
-        journal.begin(picture("a.jpg"))
-        journal.begin(picture("b.jpg"))
+        journal.begin(outcome("a.jpg", sha256="5f"))
+        journal.begin(outcome("b.jpg"))
         journal.settle("b.jpg")
-        journal.begin(picture("c.jpg"))
+        journal.begin(outcome("c.jpg"))
         journal.add(outcome("c.jpg"))
     for _ in range(2):
         with entered(tmp_path / "journal") as journal:
             assert journal.paths == {"a.jpg", "c.jpg"}
-            assert [journal.interrupted(name) for name in ("a.jpg", "b.jpg", "c.jpg")] == ["a.jpg", None, None]
+            sent = Sending("a.jpg", "5f", "then")
+            assert [journal.interrupted(name) for name in ("a.jpg", "b.jpg", "c.jpg")] == [sent, None, None]
             assert journal.find(picture("a.jpg")) is None
             assert journal.known("a.jpg") == outcome("a.jpg")
 

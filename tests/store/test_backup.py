@@ -102,6 +102,12 @@ def flip(file: Path) -> None:
     file.write_bytes(content)
 
 
+def link(file: Path) -> None:
+    """Puts a link in the place of a file, to the same content."""
+    file.rename(file.with_name("moved"))
+    file.symlink_to("moved")
+
+
 def resign(copy: Path, manifest: bytes) -> None:
     """Writes a manifest whose own checksum is right, as whoever changes a backup on purpose can."""
     content = manifest[:-1] + b"\n"
@@ -124,7 +130,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "link to a folder": (lambda copy: (copy / "pg_tblspc" / "1").symlink_to("/etc"), "with it: pg_tblspc/1"),
     "link to a file": (
-        lambda copy: (shutil.move(copy / "PG_VERSION", copy / "v"), (copy / "PG_VERSION").symlink_to("v")),
+        lambda copy: link(copy / "PG_VERSION"),
         "PG_VERSION is missing",
     ),
     "a manifest of its own": (lambda copy: resign(copy, b"{}"), "its manifest is not one of PostgreSQL's"),

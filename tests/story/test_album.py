@@ -118,6 +118,33 @@ def test_a_folder_becomes_a_collection(server: Server, folder: Path, tmp_path: P
     }
 
 
+def test_what_changes_in_the_folder_changes_in_the_collection(
+    server: Server, faces_dir: Path, folder: Path, tmp_path: Path
+) -> None:
+    """An edit, a rename and a deletion leave no face behind that a search would find, also none of a user."""
+    album = tmp_path / "album"
+    shutil.copytree(folder, album)
+    arguments = (album, "--collection", "edited", "--journal", tmp_path / "journal")
+    run(server, *arguments)
+    before, client = stored(server, "edited"), server.client()
+    names = ["people:df01_img2.jpg", "people:df02_img8.jpg", "people:fr_obama_1.jpg"]
+    client.create_user(CollectionId="edited", UserId="ada")
+    client.associate_faces(CollectionId="edited", UserId="ada", FaceIds=before[names[0]][:1])
+    shutil.copy(faces_dir / "people" / "df02_img8.jpg", album / "people" / "df01_img2.jpg")
+    (album / "people" / "df02_img8.jpg").rename(album / "people" / "renamed.jpg")
+    (album / "people" / "fr_obama_1.jpg").unlink()
+    said = run(server, *arguments)
+    assert "1 pictures are no longer in the album" in said
+    assert "faces of pictures that have changed or gone are removed" in run(server, *arguments, "--prune")
+    after = stored(server, "edited")
+    assert after.keys() == before.keys() - set(names[1:]) | {"people:renamed.jpg"}
+    gone = {face for name in names for face in before[name]}
+    assert not gone & {face for faces in after.values() for face in faces}
+    assert {name: after[name] for name in before.keys() - set(names)} == {
+        name: before[name] for name in before.keys() - set(names)
+    }
+
+
 @pytest.fixture(scope="module")
 def slow_and_quick(start_server: Callable[..., Server], new_data_dir: Callable[[], Path]) -> tuple[Server, Server]:
     """Two servers of one database; the first takes a picture a second, so that there is time for what cuts it off."""
