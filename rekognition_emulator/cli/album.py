@@ -172,7 +172,7 @@ class _Indexer:
         """
         known = self.journal.known(path)
         sent = self.journal.interrupted(path)
-        about = known or Outcome(path, sent.external_image_id if sent else "", 0, "", "vanished")
+        about = known or Outcome(path, sent[0].external_image_id, 0, "", "vanished")
         face_ids, doubt = self.earlier.of(path)
         moved_to = known and next((there for there in outcomes.values() if _is_same(known, there)), None)
         if self.handling.prune or moved_to or not (face_ids or about.faces or doubt):

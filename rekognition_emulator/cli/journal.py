@@ -14,7 +14,7 @@ still knows which faces there are; the pictures are sent again.
 import hashlib
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -98,7 +98,7 @@ class Journal:
         self._identity = identity
         self._wishes = wishes
         self._known: dict[str, Outcome] = {}
-        self._sending: dict[str, Sending] = {}
+        self._sending: dict[str, list[Sending]] = {}
         self._lock = threading.Lock()
         self._file: IO[str] | None = None
 
@@ -138,9 +138,9 @@ class Journal:
         """Returns what became of a picture of this name, whatever it is now."""
         return self._known.get(path)
 
-    def interrupted(self, path: str) -> Sending | None:
-        """Returns what was about to be sent of it, if nobody knows what came of that."""
-        return self._sending.get(path)
+    def interrupted(self, path: str) -> Sequence[Sending]:
+        """Returns what was about to be sent of it, run after run, and nobody knows what came of it."""
+        return self._sending.get(path, [])
 
     def find(self, picture: Picture) -> Outcome | None:
         """Returns what became of this picture, unless it has changed since."""
@@ -157,7 +157,7 @@ class Journal:
         self._write({"sending": about.path, **asdict(Sending(about.external_image_id, about.sha256, about.stamp))})
 
     def settle(self, path: str) -> None:
-        """Remembers that nothing came of sending it."""
+        """Remembers that nothing came of sending it this time."""
         self._write({"settled": path})
 
     def add(self, outcome: Outcome) -> None:
@@ -178,7 +178,8 @@ class Journal:
     def _lines(self) -> Iterable[str]:
         yield json.dumps({"journal": _VERSION, **self._identity, **self._wishes})
         yield from (json.dumps(asdict(outcome)) for outcome in self._known.values())
-        yield from (json.dumps({"sending": path, **asdict(sent)}) for path, sent in self._sending.items())
+        for path, sendings in self._sending.items():
+            yield from (json.dumps({"sending": path, **asdict(sent)}) for sent in sendings)
 
     def _read_alone(self, file: IO[bytes]) -> None:
         if not lock(file, self._path):
@@ -206,9 +207,12 @@ class Journal:
     def _take(self, line: dict[str, Any]) -> None:
         with suppress(KeyError, TypeError):
             if "sending" in line:
-                self._sending[line.pop("sending")] = Sending(**line)
+                path = line.pop("sending")
+                self._sending.setdefault(path, []).append(Sending(**line))
             elif "settled" in line:
-                self._sending.pop(str(line["settled"]), None)
+                path = line["settled"]
+                self._sending[path].pop()
+                self._sending = {path: sendings for path, sendings in self._sending.items() if sendings}
             elif "gone" in line:
                 self._known.pop(str(line["gone"]), None)
                 self._sending.pop(str(line["gone"]), None)

@@ -34,24 +34,23 @@ class EarlierFaces:
             path: of the picture.
             now: what it is now, whose faces are no earlier ones; None if it is no more.
         """
-        known, sent = self._journal.known(path), self._journal.interrupted(path)
+        known = self._journal.known(path)
         present = set(now.face_ids or ()) if now else set()
         ids = ({*known.stale, *(known.face_ids or ())} if known else set()) - present
-        if sent and now and sent.is_of(now):
-            sent = None
+        lost = {sent for sent in self._journal.interrupted(path) if not (now and sent.is_of(now))}
         unnamed = known.faces if known and known.face_ids is None else 0
-        name = sent.external_image_id if sent else known.external_image_id if known and unnamed else None
-        if name is None:
+        if not lost and not unnamed:
             return ids, None
+        name = known.external_image_id if known else next(iter(lost)).external_image_id
         try:
             images = self._images(name)
         except ClientError as error:
             return ids, f"whether faces of an earlier version stay is unknown: {_words(error)}"
         others = [faces for faces in (found - ids - present for found in images.values()) if faces]
-        # Another album may have the same name in this collection. So only a single picture's faces are taken for ours,
-        # and of an old journal only as many as it has counted.
-        if len(others) == 1 and (sent or len(others[0]) == unnamed):
-            return ids | others[0], None
+        # Another album may have the same name in this collection: no more pictures are taken for ours than were sent,
+        # and of an old journal only one with as many faces as it has counted.
+        if 0 < len(others) <= len(lost) or (len(others) == 1 and len(others[0]) == unnamed):
+            return ids.union(*others), None
         if others:
             doubtful = " ".join(sorted(set().union(*others)))
             return ids, f"these may be faces of an earlier version, or of another album: {doubtful}"

@@ -49,10 +49,10 @@ class Service:
         if self.step == self.kill_at:
             raise Killed
 
-    def refuse(self, operation: str) -> None:
+    def refuse(self, operation: str, code: str = "AccessDeniedException") -> None:
         """Says no, as to a key that may not."""
         if operation in self.refused:
-            error = {"Error": {"Code": "AccessDeniedException", "Message": f"no {operation}"}}
+            error = {"Error": {"Code": code, "Message": f"no {operation}"}}
             raise ClientError({**error, "ResponseMetadata": {"HTTPStatusCode": 400}}, operation)
 
     def describe_collection(self, **_: str) -> Any:
@@ -62,6 +62,7 @@ class Service:
     def index_faces(self, *, Image: dict[str, bytes], ExternalImageId: str, **_: Any) -> Any:  # noqa: N803 - AWS's names
         """Stores faces, between two points at which the caller may be killed."""
         self.tick()
+        self.refuse("IndexFaces", "InvalidImageFormatException")
         content = Image["Bytes"]
         self.sent.append(content)
         image_id = hashlib.sha256(content + ExternalImageId.encode()).hexdigest()
@@ -343,6 +344,30 @@ def test_a_kill_at_any_point_leaves_no_old_face_and_loses_none(
         assert run(prune=True)[0] == 0
         assert service.stored() == expected
     assert killed > 20
+
+
+def test_versions_that_were_sent_and_not_answered_go_even_if_the_next_is_refused(
+    run: Run, service: Service, folder: Path
+) -> None:
+    """Two runs are killed once the service has stored, a version is refused, and then one comes in."""
+    put(folder, a=3)
+    run()
+    for faces in (2, 1):
+        put(folder, a=faces)
+        service.step, service.kill_at = (
+            0,
+            4,
+        )  # sending is written in two steps, then the service is asked, and has stored
+        with pytest.raises(Killed):
+            run()
+    service.kill_at = -1
+    assert service.stored() == {"a.jpg": 6}
+    put(folder, a=7)
+    service.refused = {"IndexFaces"}
+    assert run()[0] == 1
+    service.refused = set()
+    put(folder, a=5)
+    assert (run()[0], service.stored()) == (0, {"a.jpg": 5})
 
 
 def photograph(width: int, height: int, form: str, **options: Any) -> bytes:

@@ -107,7 +107,7 @@ def test_what_was_sent_and_not_answered_is_remembered(tmp_path: Path) -> None:
         with entered(tmp_path / "journal") as journal:
             assert journal.paths == {"a.jpg", "c.jpg"}
             sent = Sending("a.jpg", "5f", "then")
-            assert [journal.interrupted(name) for name in ("a.jpg", "b.jpg", "c.jpg")] == [sent, None, None]
+            assert [[*journal.interrupted(name)] for name in ("a.jpg", "b.jpg", "c.jpg")] == [[sent], [], []]
             assert journal.find(picture("a.jpg")) is None
             assert journal.known("a.jpg") == outcome("a.jpg")
 
