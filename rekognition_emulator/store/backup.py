@@ -224,17 +224,17 @@ def _copy_running(url: str, target: Path, progress: Progress) -> None:
 
 
 def _copy(backup: Path, target: Path, progress: Progress) -> None:
+    """Copies a backup that was verified, in which there are no links, so that nobody else can read the copy."""
     total = sum(path.stat().st_size for path in backup.rglob("*") if path.is_file())
     copied = 0
-
-    def copy(source: str, destination: str) -> None:
-        nonlocal copied
-        with Path(source).open("rb") as read, open(destination, "wb", opener=private) as written:
-            shutil.copyfileobj(read, written)
-        copied += Path(destination).stat().st_size
-        progress(copied, total)
-
-    shutil.copytree(backup, target, copy_function=copy)
+    for folder, _, files in os.walk(backup):
+        there = target / Path(folder).relative_to(backup)
+        make_folder(there)
+        for name in files:
+            with (Path(folder) / name).open("rb") as read, open(there / name, "wb", opener=private) as written:
+                shutil.copyfileobj(read, written)
+                copied += written.tell()
+            progress(copied, total)
     os.sync()
 
 
