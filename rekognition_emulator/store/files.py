@@ -4,6 +4,7 @@ Whatever is made of faces is written this way: exports, backups, journals, repor
 folder is made, so that no umask widens them and there is no moment before a chmod.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -17,6 +18,8 @@ FOLDER_MODE: Final = 0o700
 
 _NAME_BYTES_MAX: Final = 255
 """Of a file's name. Source: NAME_MAX of Linux's file systems and macOS's."""
+
+_NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 def make_folder(path: Path) -> None:
@@ -90,8 +93,17 @@ def _taken(path: Path) -> IO[bytes]:
 
 
 def lock(file: IO[Any], path: Path) -> bool:
-    """Says whether an open file is now this process's alone, and still the one of this name."""
-    with suppress(FileNotFoundError, BlockingIOError):  # just renamed; held by another
+    """Says whether an open file is now this process's alone, and still the one of this name.
+
+    On a file system without locks, as some network shares are, everybody is taken to be alone.
+    """
+    try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    with suppress(FileNotFoundError):  # another has just finished it and renamed it
         return os.path.samestat(os.fstat(file.fileno()), path.lstat())
     return False

@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import multiprocessing
 import os
 import stat
@@ -100,3 +102,15 @@ def test_folders_are_private_and_others_stay_as_they_are(tmp_path: Path) -> None
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
         make_folder(tmp_path / "file" / "d")
+
+
+def test_a_file_system_without_locks_is_written_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network share is where exports and journals often go."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with whole_file(tmp_path / "a") as file:
+        file.write(b"content")
+    assert (tmp_path / "a").read_bytes() == b"content"
