@@ -50,6 +50,10 @@ _MAX_FACES = typer.Option(min=1, help="Of a picture, the largest so many. Defaul
 _QUALITY = typer.Option(case_sensitive=False, help="As IndexFaces has it. Default: the service's.")
 _JOURNAL = typer.Option(dir_okay=False, help="Where to remember what is indexed. Default: beside the folder.")
 _REPORT = typer.Option(dir_okay=False, help="Write what becomes of each picture to this file: .csv, or JSON lines.")
+_EXCLUDE = typer.Option(metavar="GLOB", help="Leave out files and folders of this name, or path; may be given again.")
+_SHRINK = typer.Option("--shrink", help="Re-encode files over 5 MB, which would fail.")
+_CONVERT = typer.Option("--convert", help="Send HEIC, WebP and AVIF as JPEGs.")
+_PRUNE = typer.Option("--prune", help="Remove the faces of pictures that are no longer there.")
 _REQUESTS = typer.Option(min=1, max=256, help="Pictures sent at once.")
 _VERIFIED = typer.Argument(exists=True, help="A file or a folder. Default: the database of the settings.")
 _KNOWN = typer.Option("--collection", help="The collection's name.")
@@ -181,6 +185,10 @@ def index_album(  # noqa: PLR0913 - an argument is an option of the command line
     quality_filter: Annotated[Literal["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"] | None, _QUALITY] = None,
     journal: Annotated[Path | None, _JOURNAL] = None,
     report: Annotated[Path | None, _REPORT] = None,
+    exclude: Annotated[list[str] | None, _EXCLUDE] = None,
+    shrink: Annotated[bool, _SHRINK] = False,
+    convert: Annotated[bool, _CONVERT] = False,
+    prune: Annotated[bool, _PRUNE] = False,
     workers: Annotated[int, _REQUESTS] = 8,
 ) -> None:
     """Index all pictures of a folder, here or in S3, into a collection of this server or of AWS."""
@@ -189,6 +197,7 @@ def index_album(  # noqa: PLR0913 - an argument is an option of the command line
     command.index_album(
         source,
         command.Wishes(collection, max_faces, quality_filter),
+        command.Handling(exclude or (), shrink=shrink, convert=convert, prune=prune),
         endpoint_url=endpoint_url,
         s3_endpoint_url=s3_endpoint_url,
         region=region,

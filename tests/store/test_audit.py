@@ -296,7 +296,9 @@ def test_what_an_operator_changes(pool: JoiningPool, store: PostgresStore, tmp_p
         staging.exchange(album, "98.0")
         staging.discard(store.get_collection(OWNER, "album"), ["100.1"])
         export_collection(pool, OWNER, "album", tmp_path / "album.gz", lambda _: lambda _: None)
-        import_collection(pool, tmp_path / "album.gz", lambda _: (OWNER, "copy"), lambda _: lambda _: None)
+        import_collection(
+            pool, tmp_path / "album.gz", lambda _: None, lambda _: (OWNER, "copy"), lambda _: lambda _: None
+        )
         keys.add(key)
         keys.rotate(replace(key, access_key_id="AKIA2"), now)
         keys.enable("AKIA2", enabled=False)
