@@ -26,8 +26,10 @@ RUN groupadd --gid 10001 rekognition && useradd --uid 10001 --gid 10001 --no-cre
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /models /models
 COPY --from=build /srv /srv
+# ONNX Runtime reports to its maker otherwise; the server sees to that, too, but not what else somebody runs in here.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     REKOGNITION_HOST=0.0.0.0 \
     REKOGNITION_DATA_DIR=/data \
     REKOGNITION_MODELS_DIR=/models
