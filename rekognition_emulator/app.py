@@ -24,6 +24,7 @@ from rekognition_emulator.faces.errors import ObjectUnavailable
 from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.indexes import Surroundings
 from rekognition_emulator.indexes.chosen import ChosenIndex
+from rekognition_emulator.invocation import command
 from rekognition_emulator.observation import Observation, Observer
 from rekognition_emulator.operations import BULK, SERVED, fault
 from rekognition_emulator.operations.context import Context, FetchObject
@@ -182,8 +183,8 @@ def open_index(settings: Settings, pool: ConnectionPool, read_pool: ConnectionPo
 def _gate(settings: Settings, keyring: Keyring) -> Gate:
     if not settings.is_local and not keyring.is_keyed:
         raise Unguarded(
-            f"Others can reach {settings.host}, and there is no access key yet: create one with `rekognition-emulator "
-            "keys create NAME --policy full`, or listen on a loopback address."
+            f"Others can reach {settings.host}, and there is no access key yet: create one with "
+            f"`{command('keys create NAME --policy full')}`, or listen on a loopback address."
         )
     return Gate(
         keyring,

@@ -155,9 +155,9 @@ class Metrics(Observer):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Where the metrics are served, and whom to tell that a process of this number has ended."""
+    """The port that metrics are served on, and whom to tell that a process of this number has ended."""
 
-    url: str
+    port: int
     ended: Callable[[int], None]
 
 
@@ -182,7 +182,7 @@ def open_page(host: str, port: int, shared: Path | None) -> Iterator[Page]:
             mark_process_dead(process_id, str(shared))  # type: ignore[no-untyped-call] # it has no types
 
     try:
-        yield Page(f"http://{host}:{server.server_port}/metrics", ended)
+        yield Page(server.server_port, ended)
     finally:
         server.shutdown()
         server.server_close()

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import boto3
 import pytest
 from botocore.awsrequest import AWSPreparedRequest
-from moto.server import ThreadedMotoServer
 from structlog.testing import capture_logs
 
 from rekognition_emulator import s3
@@ -43,6 +42,9 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def moto_url() -> Iterator[str]:
     """A server that speaks S3."""
+    pytest.importorskip("moto", reason="S3 is played by moto, a tool of the tests")
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     yield "http://{}:{}".format(*server.get_host_and_port())

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from rekognition_emulator import __version__
 from rekognition_emulator.cli import index, keys
 from rekognition_emulator.cli.calibration import calibrate_on_album
 from rekognition_emulator.cli.evaluation import evaluate_album, evaluate_pairs
@@ -16,7 +17,6 @@ from rekognition_emulator.evaluation.calibration import TooFewPairs
 from rekognition_emulator.evaluation.labels import LabelsUnusable
 
 app = typer.Typer(
-    help="The face operations of AWS Rekognition on your own machines. Without a command it serves.",
     add_completion=False,
     pretty_exceptions_enable=False,  # they would print the values of variables
 )
@@ -70,14 +70,30 @@ _SINCE = typer.Option(metavar="WHEN", help="Only from then on: 2026-05-01, 2026-
 _LATEST = typer.Option(min=1, help="The latest so many. Default: 100; as JSON, all.", show_default=False)
 _JSON_LINES = typer.Option("--json", help="Print a line of JSON each.")
 _STATUS = typer.Option("--status", help="Say how far it is.")
+_HOST = typer.Option(help="The address to listen on. Default: REKOGNITION_HOST.", show_default=False)
+_PORT = typer.Option(min=0, max=65535, help="The port. Default: REKOGNITION_PORT.", show_default=False)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if wanted:
+        typer.echo(f"rekognition-emulator {__version__}")
+        raise typer.Exit
+
+
+_VERSION = typer.Option("--version", callback=_print_version, is_eager=True, help="Say which version this is.")
+
+
+@app.callback()
+def root(*, version: Annotated[bool, _VERSION] = False) -> None:
+    """The face operations of AWS Rekognition on your own machines. Without a command it serves."""
 
 
 @app.command()
-def serve() -> None:
+def serve(*, host: Annotated[str | None, _HOST] = None, port: Annotated[int | None, _PORT] = None) -> None:
     """Answer AWS's SDKs, as the environment says; the same as no command at all."""
     from rekognition_emulator.cli import serving  # noqa: PLC0415 - the other commands need neither HTTP nor SQL
 
-    serving.serve()
+    serving.serve(host, port)
 
 
 @app.command()

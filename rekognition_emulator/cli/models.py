@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from rekognition_emulator.cli.start import read_settings, said_in_words, user_name
 from rekognition_emulator.engines.inventory import State, find_model, known_models, pull, weights_of
 from rekognition_emulator.engines.licences import Acceptance, read_acceptances, record_acceptance
 from rekognition_emulator.engines.manifest import read_manifests
-from rekognition_emulator.engines.models import Embedder, Estimator, Model
+from rekognition_emulator.engines.models import Embedder, Estimator, Model, Profile
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.selection import ModelFiles, find_embedder
 from rekognition_emulator.settings import Settings
@@ -31,7 +31,8 @@ def list_models() -> None:
     """Show every model, what is at hand of it and which are chosen."""
     settings = read_settings()
     files = settings.model_files
-    table = Table("name", "role", "licence", "profile", "weights", "calibrated", "chosen")
+    # A terminal has 80 columns: info has what does not fit. A name is copied, so it stays in one piece.
+    table = Table(Column("name", no_wrap=True), "role", "licence", "weights", "chosen")
     with said_in_words(ModelUnusable):
         chosen, trouble = _chosen(settings)
         for model in known_models(files).values():
@@ -41,10 +42,8 @@ def list_models() -> None:
             table.add_row(
                 model.name,
                 model.role,
-                model.licence,
-                f"{model.profile}{'' if accepted else ', not accepted'}",
+                model.profile if model.profile == Profile.PERMISSIVE else "accepted" if accepted else "not accepted",
                 ", ".join(states),
-                ("yes" if model.calibration else "no") if isinstance(model, Embedder) else "–",
                 "yes" if model.name in chosen or estimates else "",
             )
     Console().print(table)

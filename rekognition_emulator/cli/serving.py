@@ -27,9 +27,11 @@ from rekognition_emulator.engines.licences import read_acceptances
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.selection import ModelFiles
 from rekognition_emulator.indexes import IndexUnusable
+from rekognition_emulator.invocation import command
 from rekognition_emulator.settings import Settings, unknown_variables
 from rekognition_emulator.store.database import DatabaseUnsuitable
 from rekognition_emulator.wire.connection import Connection, Connections, open_more_descriptors
+from rekognition_emulator.wire.overrides import OverriddenIsGone, check_overrides
 
 if TYPE_CHECKING:
     from rekognition_emulator.metrics import Page
@@ -51,6 +53,7 @@ _UNUSABLE: Final = (
     MasterKeyWrong,
     ModelUnusable,
     OSError,
+    OverriddenIsGone,
     TracingUnusable,
     Unguarded,
 )
@@ -76,35 +79,39 @@ _SAID: Final = """\
 
 _OPEN: Final = """\
 There is no access key yet, so nobody is asked for one: whoever can reach this loopback address may do everything.
-`rekognition-emulator keys create NAME --policy full` ends that. Do so before you put a proxy in front: not every proxy
+`{create}` ends that. Do so before you put a proxy in front: not every proxy
 can be told from a program on this machine."""
-_GUARDED: Final = (
-    "Requests have to be signed with an access key; `rekognition-emulator keys list` shows which there are."
-)
+_GUARDED: Final = "Requests have to be signed with an access key; `{list}` shows which there are."
 _WARNING: Final = (
     "Requests that are not signed with an access key are logged as `would be denied`, and served all the same."
 )
 
 
-def serve() -> None:
-    """Reads the settings, opens the service and serves. What an operator can mend is said in one sentence."""
+def serve(host: str | None = None, port: int | None = None) -> None:
+    """Reads the settings, opens the service and serves. What an operator can mend is said in one sentence.
+
+    Args:
+        host: to listen on, in place of the settings'.
+        port: likewise.
+    """
     started = time.monotonic()
     _stop_on_signals()
-    settings = read_settings()
+    settings = read_settings(host=host, port=port)
     configure_logging(settings.log_level)
     for name in unknown_variables(os.environ):
         log.warning("unknown setting", name=name)  # a file of settings may be that of another version
     try:
+        check_overrides(Connection, "uvicorn")
         _log_licences(settings.model_files)
         _bound_heap()
         with _take_port(settings) as listener, _metrics_page(settings) as page:
-            url = _url(settings, listener)
+            url = _url(settings.host, listener.getsockname()[1])
 
             def announce(said: str) -> None:
                 seconds = time.monotonic() - started
                 sys.stdout.write(_READY.format(version=__version__, url=url, seconds=seconds, said=said))
                 if page:
-                    sys.stdout.write(f"Prometheus finds metrics on {page.url}\n")
+                    sys.stdout.write(f"Prometheus finds metrics on {_url(settings.metrics_host, page.port)}/metrics\n")
                 sys.stdout.flush()
 
             if settings.processes == 1:
@@ -135,12 +142,19 @@ def _said(service: Service, settings: Settings, url: str) -> str:
         region=settings.region,
         key="any" if service.is_open else "AKIA…",
         secret="any" if service.is_open else "…",
-        access=_OPEN if service.is_open else _WARNING if settings.auth == "warn" else _GUARDED,
+        access=_access(service, settings),
     )
 
 
-def _url(settings: Settings, listener: socket.socket) -> str:
-    return f"http://{settings.host}:{listener.getsockname()[1]}"
+def _access(service: Service, settings: Settings) -> str:
+    if service.is_open:
+        return _OPEN.format(create=command("keys create NAME --policy full"))
+    return _WARNING if settings.auth == "warn" else _GUARDED.format(list=command("keys list"))
+
+
+def _url(host: str, port: int) -> str:
+    """Returns the URL of a host's port; an IPv6 address has brackets in it. Source: RFC 3986, RFC 6874."""
+    return f"http://[{host.replace('%', '%25')}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextmanager
@@ -193,7 +207,7 @@ def _serve(settings: Settings, listener: socket.socket, say: Say) -> None:
     try:
         with open_service(settings) as service:
             listener.listen(_BACKLOG)  # before it says that it serves: whoever connects from now on is answered
-            say(_said(service, settings, _url(settings, listener)))
+            say(_said(service, settings, _url(settings.host, listener.getsockname()[1])))
             config = uvicorn.Config(
                 service.app,
                 http=partial(Connection, others=Connections()),  # type: ignore[arg-type] # makes what the class would
@@ -236,7 +250,7 @@ def _take_port(settings: Settings) -> socket.socket:
     except OSError as error:
         listener.close()
         where = f"{settings.host} port {settings.port}"
-        raise OSError(error.errno, f"{error.strerror}: {where}; REKOGNITION_PORT chooses another") from error
+        raise OSError(error.errno, f"{error.strerror}: {where}; --port or REKOGNITION_PORT chooses another") from error
     return listener
 
 

@@ -36,6 +36,7 @@ from rekognition_emulator.engines.scrfd import Scrfd
 from rekognition_emulator.engines.single_shot import SingleShot
 from rekognition_emulator.engines.yunet import YuNet
 from rekognition_emulator.faces.engine import FaceDetector, FaceEmbedder, FaceEngine
+from rekognition_emulator.invocation import command
 
 AUTO: Final = "auto"
 """ArcFace where its weights are at hand, calibrated and its licence accepted; else what needs no download."""
@@ -85,7 +86,7 @@ class ModelFiles:
                 return folder
         raise ModelUnusable(
             f"{file} is neither in {self.models_dir} nor in {self.deepface_dir}; it comes from: {source}, and "
-            "rekognition-emulator models pull fetches it."
+            f"`{command('models pull NAME')}` fetches it."
         )
 
 
@@ -210,7 +211,7 @@ def _check_accepted(model: Model, files: ModelFiles) -> None:
         raise ModelUnusable(
             f"The {'detector' if isinstance(model, Detector) else 'face model'} {model.name} may not be free for "
             f"commercial use (licence: {model.licence}); REKOGNITION_ACCEPT_LICENCES={model.name} or "
-            f"rekognition-emulator models pull {model.name} accepts that."
+            f"`{command(f'models pull {model.name}')}` accepts that."
         )
 
 

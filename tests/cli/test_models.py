@@ -91,6 +91,16 @@ def sha256(contents: bytes) -> str:
     return hashlib.sha256(contents).hexdigest()
 
 
+def test_the_list_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every model has one line of 80 columns, and nothing of it is cut off."""
+    monkeypatch.setenv("COLUMNS", "80")
+    table = run("list")
+    assert "…" not in table
+    assert max(map(len, table.splitlines())) <= 80
+    named = [line.split()[1] for line in table.splitlines() if line.startswith("│")]
+    assert named == [*models.DETECTORS, *models.EMBEDDERS, *models.ESTIMATORS]
+
+
 def test_a_first_pull_is_binding(publisher: Publisher, folder: Path, tmp_path: Path) -> None:
     """Weights that nobody vouches for are recorded as they came, and no others are taken from then on."""
     said = run("pull", "arcface", "--accept-licence")

@@ -14,7 +14,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
 
 from rekognition_emulator.cli.commands import app
@@ -197,6 +196,9 @@ def test_what_every_picture_would_meet_ends_the_run(server: Server, folder: Path
 @pytest.fixture(scope="module")
 def storage_url(faces_dir: Path) -> Iterator[str]:
     """A server that speaks S3, with pictures below a prefix, others beside it, and what consoles leave behind."""
+    pytest.importorskip("moto", reason="S3 is played by moto, a tool of the tests")
+    from moto.server import ThreadedMotoServer
+
     storage = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     storage.start()
     url = "http://{}:{}".format(*storage.get_host_and_port())

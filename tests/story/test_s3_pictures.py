@@ -10,8 +10,6 @@ import boto3
 import PIL.Image
 import pytest
 from botocore.exceptions import ClientError
-from moto.server import ThreadedMotoServer
-from skimage.data import astronaut
 
 from tests.server import Server, create_key, keys_command
 
@@ -28,14 +26,18 @@ KEY = "album 7/Zoë & Ünal.jpg"
 @pytest.fixture(scope="module")
 def portrait() -> bytes:
     """A JPEG with one face."""
+    data = pytest.importorskip("skimage.data", reason="the portrait is scikit-image's")
     encoded = io.BytesIO()
-    PIL.Image.fromarray(astronaut()).save(encoded, "JPEG", quality=95)
+    PIL.Image.fromarray(data.astronaut()).save(encoded, "JPEG", quality=95)
     return encoded.getvalue()
 
 
 @pytest.fixture(scope="module")
 def storage_url(portrait: bytes) -> Iterator[str]:
     """A server that speaks S3, with the portrait in a bucket and some objects that are no pictures."""
+    pytest.importorskip("moto", reason="S3 is played by moto, a tool of the tests")
+    from moto.server import ThreadedMotoServer
+
     storage = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     storage.start()
     url = "http://{}:{}".format(*storage.get_host_and_port())

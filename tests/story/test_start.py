@@ -1,9 +1,12 @@
 """Starting and stopping, as an operator sees it."""
 
 import os
+import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -13,10 +16,18 @@ import pytest
 from tests.server import ROOT, Server
 
 
-def run(data_dir: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def has_ipv6() -> bool:
+    """Returns whether the loopback address of IPv6 can be listened on."""
+    with suppress(OSError), socket.socket(socket.AF_INET6) as listener:
+        listener.bind(("::1", 0))
+        return True
+    return False
+
+
+def run(data_dir: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs a server that is expected to end by itself."""
     return subprocess.run(
-        [sys.executable, "-m", "rekognition_emulator"],
+        [sys.executable, "-m", "rekognition_emulator", *arguments],
         cwd=ROOT,
         env={
             "PATH": os.environ["PATH"],
@@ -61,6 +72,40 @@ def test_what_an_operator_can_mend_is_said_in_words(
     assert ended.returncode == 1
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_options_take_the_place_of_settings(server: Server, new_data_dir: Callable[[], Path]) -> None:
+    """Where to listen may be said either way; what is wrong is named as it was said."""
+    port = server.url.rpartition(":")[2]
+    ended = run(new_data_dir(), "serve", "--port", port, "--host", "127.0.0.1", REKOGNITION_HOST="example.com")
+    assert ended.returncode == 1
+    assert f"in use: 127.0.0.1 port {port}; --port or REKOGNITION_PORT chooses another" in ended.stderr
+    ended = run(new_data_dir(), "serve", "--host", "example.com")
+    assert ended.returncode == 1
+    assert "--host: " in ended.stderr
+    assert "REKOGNITION_HOST" not in ended.stderr
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="there is no IPv6 here")
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_an_address_of_ipv6_has_brackets(start_server: Callable[..., Server], processes: str) -> None:
+    """What is printed can be pasted, the address of the metrics as well."""
+    here = "::1"
+    server = start_server(
+        REKOGNITION_HOST=here,
+        REKOGNITION_METRICS_HOST=here,
+        REKOGNITION_METRICS_PORT="0",
+        REKOGNITION_PROCESSES=processes,
+    )
+    assert re.fullmatch(r"http://\[::1\]:\d+", server.url)
+    assert server.client().list_collections()["CollectionIds"] == []
+    assert server.process.stdout
+    banner = []
+    while not (banner and banner[-1].startswith("Prometheus")):
+        banner.append(server.process.stdout.readline())
+        assert banner[-1], "it ends without them"
+    assert any(f'endpoint_url="{server.url}"' in line for line in banner)
+    assert re.fullmatch(r"Prometheus finds metrics on http://\[::1\]:\d+/metrics\n", banner[-1])
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="here it may be present")
