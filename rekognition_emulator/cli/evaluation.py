@@ -17,7 +17,7 @@ from rekognition_emulator.cli.measuring import (
     print_nearest_strangers,
     write_json,
 )
-from rekognition_emulator.cli.roc import draw_roc
+from rekognition_emulator.cli.plots import draw_roc
 from rekognition_emulator.cli.start import load_face_engine, read_settings
 from rekognition_emulator.evaluation.accuracy import PairList
 from rekognition_emulator.evaluation.labels import LabelledPair, LabelsUnusable, read_album, read_pairs
