@@ -13,6 +13,7 @@ from rekognition_emulator.cli.measuring import Measuring
 from rekognition_emulator.cli.models import models
 from rekognition_emulator.cli.retrieval import evaluate_selfies
 from rekognition_emulator.cli.start import said_in_words
+from rekognition_emulator.cli.unlabelled import calibrate_on_collections, calibrate_on_images
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.evaluation.calibration import TooFewPairs
 from rekognition_emulator.evaluation.labels import LabelsUnusable
@@ -32,6 +33,8 @@ _EVENT = typer.Option(exists=True, help="As --album, but an image may show sever
 _SELFIES = typer.Option(exists=True, help="Search the album by these: a folder with a folder per person, or CSV.")
 _FACE = typer.Option(help="Whose face counts in a picture of one person.")
 _MODELS = typer.Option("--model", help="A face model's name, as models list has it; may be given several times.")
+_UNLABELLED = typer.Option(exists=True, file_okay=False, help="Images without labels, a folder for each event.")
+_CALIBRATED = typer.Option(help="A collection of the database, which is an event; may be given several times.")
 _PAIRS = typer.Option(exists=True, dir_okay=False, help="LFW's pairs.txt, or CSV: file_a, file_b, same (1 or 0).")
 _IMAGES = typer.Option(exists=True, file_okay=False, help="Where the pairs' pictures are. Default: beside the list.")
 _JSON = typer.Option("--json", dir_okay=False, help="Write the numbers to this file.")
@@ -128,15 +131,26 @@ def compare_models(  # noqa: PLR0913 - an argument is an option of the command l
 
 
 @app.command()
-def calibrate(
+def calibrate(  # noqa: PLR0913 - an argument is an option of the command line
     *,
-    album: Annotated[Path, _ALBUM],
+    album: Annotated[Path | None, _ALBUM] = None,
+    unlabelled: Annotated[Path | None, _UNLABELLED] = None,
+    collection: Annotated[list[str] | None, _CALIBRATED] = None,
+    region: Annotated[str | None, _KNOWN_REGION] = None,
     json_file: Annotated[Path | None, _JSON] = None,
     workers: Annotated[int, _WORKERS] = _CORES,
 ) -> None:
-    """Measure on an album which cosines of the face model mean which similarities."""
+    """Measure which cosines of the face model mean which similarities: on labelled images, or without labels."""
     with said_in_words(*_MENDABLE):
-        calibrate_on_album(album, json_file, workers)
+        match album, unlabelled, collection or None:
+            case Path(), None, None:
+                calibrate_on_album(album, json_file, workers)
+            case None, Path(), None:
+                calibrate_on_images(unlabelled, json_file, workers)
+            case None, None, list():
+                calibrate_on_collections(collection or [], region, json_file)
+            case _:
+                raise typer.BadParameter("give one of --album, --unlabelled and --collection")
 
 
 @app.command(name="export")

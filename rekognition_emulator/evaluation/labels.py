@@ -127,6 +127,22 @@ def read_event(source: Path) -> list[LabelledImage]:
     return [LabelledImage(file, frozenset(shown)) for file, shown in people.items()]
 
 
+def read_events(folder: Path) -> list[tuple[Path, int]]:
+    """Returns the images below a folder that nobody has labelled, each with the number of its event.
+
+    A folder in the folder is an event; what lies beside them is one more.
+
+    Raises:
+        LabelsUnusable: there is no image.
+    """
+    files = sorted(each for each in folder.rglob("*") if each.suffix.lower() in SUFFIXES)
+    if not files:
+        raise LabelsUnusable(f"{folder} has no {', '.join(sorted(SUFFIXES))} files")
+    event_of = [file.relative_to(folder).parts[0] if file.parent != folder else "" for file in files]
+    numbers = {event: number for number, event in enumerate(dict.fromkeys(event_of))}
+    return [(file, numbers[event]) for file, event in zip(files, event_of, strict=True)]
+
+
 def _lines(file: Path) -> list[str]:
     try:
         lines = [line for line in file.read_text("utf-8-sig").splitlines() if line.strip()]
