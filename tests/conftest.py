@@ -67,6 +67,16 @@ def aws_answers_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def calibration_file() -> Path:
+    """Embeddings of thousands of real people, without pictures or names. They are not part of the project."""
+    beside = Path(__file__).parents[2] / "shared" / "calibration" / "faces.npz"
+    file = Path(os.environ.get("REKOGNITION_TEST_CALIBRATION", beside))
+    if not file.is_file():
+        pytest.skip(f"no embeddings at {file}; REKOGNITION_TEST_CALIBRATION names the file")
+    return file
+
+
+@pytest.fixture(scope="session")
 def weights_dir() -> Path:
     """Weights that may be used freely. They are not part of the project."""
     beside = Path(__file__).parents[2] / "shared" / "weights"

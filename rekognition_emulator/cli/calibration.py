@@ -41,7 +41,7 @@ def calibrate_on_album(album: Path, json_file: Path | None, workers: int) -> Non
         highlight=False,
     )
     console.print(_measured_table(points))
-    print_nearest_strangers(console, compared, embedded)
+    print_nearest_strangers(console, compared.nearest_strangers, [*embedded.rows], [*embedded.rows])
     print_left_out(console, embedded.left_out)
     curve = calibrate(compared.scores)
     console.print(_curve_table(curve))

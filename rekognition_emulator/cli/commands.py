@@ -10,11 +10,15 @@ from rekognition_emulator import __version__
 from rekognition_emulator.cli import index, keys
 from rekognition_emulator.cli.calibration import calibrate_on_album
 from rekognition_emulator.cli.evaluation import evaluate_album, evaluate_pairs
+from rekognition_emulator.cli.measuring import Measuring
 from rekognition_emulator.cli.models import models
+from rekognition_emulator.cli.retrieval import evaluate_selfies
 from rekognition_emulator.cli.start import said_in_words
+from rekognition_emulator.cli.unlabelled import calibrate_on_collections, calibrate_on_images
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.evaluation.calibration import TooFewPairs
 from rekognition_emulator.evaluation.labels import LabelsUnusable
+from rekognition_emulator.evaluation.pictures import FaceChoice
 
 app = typer.Typer(
     add_completion=False,
@@ -25,6 +29,12 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(index.app, name="index")
 
 _ALBUM = typer.Option(exists=True, help="A folder with a folder of pictures per person, or CSV: file, person.")
+_EVENT = typer.Option(exists=True, help="As --album, but an image may show several people: several rows.")
+_SELFIES = typer.Option(exists=True, help="Search the album by these: a folder with a folder per person, or CSV.")
+_FACE = typer.Option(help="Whose face counts in a picture of one person.")
+_MODELS = typer.Option("--model", help="A face model's name, as models list has it; may be given several times.")
+_UNLABELLED = typer.Option(exists=True, file_okay=False, help="Images without labels, a folder for each event.")
+_CALIBRATED = typer.Option(help="A collection of the database, which is an event; may be given several times.")
 _PAIRS = typer.Option(exists=True, dir_okay=False, help="LFW's pairs.txt, or CSV: file_a, file_b, same (1 or 0).")
 _IMAGES = typer.Option(exists=True, file_okay=False, help="Where the pairs' pictures are. Default: beside the list.")
 _JSON = typer.Option("--json", dir_okay=False, help="Write the numbers to this file.")
@@ -102,30 +112,65 @@ def evaluate(  # noqa: PLR0913 - an argument is an option of the command line
     pairs: Annotated[Path | None, _PAIRS] = None,
     images: Annotated[Path | None, _IMAGES] = None,
     album: Annotated[Path | None, _ALBUM] = None,
+    selfies: Annotated[Path | None, _SELFIES] = None,
+    face: Annotated[FaceChoice, _FACE] = "largest",
     json_file: Annotated[Path | None, _JSON] = None,
     plot_file: Annotated[Path | None, _PLOT] = None,
     workers: Annotated[int, _WORKERS] = _CORES,
 ) -> None:
-    """Measure on labelled pictures how well the face model tells people apart."""
+    """Measure on labelled pictures how well the face model tells people apart, or what selfies find in an album."""
+    how = Measuring(face, json_file, plot_file, workers)
     with said_in_words(*_MENDABLE):
-        if pairs and not album:
-            evaluate_pairs(pairs, images or pairs.parent, json_file, plot_file, workers)
-        elif album and not pairs and not images:
-            evaluate_album(album, json_file, plot_file, workers)
-        else:
-            raise typer.BadParameter("give either --pairs, with --images if need be, or --album")
+        match pairs, images, album, selfies:
+            case Path(), _, None, None:
+                evaluate_pairs(pairs, images or pairs.parent, how)
+            case None, None, Path(), None:
+                evaluate_album(album, how)
+            case None, None, Path(), Path():
+                evaluate_selfies([], album, selfies, how)
+            case _:
+                raise typer.BadParameter(
+                    "give either --pairs, with or without --images, or --album, with or without --selfies"
+                )
+
+
+@app.command(name="compare")
+def compare_models(  # noqa: PLR0913 - an argument is an option of the command line
+    *,
+    model: Annotated[list[str], _MODELS],
+    album: Annotated[Path, _EVENT],
+    selfies: Annotated[Path, _SELFIES],
+    face: Annotated[FaceChoice, _FACE] = "largest",
+    json_file: Annotated[Path | None, _JSON] = None,
+    plot_file: Annotated[Path | None, _PLOT] = None,
+    workers: Annotated[int, _WORKERS] = _CORES,
+) -> None:
+    """Measure what selfies find in an album, with several face models side by side."""
+    with said_in_words(*_MENDABLE):
+        evaluate_selfies(model, album, selfies, Measuring(face, json_file, plot_file, workers))
 
 
 @app.command()
-def calibrate(
+def calibrate(  # noqa: PLR0913 - an argument is an option of the command line
     *,
-    album: Annotated[Path, _ALBUM],
+    album: Annotated[Path | None, _ALBUM] = None,
+    unlabelled: Annotated[Path | None, _UNLABELLED] = None,
+    collection: Annotated[list[str] | None, _CALIBRATED] = None,
+    region: Annotated[str | None, _KNOWN_REGION] = None,
     json_file: Annotated[Path | None, _JSON] = None,
     workers: Annotated[int, _WORKERS] = _CORES,
 ) -> None:
-    """Measure on an album which cosines of the face model mean which similarities."""
+    """Measure which cosines of the face model mean which similarities: on labelled images, or without labels."""
     with said_in_words(*_MENDABLE):
-        calibrate_on_album(album, json_file, workers)
+        match album, unlabelled, collection or None:
+            case Path(), None, None:
+                calibrate_on_album(album, json_file, workers)
+            case None, Path(), None:
+                calibrate_on_images(unlabelled, json_file, workers)
+            case None, None, list():
+                calibrate_on_collections(collection or [], region, json_file)
+            case _:
+                raise typer.BadParameter("give one of --album, --unlabelled and --collection")
 
 
 @app.command(name="export")

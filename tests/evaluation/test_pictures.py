@@ -7,7 +7,7 @@ import pytest
 from rekognition_emulator.evaluation.comparison import compare_album
 from rekognition_emulator.evaluation.labels import number_people, read_album
 from rekognition_emulator.evaluation.measurement import measure_album
-from rekognition_emulator.evaluation.pictures import embed_pictures
+from rekognition_emulator.evaluation.pictures import embed_album, embed_pictures
 from rekognition_emulator.faces.engine import FaceEngine
 
 
@@ -74,3 +74,32 @@ def test_a_failing_engine_is_not_taken_for_a_picture_without_a_face(
     monkeypatch.setattr(engine, "embed", fail)
     with pytest.raises(RuntimeError, match="out of order"):
         embed_pictures(engine, [picture.file for picture in read_album(album_dir)], workers=2)
+
+
+def test_every_face_of_an_image_is_searched(engine: FaceEngine, album_dir: Path, tmp_path: Path) -> None:
+    """Two people side by side are two faces of one image, each nearest to its own person's."""
+    files = [picture.file for picture in read_album(album_dir)]
+    left, right = (PIL.Image.open(file).resize((320, 320)) for file in (files[0], files[3]))
+    both = PIL.Image.new("RGB", (640, 320))
+    both.paste(left, (0, 0))
+    both.paste(right, (320, 0))
+    both.save(tmp_path / "both.png")
+    PIL.Image.new("RGB", (200, 200)).save(tmp_path / "empty.png")
+    album = embed_album(engine, [tmp_path / "empty.png", tmp_path / "both.png", files[0]], workers=2)
+    assert album.image_of.tolist() == [1, 1, 2]
+    assert [(each.file.name, each.reason) for each in album.left_out] == [("empty.png", "no face found")]
+    people = embed_pictures(engine, [files[1], files[4]], workers=1).embeddings
+    assert sorted((album.embeddings[:2] @ people.T).argmax(axis=1).tolist()) == [0, 1]
+
+
+def test_the_face_in_the_middle_can_be_meant(engine: FaceEngine, album_dir: Path, tmp_path: Path) -> None:
+    """A larger face at the edge is taken by default, the smaller one in the middle where that is asked for."""
+    files = [picture.file for picture in read_album(album_dir)]
+    scene = PIL.Image.new("RGB", (900, 400))
+    scene.paste(PIL.Image.open(files[0]).resize((400, 400)), (0, 0))
+    scene.paste(PIL.Image.open(files[3]).resize((200, 200)), (400, 100))
+    scene.save(tmp_path / "scene.png")
+    people = embed_pictures(engine, [files[0], files[3]], workers=1).embeddings
+    for face, person in (("largest", 0), ("central", 1)):
+        found = embed_pictures(engine, [tmp_path / "scene.png"], workers=1, face=face).embeddings  # type: ignore[arg-type] # each is a choice
+        assert (found @ people.T).argmax() == person
