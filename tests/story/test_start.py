@@ -99,7 +99,7 @@ def test_an_address_of_ipv6_has_brackets(start_server: Callable[..., Server], pr
     assert re.fullmatch(r"http://\[::1\]:\d+", server.url)
     assert server.client().list_collections()["CollectionIds"] == []
     assert server.process.stdout
-    banner = []
+    banner: list[str] = []
     while not (banner and banner[-1].startswith("Prometheus")):
         banner.append(server.process.stdout.readline())
         assert banner[-1], "it ends without them"
