@@ -92,6 +92,7 @@ class Keyring:
         self._keys: Mapping[str, AccessKey] = {}
         self._read_at = 0.0
         self._is_keyed = False
+        self._has_keys = False
 
     @property
     def is_keyed(self) -> bool:
@@ -106,7 +107,8 @@ class Keyring:
         """
         keys = {key.access_key_id: key for key in self._store.all_keys()}
         # In this order, so that there is no moment in which a key is there and nobody is asked for one.
-        self._is_keyed = bool(keys) or self._store.needs_a_key()
+        self._has_keys = bool(keys)
+        self._is_keyed = self._has_keys or self._store.needs_a_key()
         if keys and self._vault is None:
             vault = self._open_vault()
             for key in keys.values():
@@ -201,7 +203,7 @@ class Keyring:
 
     def _opened(self) -> Vault:
         if self._vault is None:
-            raise KeysUnavailable if self._is_keyed else CredentialsUnknown
+            raise KeysUnavailable if self._has_keys else CredentialsUnknown
         return self._vault
 
 

@@ -103,7 +103,15 @@ def test_a_session_needs_its_token() -> None:
     key = a_key()
     keyring = ring(key)
     one, other = (keyring.issue_session(key.access_key_id, "a", timedelta(minutes=1), NOW) for _ in range(2))
-    for ours, token in ((keyring, None), (keyring, ""), (keyring, other.token), (ring(), one.token)):
+    later = Keyring(ListedKeys(has_had_one=True), lambda: VAULT)
+    later.refresh()
+    for ours, token in (
+        (keyring, None),
+        (keyring, ""),
+        (keyring, other.token),
+        (ring(), one.token),
+        (later, one.token),
+    ):
         with pytest.raises(CredentialsUnknown):
             ours.find(one.access_key_id, token, NOW)
 

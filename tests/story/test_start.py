@@ -154,3 +154,15 @@ def test_regions_are_walls(server: Server) -> None:
     here.delete_collection(CollectionId="walled")
     assert there.describe_collection(CollectionId="walled")["FaceCount"] == 0
     there.delete_collection(CollectionId="walled")
+
+
+@pytest.mark.parametrize("region", ["local", "auto", "us-east-1-custom"])
+def test_a_region_that_aws_does_not_have_is_one_of_its_own(region: str, server: Server) -> None:
+    """As clients are configured that never meant AWS; its name stands wherever a region does."""
+    here = server.client(region=region)
+    arn = here.create_collection(CollectionId="own")["CollectionArn"]
+    assert arn == f"aws:rekognition:{region}:000000000000:collection/own"
+    here.tag_resource(ResourceArn=f"arn:{arn}", Tags={"a": "b"})
+    assert here.list_tags_for_resource(ResourceArn=f"arn:{arn}")["Tags"] == {"a": "b"}
+    assert "own" not in server.client(region="us-east-1").list_collections()["CollectionIds"]
+    here.delete_collection(CollectionId="own")
