@@ -17,7 +17,7 @@ import botocore_models
 from rekognition_emulator import __version__
 from rekognition_emulator.access.keyring import Keyring
 from rekognition_emulator.api.core import ServiceError
-from rekognition_emulator.engines.selection import load_attributes, load_engine
+from rekognition_emulator.engines.selection import choose_detector, load_attributes, load_engine
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.indexes import Surroundings
@@ -57,12 +57,14 @@ class Service:
     """The application, what turns requests away before it, and what the start-up lines tell.
 
     Attributes:
+        detector: the name of what finds its faces.
         is_open: whether nobody is asked for a key.
     """
 
     app: FastAPI
     door: Door
     engine: FaceEngine
+    detector: str
     is_open: bool
 
 
@@ -82,6 +84,9 @@ def open_service(settings: Settings) -> Iterator[Service]:
         DatabaseUnsuitable, IndexUnusable, MasterKeyUnusable, MasterKeyWrong, ModelUnusable, TracingUnusable, Unguarded:
             the database, the index, the access keys, a face model or tracing cannot serve; the text says what to do.
     """
+    # What auto means is decided once: the name is told to clients, logs and metrics.
+    detector = choose_detector(settings.detector, settings.model_files)
+    settings = settings.model_copy(update={"detector": detector})
     with ThreadPoolExecutor(max_workers=1) as beside:
         # Loading the networks and starting PostgreSQL take about as long, and neither needs the other.
         loading = beside.submit(load_engine, settings.face_model, settings.detector, settings.model_files)
@@ -128,7 +133,7 @@ def open_service(settings: Settings) -> Iterator[Service]:
                         issue_session=keyring.issue_session,
                     )
                     app = _create_app(settings, engine, store, router)
-                    yield Service(app, reception.turn_away, engine, gate.is_open)
+                    yield Service(app, reception.turn_away, engine, settings.detector, gate.is_open)
 
 
 @contextmanager
@@ -274,6 +279,7 @@ def _create_app(settings: Settings, engine: FaceEngine, store: PostgresStore, ro
             "status": "ready",
             "face_model": model.name,
             "face_model_version": model.version,
+            "calibration": model.evidence,
             "detector": settings.detector,
             "device": settings.device,
         }

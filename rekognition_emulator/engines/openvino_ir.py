@@ -7,7 +7,7 @@ Known here is what the one network of the table uses; a layer of any other kind 
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from rekognition_emulator.engines.networks import ModelUnusable
 INPUT: Final = "input"
 OUTPUT: Final = "output"
 
-_TYPES: Final = {"f16": np.dtype("<f2"), "f32": np.dtype("<f4")}
+_TYPES: Final[Mapping[str, np.dtype[Any]]] = {"f16": np.dtype("<f2"), "f32": np.dtype("<f4")}
 """How numbers lie in the file of weights, by OpenVINO's names."""
 
 Value = str | NDArray[np.float32]
@@ -97,7 +97,7 @@ class _Conversion:
     def _constant(self, said: Mapping[str, str]) -> NDArray[np.float32]:
         kind, shape = _TYPES[said["element_type"]], _numbers(said["shape"])
         count = int(np.prod(shape))
-        values = np.frombuffer(self._weights, kind, count, int(said["offset"]))
+        values: NDArray[np.floating] = np.frombuffer(self._weights, kind, count, int(said["offset"]))
         return values.reshape(shape).astype(np.float32)
 
 

@@ -83,7 +83,7 @@ def test_calibrate(crowd: Path, tmp_path: Path) -> None:
     said = run("calibrate", "--album", crowd, "--json", tmp_path / "out.json")
     curve = read(tmp_path / "out.json")
     assert (curve["people"], curve["stranger_pairs"], curve["same_pairs"]) == (448, 448 * 447 // 2, 0)
-    assert [similarity for _, similarity in curve["calibration"]] == [0, 40, 60, 80, 90, 99, 100]
+    assert [similarity for _, similarity in curve["calibration"]] == [0, 6, 20, 40, 60, 80, 90, 99, 100]
     cosines = [cosine for cosine, _ in curve["calibration"]]
     assert cosines == sorted(set(cosines))
     assert [point["measured"] for point in curve["curve"]] == [True, True, True, False, False]

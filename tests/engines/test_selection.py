@@ -12,13 +12,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rekognition_emulator.engines import deepface_detector
+from rekognition_emulator.engines.licences import Acceptance, record_acceptance
 from rekognition_emulator.engines.manifest import read_detectors, read_manifests
-from rekognition_emulator.engines.models import ARCFACE, EMBEDDERS, SFACE, Profile, SingleShotDetector
+from rekognition_emulator.engines.models import ARCFACE, EMBEDDERS, RETAIL_0095, SFACE, Profile, SingleShotDetector
 from rekognition_emulator.engines.networks import ModelUnusable, WeightsMismatch
-from rekognition_emulator.engines.selection import AUTO, ModelFiles, load_detector, load_engine, load_engine_to_measure
+from rekognition_emulator.engines.selection import (
+    AUTO,
+    ModelFiles,
+    choose_detector,
+    load_detector,
+    load_engine,
+    load_engine_to_measure,
+)
+from rekognition_emulator.engines.yunet import YuNet
+from rekognition_emulator.faces.embedding import Evidence
 from rekognition_emulator.faces.image import Image
-from tests.detectors import YUNET_N, write_planted_scrfd
+from tests.detectors import YUNET_FILE, YUNET_N, write_planted_scrfd
 from tests.networks import COARSE, MOBILEFACE, write_embedder, write_manifest
+from tests.openvino import write_ir_embedder
 
 
 @pytest.fixture
@@ -43,13 +54,15 @@ def arcface(files: ModelFiles) -> Path:
 
 
 def test_auto_takes_what_needs_nothing(files: ModelFiles) -> None:
-    """Without weights of ArcFace the embedded engine serves."""
-    assert load_engine(AUTO, "mtcnn", files).model.name == "dlib"
+    """Where no weights are, the embedded engine serves."""
+    assert load_engine(AUTO, AUTO, files).model.name == "dlib"
+    assert choose_detector(AUTO, files) == "mtcnn"
 
 
 def test_auto_takes_arcface_where_all_is_given(files: ModelFiles, arcface: Path) -> None:
     """Weights, checksum, calibration and acceptance make it the default."""
-    assert load_engine(AUTO, "mtcnn", files).model.name == "arcface"
+    model = load_engine(AUTO, "mtcnn", files).model
+    assert (model.name, model.evidence) == ("arcface", Evidence.OPERATOR)
 
 
 def test_auto_takes_no_model_that_was_not_accepted(files: ModelFiles, arcface: Path) -> None:
@@ -57,10 +70,56 @@ def test_auto_takes_no_model_that_was_not_accepted(files: ModelFiles, arcface: P
     assert load_engine(AUTO, "mtcnn", replace(files, accepted=frozenset())).model.name == "dlib"
 
 
-def test_auto_takes_no_model_without_calibration(files: ModelFiles, arcface: Path) -> None:
-    """Weights that happen to lie there are not used as long as nobody knows what their cosines mean."""
+def test_auto_takes_no_weights_that_nobody_vouches_for(files: ModelFiles, arcface: Path) -> None:
+    """Though the licence is accepted: whatever lies in DeepFace's folder may be anything."""
     (files.models_dir / "arcface.toml").unlink()
     assert load_engine(AUTO, "mtcnn", files).model.name == "dlib"
+
+
+def test_auto_takes_no_provisional_curve_by_mere_presence(files: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Permissive weights that lie there serve if they are named; of what they mean nothing was measured."""
+    path = write_embedder(files.models_dir, SFACE, batch=1)
+    monkeypatch.setitem(EMBEDDERS, "sface", replace(SFACE, files={path.name: sha256(path)}))
+    assert load_engine(AUTO, "mtcnn", files).model.name == "dlib"
+    model = load_engine("sface", "mtcnn", files).model
+    assert (model.name, model.evidence) == ("sface", Evidence.PROVISIONAL)
+
+
+def test_auto_takes_the_better_of_those_that_were_measured(
+    files: ModelFiles, arcface: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the true match rate where thresholds live; a licence that was accepted is a word that counts for more."""
+    recommended = files.models_dir / "recommended"
+    recommended.mkdir()
+    monkeypatch.setitem(EMBEDDERS, "retail-0095", write_ir_embedder(recommended, RETAIL_0095))
+    unaccepted = replace(files, accepted=frozenset())
+    assert load_engine(AUTO, "mtcnn", unaccepted).model.name == "dlib"
+    there = replace(unaccepted, recommended_dir=recommended)
+    model = load_engine(AUTO, "mtcnn", there).model
+    assert (model.name, model.version, model.evidence) == ("retail-0095", "108.1", Evidence.MEASURED)
+    assert load_engine(AUTO, "mtcnn", replace(there, accepted=files.accepted)).model.name == "arcface"
+
+
+def test_auto_takes_the_last_word(files: ModelFiles, arcface: Path) -> None:
+    """Of two models that were accepted, the one that was accepted last."""
+    buffalo = write_embedder(files.models_dir, EMBEDDERS["buffalo_s"])
+    write_manifest(files.models_dir, name="buffalo_s", sha256=sha256(buffalo))
+    there = replace(files, accepted=frozenset())
+    for name in ("arcface", "buffalo_s", "arcface"):
+        licence = EMBEDDERS[name].licence
+        record_acceptance(files.models_dir, Acceptance(name, licence, "2030-01-01", "ada"))
+        assert load_engine(AUTO, "mtcnn", there).model.name == name
+
+
+def test_auto_takes_yunet_where_it_is(files: ModelFiles, weights: Callable[[str], Path]) -> None:
+    """And a detector whose licence was accepted before it."""
+    (files.models_dir / YUNET_FILE).symlink_to(weights(YUNET_FILE))
+    assert choose_detector(AUTO, files) == "yunet"
+    assert isinstance(load_detector(AUTO, files), YuNet)
+    planted = write_planted_scrfd(files.models_dir / "det_10g.onnx")
+    write_manifest(files.models_dir, name="scrfd-10g", sha256=sha256(planted))
+    assert choose_detector(AUTO, files) == "yunet"
+    assert choose_detector(AUTO, replace(files, accepted=frozenset({"scrfd-10g"}))) == "scrfd-10g"
 
 
 @pytest.mark.parametrize("name", [name for name, row in EMBEDDERS.items() if row.profile is Profile.RESEARCH])
@@ -70,11 +129,25 @@ def test_research_models_are_accepted_by_name(files: ModelFiles, name: str) -> N
         load_engine(name, "mtcnn", replace(files, accepted=frozenset()))
 
 
-def test_uncalibrated_models_do_not_serve(files: ModelFiles) -> None:
-    """Named, accepted and at hand is not enough."""
-    write_embedder(files.models_dir, ARCFACE)
-    with pytest.raises(ModelUnusable, match=r"not calibrated.*arcface\.toml"):
+def test_models_that_nobody_has_measured_serve_provisionally(files: ModelFiles) -> None:
+    """Named, accepted, at hand and vouched for is enough; the curve says what it rests on."""
+    path = write_embedder(files.models_dir, ARCFACE)
+    with pytest.raises(ModelUnusable, match=r"gives no SHA-256.*arcface\.toml"):
         load_engine("arcface", "mtcnn", files)
+    write_manifest(files.models_dir, name="arcface", sha256=sha256(path))
+    model = load_engine("arcface", "mtcnn", files).model
+    assert model.evidence is Evidence.PROVISIONAL
+    assert model.similarity(0.32) == pytest.approx(50)  # DeepFace's threshold
+    assert load_engine(AUTO, "mtcnn", files).model == model
+
+
+def test_an_operators_own_model_needs_a_calibration(files: ModelFiles) -> None:
+    """Of a model that is in no table not even a threshold is known."""
+    path = write_embedder(files.models_dir, replace(ARCFACE, files={"own.onnx": None}))
+    own = {**MOBILEFACE, "file": "own.onnx", "sha256": sha256(path), "dimension": 512, "layout": "NHWC"}
+    write_manifest(files.models_dir, name="own", **own)
+    with pytest.raises(ModelUnusable, match=r"own is not calibrated.*calibrate"):
+        load_engine("own", "mtcnn", files)
 
 
 def test_missing_weights_are_named(files: ModelFiles) -> None:
@@ -198,6 +271,7 @@ def test_a_wrong_manifest_is_a_sentence(tmp_path: Path, key: str, value: object)
     assert embedder.name not in EMBEDDERS or key == "name"
     assert all("/" not in file for file in embedder.files)
     if embedder.calibration:
+        assert embedder.evidence in {Evidence.OPERATOR, EMBEDDERS.get(embedder.name, embedder).evidence}
         cosines, similarities = np.array(embedder.calibration).T
         assert (np.diff(cosines) > 0).all()
         assert (np.diff(similarities) > 0).all()
