@@ -66,6 +66,16 @@ def faces_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def calibration_faces() -> Path:
+    """Embeddings of labelled faces. They are not part of the project."""
+    beside = Path(__file__).parents[2] / "shared" / "calibration" / "faces.npz"
+    file = Path(os.environ.get("REKOGNITION_TEST_CALIBRATION", beside))
+    if not file.is_file():
+        pytest.skip(f"no embeddings at {file}; REKOGNITION_TEST_CALIBRATION names the file")
+    return file
+
+
+@pytest.fixture(scope="session")
 def weights_dir() -> Path:
     """Weights that may be used freely. They are not part of the project."""
     beside = Path(__file__).parents[2] / "shared" / "weights"

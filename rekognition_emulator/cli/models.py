@@ -126,7 +126,10 @@ def _pull_recommended(files: ModelFiles, settings: Settings) -> None:
             hindered = True
             typer.echo(error, err=True)
     if hindered:
-        sys.exit("Until `rekognition-emulator models pull recommended` has fetched them, the embedded models serve.")
+        typer.echo(
+            "Until `rekognition-emulator models pull recommended` has them, the embedded models serve.", err=True
+        )
+        raise typer.Exit(1)
 
 
 def _pull(model: Model, files: ModelFiles, folder: Path, settings: Settings) -> None:
