@@ -12,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from rekognition_emulator.cli.start import read_settings, said_in_words, user_name
+from rekognition_emulator.engines.downloads import PublisherUnreachable
 from rekognition_emulator.engines.inventory import State, find_model, known_models, pull, weights_of
 from rekognition_emulator.engines.licences import Acceptance, read_acceptances, record_acceptance
 from rekognition_emulator.engines.manifest import read_manifests
@@ -118,17 +119,21 @@ def pull_models(
 
 def _pull_recommended(files: ModelFiles, settings: Settings) -> None:
     """Pulls each of the recommended models; what hinders one is said in a line and hinders no other."""
-    hindered = False
+    unreachable, hindered = [], False
     for name in RECOMMENDED:
         try:
             _pull(find_model(name, files), files, settings.recommended_dir, settings)
+        except PublisherUnreachable:
+            unreachable.append(name)
         except ModelUnusable as error:
             hindered = True
             typer.echo(error, err=True)
-    if hindered:
-        typer.echo(
-            "Until `rekognition-emulator models pull recommended` has them, the embedded models serve.", err=True
-        )
+    meanwhile = "until rekognition-emulator models pull recommended has them, the embedded models serve."
+    if unreachable:
+        typer.echo(f"The publishers of {' and '.join(unreachable)} cannot be reached: {meanwhile}", err=True)
+    elif hindered:
+        typer.echo(meanwhile.capitalize(), err=True)
+    if unreachable or hindered:
         raise typer.Exit(1)
 
 

@@ -47,10 +47,12 @@ Progress = Callable[[int, int | None], None]
 """Called with the bytes at hand, and with those of the whole file where the server says so."""
 
 
-_WITHOUT_AN_ANSWER: Final = {
+_UNREACHABLE: Final = {
     exceptions.NameResolutionError: "the name of its host is not known here",  # a kind of the next
     exceptions.NewConnectionError: "no connection",
     exceptions.ConnectTimeoutError: f"no connection within {CONNECT_TIMEOUT_S} s",
+}
+_WITHOUT_AN_ANSWER: Final = {
     exceptions.SSLError: "no trusted TLS connection",
     ValueError: "it leads to an address that is none",
 }
@@ -60,8 +62,16 @@ class DownloadFailed(ModelUnusable):
     """A file could not be fetched."""
 
 
+class PublisherUnreachable(DownloadFailed):
+    """None of the servers that have a file can be reached from here."""
+
+
 class _Refused(Exception):
     """An address does not give the file; the text goes on after "it"."""
+
+
+class _Unreachable(_Refused):
+    """Nothing answers at an address."""
 
 
 class _BrokenOff(_Refused):
@@ -101,7 +111,8 @@ def fetch(
             part.replace(path)
         sync_folder(path.parent)
     except _Refused as refused:
-        raise DownloadFailed(
+        kind = PublisherUnreachable if isinstance(refused, _Unreachable) else DownloadFailed
+        raise kind(
             f"{path.name} could not be fetched: {refused}. Fetch it by other means and put it into {path.parent}."
         ) from refused
     except OSError as error:
@@ -144,7 +155,8 @@ def _fill(
         file.truncate(0)
     elif _sha256_of(file) == sha256:  # all that was missing is the move
         return None
-    reasons = []
+    reasons: list[str] = []
+    kind: type[_Refused] = _Unreachable
     with urllib3.PoolManager(timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S)) as pool:
         for address in addresses:
             try:
@@ -155,9 +167,10 @@ def _fill(
                 if sha256 is None:
                     file.truncate(0)
                 reasons.append(f"{address}: {str(refused).rstrip('.')}")
+                kind = kind if isinstance(refused, _Unreachable) else _Refused
             else:
                 return address
-    raise _Refused("; ".join(reasons))
+    raise kind("; ".join(reasons))
 
 
 def _fill_from(
@@ -267,9 +280,9 @@ def _redirected(url: str, location: str) -> str:
 
 
 def _in_words(error: Exception, begun: int, at_hand: int) -> _Refused:
-    for kind, words in _WITHOUT_AN_ANSWER.items():
+    for kind, words in (_UNREACHABLE | _WITHOUT_AN_ANSWER).items():
         if isinstance(error, kind):
-            return _Refused(words)
+            return _Unreachable(words) if kind in _UNREACHABLE else _Refused(words)
     if isinstance(error, exceptions.ReadTimeoutError):
         # Who says nothing at all will hardly do so when asked again.
         silent = _BrokenOff if at_hand > begun else _Refused

@@ -21,8 +21,8 @@ def model(calibration: Calibration) -> FaceModel:
 
 def is_rising(calibration: Calibration) -> bool:
     """Returns whether a curve leads from (−1, 0) to (1, 100) and has no flat part."""
-    ends = (tuple(calibration[0]), tuple(calibration[-1]))
-    return ends == ((-1, 0), (1, 100)) and all(a < c and b < d for (a, b), (c, d) in pairwise(calibration))
+    leads = [*calibration[0], *calibration[-1]] == [-1, 0, 1, 100]
+    return leads and all(a < c and b < d for (a, b), (c, d) in pairwise(calibration))
 
 
 @given(THRESHOLDS)
