@@ -9,11 +9,13 @@ import typer
 from rekognition_emulator.cli import index, keys
 from rekognition_emulator.cli.calibration import calibrate_on_album
 from rekognition_emulator.cli.evaluation import evaluate_album, evaluate_pairs
+from rekognition_emulator.cli.measuring import Way
 from rekognition_emulator.cli.models import models
 from rekognition_emulator.cli.start import said_in_words
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.evaluation.calibration import TooFewPairs
 from rekognition_emulator.evaluation.labels import LabelsUnusable
+from rekognition_emulator.evaluation.pictures import FaceChoice
 
 app = typer.Typer(
     help="The face operations of AWS Rekognition on your own machines. Without a command it serves.",
@@ -30,6 +32,7 @@ _IMAGES = typer.Option(exists=True, file_okay=False, help="Where the pairs' pict
 _JSON = typer.Option("--json", dir_okay=False, help="Write the numbers to this file.")
 _PLOT = typer.Option("--plot", dir_okay=False, help="Draw the ROC into this PNG file.")
 _WORKERS = typer.Option(min=1, help="Pictures worked on at once. Default: one per core.", show_default=False)
+_FACE = typer.Option(help="Which face of a picture its label names: the largest, or the most central as in LFW.")
 _MENDABLE = (LabelsUnusable, ModelUnusable, TooFewPairs, OSError)
 _CORES = os.cpu_count() or 1
 _TO = typer.Option(help="A folder, for files REGION/NAME.jsonl.gz, or for one collection a file that ends in .gz.")
@@ -84,14 +87,15 @@ def evaluate(  # noqa: PLR0913 - an argument is an option of the command line
     album: Annotated[Path | None, _ALBUM] = None,
     json_file: Annotated[Path | None, _JSON] = None,
     plot_file: Annotated[Path | None, _PLOT] = None,
+    face: Annotated[FaceChoice, _FACE] = FaceChoice.LARGEST,
     workers: Annotated[int, _WORKERS] = _CORES,
 ) -> None:
     """Measure on labelled pictures how well the face model tells people apart."""
     with said_in_words(*_MENDABLE):
         if pairs and not album:
-            evaluate_pairs(pairs, images or pairs.parent, json_file, plot_file, workers)
+            evaluate_pairs(pairs, images or pairs.parent, json_file, plot_file, Way(workers, face))
         elif album and not pairs and not images:
-            evaluate_album(album, json_file, plot_file, workers)
+            evaluate_album(album, json_file, plot_file, Way(workers, face))
         else:
             raise typer.BadParameter("give either --pairs, with --images if need be, or --album")
 
@@ -101,11 +105,12 @@ def calibrate(
     *,
     album: Annotated[Path, _ALBUM],
     json_file: Annotated[Path | None, _JSON] = None,
+    face: Annotated[FaceChoice, _FACE] = FaceChoice.LARGEST,
     workers: Annotated[int, _WORKERS] = _CORES,
 ) -> None:
     """Measure on an album which cosines of the face model mean which similarities."""
     with said_in_words(*_MENDABLE):
-        calibrate_on_album(album, json_file, workers)
+        calibrate_on_album(album, json_file, Way(workers, face))
 
 
 @app.command(name="export")

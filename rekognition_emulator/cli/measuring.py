@@ -5,6 +5,7 @@ Changes when labelled pictures are worked on, or what was worked on is described
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,25 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from rekognition_emulator.evaluation.comparison import AlbumComparison, compare_album
 from rekognition_emulator.evaluation.labels import LabelledPicture, LabelsUnusable, number_people
-from rekognition_emulator.evaluation.pictures import Embedded, LeftOut, embed_pictures
+from rekognition_emulator.evaluation.pictures import Embedded, FaceChoice, LeftOut, embed_pictures
 from rekognition_emulator.faces.embedding import FaceModel
 from rekognition_emulator.faces.engine import FaceEngine
 
 
-def embed(engine: FaceEngine, files: Sequence[Path], workers: int) -> Embedded:
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How pictures become embeddings.
+
+    Attributes:
+        workers: pictures worked on at once.
+        face: which one of a picture.
+    """
+
+    workers: int
+    face: FaceChoice
+
+
+def embed(engine: FaceEngine, files: Sequence[Path], way: Way) -> Embedded:
     """Embeds pictures, each once, and shows how far it is.
 
     Raises:
@@ -30,7 +44,7 @@ def embed(engine: FaceEngine, files: Sequence[Path], workers: int) -> Embedded:
     files = list(dict.fromkeys(files))
     with _progress() as progress:
         task = progress.add_task("faces", total=len(files))
-        embedded = embed_pictures(engine, files, workers, on_picture=lambda: progress.advance(task))
+        embedded = embed_pictures(engine, files, way.workers, lambda: progress.advance(task), way.face)
     if not embedded.rows:
         first = embedded.left_out[0]
         raise LabelsUnusable(
@@ -69,12 +83,13 @@ def print_nearest_strangers(console: Console, compared: AlbumComparison, embedde
         console.print(f"  {cosine:.4f}  {files[one]}  {files[other]}", markup=False, highlight=False, soft_wrap=True)
 
 
-def describe(model: FaceModel, source: Path, left_out: Sequence[LeftOut]) -> dict[str, Any]:
+def describe(model: FaceModel, source: Path, way: Way, left_out: Sequence[LeftOut]) -> dict[str, Any]:
     """Returns what every document says first: what was measured, on what, and when."""
     return {
         "face_model": {"name": model.name, "version": model.version, "dimension": model.dimension},
         "measured_on": datetime.now(UTC).date().isoformat(),
         "pictures_from": str(source),
+        "face": way.face,
         "left_out": [{"file": str(picture.file), "reason": picture.reason} for picture in left_out],
     }
 

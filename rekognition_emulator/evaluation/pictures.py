@@ -1,17 +1,21 @@
 """Changes when labelled pictures are turned into embeddings in another way, or when more can go wrong with one.
 
-Each picture goes the way of a selfie through the server: decoded, its largest face found, embedded. Side by side in
-threads, since everything that takes time releases the interpreter; of a picture only its embedding is kept.
+Each picture goes the way of a selfie through the server: decoded, its largest face found, embedded; or its most central
+face, where labels are of that one, as in LFW. Side by side in threads, since everything that takes time releases the
+interpreter; of a picture only its embedding is kept.
 """
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import StrEnum
+from math import hypot
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rekognition_emulator.faces.detection import Portrait
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.errors import (
     NoFaceInPicture,
@@ -20,9 +24,18 @@ from rekognition_emulator.faces.errors import (
     PictureTooSmall,
     PictureUnreadable,
 )
-from rekognition_emulator.faces.image import decode
-from rekognition_emulator.faces.pipeline import largest
+from rekognition_emulator.faces.image import Image, decode
+from rekognition_emulator.faces.pipeline import analyse, largest
 from rekognition_emulator.faces.quality import QualityBar
+
+
+class FaceChoice(StrEnum):
+    """Which face of a picture is the one that its label names."""
+
+    LARGEST = "largest"
+    """As SearchFacesByImage and CompareFaces choose."""
+    CENTRAL = "central"
+    """The one whose middle is nearest to the picture's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +62,27 @@ class Embedded:
 
 
 def embed_pictures(
-    engine: FaceEngine, files: Iterable[Path], workers: int, on_picture: Callable[[], None] = lambda: None
+    engine: FaceEngine,
+    files: Iterable[Path],
+    workers: int,
+    on_picture: Callable[[], None] = lambda: None,
+    face: FaceChoice = FaceChoice.LARGEST,
 ) -> Embedded:
-    """Embeds the largest face of each picture.
+    """Embeds one face of each picture.
 
     Args:
         engine: finds and embeds.
         files: pictures; one that comes twice is embedded once.
         workers: pictures worked on at once.
         on_picture: told, in this thread, when one is done.
+        face: which one.
     """
     rows: dict[Path, int] = {}
     embeddings: list[NDArray[np.float32]] = []
     left_out: list[LeftOut] = []
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for file, outcome in pool.map(lambda file: (file, _embed(engine, file)), dict.fromkeys(files)):
+            for file, outcome in pool.map(lambda file: (file, _embed(engine, file, face)), dict.fromkeys(files)):
                 if isinstance(outcome, str):
                     left_out.append(LeftOut(file, outcome))
                 else:
@@ -78,11 +96,11 @@ def embed_pictures(
     return Embedded(rows, stacked, left_out)
 
 
-def _embed(engine: FaceEngine, file: Path) -> NDArray[np.float32] | str:
+def _embed(engine: FaceEngine, file: Path, choice: FaceChoice) -> NDArray[np.float32] | str:
     """Returns (dimension,) float32, or why there is none."""
     try:
         image = decode(file.read_bytes())
-        face, _ = largest(engine, image, QualityBar.NONE)
+        face = _central(engine, image) if choice is FaceChoice.CENTRAL else largest(engine, image, QualityBar.NONE)[0]
         embedding: NDArray[np.float32] = engine.embed(image, [face.detection])[0]
     except NoFaceInPicture:
         return "no face found"
@@ -95,3 +113,17 @@ def _embed(engine: FaceEngine, file: Path) -> NDArray[np.float32] | str:
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     return embedding
+
+
+def _central(engine: FaceEngine, image: Image) -> Portrait:
+    """Returns the face whose middle is nearest to the picture's; raises NoFaceInPicture if there is none."""
+
+    def off_centre_px(portrait: Portrait) -> float:
+        box = portrait.detection.box
+        across, down = box.left + box.width / 2 - 0.5, box.top + box.height / 2 - 0.5
+        return hypot(across * image.width_px, down * image.height_px)
+
+    portraits = analyse(engine, image)
+    if not portraits:
+        raise NoFaceInPicture
+    return min(portraits, key=off_centre_px)
