@@ -80,12 +80,13 @@ lock: .venv/dev.stamp  ## resolve the dependencies anew
 LOCK = --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 clean:  ## remove the environments and what tools left behind
-	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf .venv .venv-bench .models .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 
 .venv/run.stamp: requirements.lock
 	@echo "Setting up .venv from requirements.lock (once, about a minute) …"
 	@$(PYTHON) -m venv .venv
 	@$(PIP) install --require-hashes -r requirements.lock
+	@$(RUN) rekognition_emulator models pull recommended || true  # without them the embedded models serve
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.lock | .venv/run.stamp
