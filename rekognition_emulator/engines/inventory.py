@@ -15,7 +15,7 @@ from pathlib import Path
 from rekognition_emulator.engines.curves import UNMEASURED
 from rekognition_emulator.engines.downloads import Progress, fetch
 from rekognition_emulator.engines.manifest import read_detectors, read_estimators, read_manifests, vouch
-from rekognition_emulator.engines.models import EMBEDDERS, RECOMMENDED, Detector, Embedder, Model
+from rekognition_emulator.engines.models import EMBEDDERS, Detector, Embedder, Model
 from rekognition_emulator.engines.networks import ModelUnusable, open_model, package_folder
 from rekognition_emulator.engines.onnx_embedder import open_embedder
 from rekognition_emulator.engines.selection import ModelFiles, open_detector
@@ -96,11 +96,6 @@ def weights_of(model: Model, files: ModelFiles) -> list[Weights]:
         ModelUnusable: one lies there and cannot be read.
     """
     return [_judged(_place(file, model, files), sha256) for file, sha256 in model.files.items()]
-
-
-def recommended(files: ModelFiles) -> list[Model]:
-    """Returns the models that set-up fetches; errors as ``known_models``'."""
-    return [find_model(name, files) for name in RECOMMENDED]
 
 
 def pull(model: Model, files: ModelFiles, folder: Path, mirrors: Sequence[str], progress: Progress) -> Pulled:

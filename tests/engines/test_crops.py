@@ -16,7 +16,8 @@ def cut(embedder: Embedder, pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Cuts the face out for an embedder."""
     crop = embedder.crop()
     (face,) = chips(pixels, LANDMARKS[None], crop.template, crop.side_px, crop.stretch)
-    return face.astype(np.int64)
+    values: NDArray[np.int64] = face.astype(np.int64)
+    return values
 
 
 @pytest.fixture(params=["across", "down"])

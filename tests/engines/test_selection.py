@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from rekognition_emulator.engines import deepface_detector
 from rekognition_emulator.engines.licences import Acceptance, record_acceptance
 from rekognition_emulator.engines.manifest import read_detectors, read_manifests
-from rekognition_emulator.engines.models import ARCFACE, EMBEDDERS, RETAIL_0095, SFACE, Profile, SingleShotDetector
+from rekognition_emulator.engines.models import (
+    ARCFACE,
+    EMBEDDERS,
+    RETAIL_0095,
+    SFACE,
+    Embedder,
+    Profile,
+    SingleShotDetector,
+)
 from rekognition_emulator.engines.networks import ModelUnusable, WeightsMismatch
 from rekognition_emulator.engines.selection import (
     AUTO,
@@ -37,7 +45,8 @@ def files(cache_dir: Path, tmp_path: Path) -> ModelFiles:
     """Two empty folders, ArcFace accepted."""
     for folder in ("models", "deepface"):
         (tmp_path / folder).mkdir()
-    return ModelFiles(cache_dir, tmp_path / "models", tmp_path / "deepface", frozenset({"arcface"}))
+    folders = (tmp_path / "models", tmp_path / "deepface")
+    return ModelFiles(cache_dir, *folders, frozenset({"arcface"}), recommended_dir=tmp_path / "recommended")
 
 
 def sha256(path: Path) -> str:
@@ -85,19 +94,13 @@ def test_auto_takes_no_provisional_curve_by_mere_presence(files: ModelFiles, mon
     assert (model.name, model.evidence) == ("sface", Evidence.PROVISIONAL)
 
 
-def test_auto_takes_the_better_of_those_that_were_measured(
-    files: ModelFiles, arcface: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_auto_takes_the_better_of_those_that_were_measured(files: ModelFiles, arcface: Path, retail: Embedder) -> None:
     """By the true match rate where thresholds live; a licence that was accepted is a word that counts for more."""
-    recommended = files.models_dir / "recommended"
-    recommended.mkdir()
-    monkeypatch.setitem(EMBEDDERS, "retail-0095", write_ir_embedder(recommended, RETAIL_0095))
     unaccepted = replace(files, accepted=frozenset())
-    assert load_engine(AUTO, "mtcnn", unaccepted).model.name == "dlib"
-    there = replace(unaccepted, recommended_dir=recommended)
-    model = load_engine(AUTO, "mtcnn", there).model
-    assert (model.name, model.version, model.evidence) == ("retail-0095", "108.1", Evidence.MEASURED)
-    assert load_engine(AUTO, "mtcnn", replace(there, accepted=files.accepted)).model.name == "arcface"
+    assert load_engine(AUTO, "mtcnn", replace(unaccepted, recommended_dir=None)).model.name == "dlib"
+    model = load_engine(AUTO, "mtcnn", unaccepted).model
+    assert (model.name, model.version, model.evidence) == (retail.name, "108.1", Evidence.MEASURED)
+    assert load_engine(AUTO, "mtcnn", files).model.name == "arcface"
 
 
 def test_auto_takes_the_last_word(files: ModelFiles, arcface: Path) -> None:
@@ -242,6 +245,53 @@ def test_a_model_is_measured_before_it_serves(files: ModelFiles, portrait: Image
     write_manifest(files.models_dir, name="arcface", sha256="0" * 64, calibration="curve.json")
     with pytest.raises(ModelUnusable, match="measured on version"):
         load_engine("arcface", "mtcnn", files)
+
+
+@pytest.fixture
+def retail(files: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> Embedder:
+    """A model of two files that set-up has fetched, and that no manifest speaks of."""
+    assert files.recommended_dir
+    files.recommended_dir.mkdir()
+    embedder = write_ir_embedder(files.recommended_dir, RETAIL_0095)
+    monkeypatch.setitem(EMBEDDERS, embedder.name, embedder)
+    return embedder
+
+
+def test_collections_keep_a_recommended_model(files: ModelFiles, retail: Embedder, portrait: Image) -> None:
+    """Where another model is named for new ones, those that were made with it are served without a word more."""
+    engine = load_engine("dlib", "mtcnn", files)
+    older = engine.embedder(retail.version)
+    assert older
+    assert older.embed(portrait, engine.detect(portrait)).shape == (1, 256)
+
+
+@pytest.mark.parametrize("file", RETAIL_0095.files)
+def test_each_file_of_a_model_has_to_be_what_it_was(files: ModelFiles, retail: Embedder, file: str) -> None:
+    """The layers as well as the weights; and though the network is in the cache already."""
+    load_engine(retail.name, "mtcnn", files)
+    assert files.recommended_dir
+    path = files.recommended_dir / file
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(WeightsMismatch, match=file):
+        load_engine(retail.name, "mtcnn", files)
+    path.unlink()
+    with pytest.raises(ModelUnusable, match=r"\.xml and .*\.bin are neither in .* models pull retail-0095 fetches it"):
+        load_engine(retail.name, "mtcnn", files)
+
+
+def test_an_operator_calibrates_what_the_table_vouches_for(files: ModelFiles, retail: Embedder) -> None:
+    """A manifest need not repeat checksums that are known, and must not contradict them."""
+    write_manifest(files.models_dir, name=retail.name, calibration=COARSE)
+    model = load_engine(retail.name, "mtcnn", files).model
+    assert (model.version, model.evidence) == (retail.version, Evidence.OPERATOR)
+    assert model.similarity(0.75) == pytest.approx(80)
+    write_manifest(files.models_dir, name=retail.name, sha256="0" * 64, calibration=COARSE)
+    with pytest.raises(ModelUnusable, match="another SHA-256 for retail-0095 than its publisher"):
+        load_engine(retail.name, "mtcnn", files)
+    write_manifest(files.models_dir, name=retail.name)
+    write_manifest(files.models_dir, name="arcface", calibration=COARSE)
+    with pytest.raises(ModelUnusable, match=r"arcface\.toml lacks sha256"):
+        load_engine(retail.name, "mtcnn", files)
 
 
 OWN = {"name": "own", **MOBILEFACE, "calibration": [[0.3, 40], [0.5, 80]], "calibration_source": "a test"}
