@@ -108,11 +108,10 @@ def pull_models(
     settings = read_settings()
     files = settings.model_files
     with said_in_words(ModelUnusable):
-        chosen = [(find_model(name, files), files.models_dir) for name in names if name != _RECOMMENDED]
-        for model, folder in chosen:
+        for model in [find_model(name, files) for name in names if name != _RECOMMENDED]:
             if not files.accepts(model):
                 _ask(model, files, accepted=accept_licence)
-            _pull(model, files, folder, settings)
+            _pull(model, files, files.models_dir, settings)
     if _RECOMMENDED in names:
         _pull_recommended(files, settings)
 
