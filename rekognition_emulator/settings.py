@@ -111,7 +111,7 @@ class Settings(BaseSettings):
         "`~/.cache/rekognition-emulator/models`.",
     )
     offline: bool = Field(
-        False, description="Fetch nothing: no command does, whatever it is asked for. The server itself never does."
+        False, description="Fetch no weights, whatever a command is asked for. The server itself never does."
     )
     accept_licences: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(),
