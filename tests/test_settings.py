@@ -1,3 +1,6 @@
+import sys
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -38,3 +41,19 @@ def test_several_processes_share_what_one_would_have(monkeypatch: pytest.MonkeyP
     one = Settings(processes=3, workers=6, queue_max=9, index_memory_mb=300).of_one_process()
     assert (one.processes, one.workers, one.queue_max, one.index_memory_mb) == (1, 2, 3, 100)
     assert one.account_requests_per_second == {"IndexFaces": 10, "*": 1}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "folder"),
+    [("/srv/shop/.venv", "/srv/shop/.models"), ("/usr", "/cache/rekognition-emulator/models")],
+    ids=["virtual environment", "the system's Python"],
+)
+def test_what_is_recommended_lies_beside_the_environment(
+    monkeypatch: pytest.MonkeyPatch, prefix: str, folder: str
+) -> None:
+    """Whatever the data directory is, and never in a folder of the system."""
+    monkeypatch.delenv("REKOGNITION_RECOMMENDED_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    monkeypatch.setattr(sys, "prefix", prefix)
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
+    assert Settings(data_dir=Path("/elsewhere")).model_files.recommended_dir == Path(folder)
