@@ -21,6 +21,8 @@ COPY rekognition_emulator rekognition_emulator
 RUN pip install --no-deps --no-build-isolation .
 WORKDIR /
 RUN mkdir /models && if [ -n "$MODELS" ]; then REKOGNITION_MODELS_DIR=/models rekognition-emulator models pull $MODELS; fi
+# What is recommended, where its publishers can be reached; without it the embedded models serve.
+RUN mkdir /recommended && (REKOGNITION_RECOMMENDED_DIR=/recommended rekognition-emulator models pull recommended || true)
 # What only installs does not serve.
 RUN pip uninstall --yes setuptools pip && python -m compileall -q /opt/venv/lib
 
@@ -28,13 +30,15 @@ FROM python:3.11-slim-bookworm
 RUN groupadd --gid 10001 rekognition && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data rekognition && install -d -o 10001 -g 10001 -m 0700 /data
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /models /models
+COPY --from=build /recommended /recommended
 # ONNX Runtime reports to its maker otherwise; the server sees to that, too, but not what else somebody runs in here.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     ORT_DISABLE_TELEMETRY=1 \
     REKOGNITION_HOST=0.0.0.0 \
     REKOGNITION_DATA_DIR=/data \
-    REKOGNITION_MODELS_DIR=/models
+    REKOGNITION_MODELS_DIR=/models \
+    REKOGNITION_RECOMMENDED_DIR=/recommended
 WORKDIR /data
 USER 10001:10001
 VOLUME /data

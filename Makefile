@@ -87,13 +87,14 @@ lock: .venv/dev.stamp  ## resolve the dependencies anew
 LOCK = --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 clean:  ## remove the environments and what tools left behind
-	rm -rf .venv .venv-bench .venv-lowest .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf .venv .venv-bench .venv-lowest .models .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 
 .venv/run.stamp: requirements.lock requirements-build.lock pyproject.toml
 	@echo "Setting up .venv from requirements.lock (once, about a minute) …"
 	@$(PYTHON) -m venv .venv
 	@$(PIP) install --require-hashes -r requirements.lock -r requirements-build.lock
 	@PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation --editable .
+	@$(RUN) rekognition_emulator models pull recommended || true  # without them the embedded models serve
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.lock | .venv/run.stamp

@@ -18,7 +18,7 @@ import botocore_models
 from rekognition_emulator import __version__
 from rekognition_emulator.access.keyring import Keyring
 from rekognition_emulator.api.core import ServiceError
-from rekognition_emulator.engines.selection import load_attributes, load_engine
+from rekognition_emulator.engines.selection import choose_detector, load_attributes, load_engine
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.errors import ObjectUnavailable
 from rekognition_emulator.faces.gallery import Owner
@@ -62,11 +62,13 @@ class Service:
     """The application, and what the start-up lines tell.
 
     Attributes:
+        detector: the name of what finds its faces.
         is_open: whether nobody is asked for a key.
     """
 
     app: ASGIApp
     engine: FaceEngine
+    detector: str
     is_open: bool
 
 
@@ -86,6 +88,9 @@ def open_service(settings: Settings) -> Iterator[Service]:
         DatabaseUnsuitable, IndexUnusable, MasterKeyUnusable, MasterKeyWrong, ModelUnusable, TracingUnusable, Unguarded:
             the database, the index, the access keys, a face model or tracing cannot serve; the text says what to do.
     """
+    # What auto means is decided once: the name is told to clients, logs and metrics.
+    detector = choose_detector(settings.detector, settings.model_files)
+    settings = settings.model_copy(update={"detector": detector})
     with ThreadPoolExecutor(max_workers=1) as beside:
         # Loading the networks and starting PostgreSQL take about as long, and neither needs the other.
         loading = beside.submit(load_engine, settings.face_model, settings.detector, settings.model_files)
@@ -134,7 +139,7 @@ def open_service(settings: Settings) -> Iterator[Service]:
                         issue_session=keyring.issue_session,
                         pages=dict.fromkeys((LIVENESS_PATH, READINESS_PATH, PAGE), pages),
                     )
-                    yield Service(_for_browsers(settings, app), engine, gate.is_open)
+                    yield Service(_for_browsers(settings, app), engine, settings.detector, gate.is_open)
 
 
 @contextmanager
@@ -295,6 +300,7 @@ def _create_pages(settings: Settings, engine: FaceEngine, store: PostgresStore, 
             "status": "ready",
             "face_model": model.name,
             "face_model_version": model.version,
+            "calibration": model.evidence,
             "detector": settings.detector,
             "device": settings.device,
         }

@@ -5,6 +5,7 @@ Imported by ``app`` and ``cli`` alone: everything below receives values, not set
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from ipaddress import ip_address
@@ -18,7 +19,7 @@ from rekognition_emulator.access.vault import Vault, read_master_key, read_maste
 from rekognition_emulator.api.rekognition import Handlers
 from rekognition_emulator.engines.models import RESEARCH
 from rekognition_emulator.engines.networks import Device
-from rekognition_emulator.engines.selection import ModelFiles
+from rekognition_emulator.engines.selection import AUTO, ModelFiles
 from rekognition_emulator.indexes import INDEXES
 from rekognition_emulator.store.audit import KEPT_DAYS
 from rekognition_emulator.wire.rates import EVERY_OTHER, RATE_MAX, RATE_MIN
@@ -48,6 +49,13 @@ _NOT_OURS: Final = re.compile(r"endpoint_url|test_.*|service_host|service_port(_
 
 Rate = Annotated[float, Field(ge=RATE_MIN, le=RATE_MAX)]
 Mirror = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
+
+
+def _beside_the_environment() -> Path:
+    """Returns where set-up keeps weights: beside the virtual environment that runs this, else in the user's cache."""
+    if sys.prefix != sys.base_prefix:
+        return Path(sys.prefix).parent / ".models"
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "rekognition-emulator" / "models"
 
 
 class Settings(BaseSettings):
@@ -97,14 +105,28 @@ class Settings(BaseSettings):
         description="Web sites whose pages may call, such as `https://example.com`, separated by commas; `*` for all.",
     )
     face_model: str = Field(
-        "auto",
+        AUTO,
         description="Which model embeds faces of new collections: one of the face models above or of a manifest. "
-        "`auto`: `arcface` where it is at hand, calibrated and accepted, else `dlib`.",
+        "`auto`: the one whose licence was accepted last, if there is one, else `retail-0095` where it is at hand, "
+        "else `dlib`.",
     )
-    detector: str = Field("mtcnn", description="Which model finds faces: one of the detectors above or of a manifest.")
+    detector: str = Field(
+        AUTO,
+        description="Which model finds faces: one of the detectors above or of a manifest. `auto`: the one whose "
+        "licence was accepted last, if there is one, else `yunet` where it is at hand, else `mtcnn`.",
+    )
     models_dir: Path | None = Field(
         None,
         description="Where weights and manifests of face models lie. Default: `models` in the data directory.",
+    )
+    recommended_dir: Path = Field(
+        default_factory=_beside_the_environment,
+        description="Where `models pull recommended` keeps weights; looked into after `REKOGNITION_MODELS_DIR` and "
+        "`REKOGNITION_ATTRIBUTES_DIR`. Default: `.models` beside the Python environment, without one "
+        "`~/.cache/rekognition-emulator/models`.",
+    )
+    offline: bool = Field(
+        False, description="Fetch no weights, whatever a command is asked for. The server itself never does."
     )
     accept_licences: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(),
@@ -235,6 +257,8 @@ class Settings(BaseSettings):
             accepted=self.accept_licences,
             threads=THREADS_PER_CALL,
             device=self.device,
+            recommended_dir=self.recommended_dir,
+            offline=self.offline,
         )
 
     @property
@@ -303,7 +327,7 @@ class Settings(BaseSettings):
     def _is_a_list(cls, names: str | Iterable[str] | None) -> Iterable[str] | None:
         return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
 
-    @field_validator("data_dir", "models_dir", "attributes_dir", "master_key_file")
+    @field_validator("data_dir", "models_dir", "recommended_dir", "attributes_dir", "master_key_file")
     @classmethod
     def _is_absolute(cls, directory: Path | None) -> Path | None:
         return directory and directory.expanduser().absolute()

@@ -47,6 +47,14 @@ def run(url: str, statement: str, *names: str) -> None:
         connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_recommended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests work with what comes with the installation, whatever set-up has fetched here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REKOGNITION_RECOMMENDED_DIR", str(tmp_path_factory.getbasetemp() / "recommended"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def faces_dir() -> Path:
     """Real photographs with a manifest. They are not part of the project."""
@@ -67,7 +75,7 @@ def aws_answers_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def calibration_file() -> Path:
+def calibration_faces() -> Path:
     """Embeddings of thousands of real people, without pictures or names. They are not part of the project."""
     beside = Path(__file__).parents[2] / "shared" / "calibration" / "faces.npz"
     file = Path(os.environ.get("REKOGNITION_TEST_CALIBRATION", beside))

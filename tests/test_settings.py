@@ -1,3 +1,6 @@
+import sys
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -86,3 +89,19 @@ def test_which_of_two_counts_is_not_left_to_chance() -> None:
     """Letter case makes no difference, so that both mean the same setting."""
     with pytest.raises(SettingsMisspelt, match="REKOGNITION_S3_BUCKETS is there twice"):
         unknown_variables({"REKOGNITION_S3_BUCKETS": "a", "rekognition_s3_buckets": "b"})
+
+
+@pytest.mark.parametrize(
+    ("prefix", "folder"),
+    [("/srv/shop/.venv", "/srv/shop/.models"), ("/usr", "/cache/rekognition-emulator/models")],
+    ids=["virtual environment", "the system's Python"],
+)
+def test_what_is_recommended_lies_beside_the_environment(
+    monkeypatch: pytest.MonkeyPatch, prefix: str, folder: str
+) -> None:
+    """Whatever the data directory is, and never in a folder of the system."""
+    monkeypatch.delenv("REKOGNITION_RECOMMENDED_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    monkeypatch.setattr(sys, "prefix", prefix)
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
+    assert Settings(data_dir=Path("/elsewhere")).model_files.recommended_dir == Path(folder)

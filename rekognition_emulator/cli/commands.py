@@ -10,7 +10,7 @@ from rekognition_emulator import __version__
 from rekognition_emulator.cli import index, keys
 from rekognition_emulator.cli.calibration import calibrate_on_album
 from rekognition_emulator.cli.evaluation import evaluate_album, evaluate_pairs
-from rekognition_emulator.cli.measuring import Measuring
+from rekognition_emulator.cli.measuring import Way
 from rekognition_emulator.cli.models import models
 from rekognition_emulator.cli.retrieval import evaluate_selfies
 from rekognition_emulator.cli.start import said_in_words
@@ -40,6 +40,7 @@ _IMAGES = typer.Option(exists=True, file_okay=False, help="Where the pairs' pict
 _JSON = typer.Option("--json", dir_okay=False, help="Write the numbers to this file.")
 _PLOT = typer.Option("--plot", dir_okay=False, help="Draw the ROC into this PNG file.")
 _WORKERS = typer.Option(min=1, help="Pictures worked on at once. Default: one per core.", show_default=False)
+_FACE = typer.Option(help="Which face of a picture its label names: the largest, or the most central as in LFW.")
 _MENDABLE = (LabelsUnusable, ModelUnusable, TooFewPairs, OSError)
 _CORES = os.cpu_count() or 1
 _TO = typer.Option(help="A folder, for files REGION/NAME.jsonl.gz, or for one collection a file that ends in .gz.")
@@ -113,21 +114,21 @@ def evaluate(  # noqa: PLR0913 - an argument is an option of the command line
     images: Annotated[Path | None, _IMAGES] = None,
     album: Annotated[Path | None, _ALBUM] = None,
     selfies: Annotated[Path | None, _SELFIES] = None,
-    face: Annotated[FaceChoice, _FACE] = "largest",
     json_file: Annotated[Path | None, _JSON] = None,
     plot_file: Annotated[Path | None, _PLOT] = None,
+    face: Annotated[FaceChoice, _FACE] = FaceChoice.LARGEST,
     workers: Annotated[int, _WORKERS] = _CORES,
 ) -> None:
     """Measure on labelled pictures how well the face model tells people apart, or what selfies find in an album."""
-    how = Measuring(face, json_file, plot_file, workers)
+    way = Way(workers, face)
     with said_in_words(*_MENDABLE):
         match pairs, images, album, selfies:
             case Path(), _, None, None:
-                evaluate_pairs(pairs, images or pairs.parent, how)
+                evaluate_pairs(pairs, images or pairs.parent, json_file, plot_file, way)
             case None, None, Path(), None:
-                evaluate_album(album, how)
+                evaluate_album(album, json_file, plot_file, way)
             case None, None, Path(), Path():
-                evaluate_selfies([], album, selfies, how)
+                evaluate_selfies([], album, selfies, way, json_file=json_file, plot_file=plot_file)
             case _:
                 raise typer.BadParameter(
                     "give either --pairs, with or without --images, or --album, with or without --selfies"
@@ -140,14 +141,14 @@ def compare_models(  # noqa: PLR0913 - an argument is an option of the command l
     model: Annotated[list[str], _MODELS],
     album: Annotated[Path, _EVENT],
     selfies: Annotated[Path, _SELFIES],
-    face: Annotated[FaceChoice, _FACE] = "largest",
     json_file: Annotated[Path | None, _JSON] = None,
     plot_file: Annotated[Path | None, _PLOT] = None,
+    face: Annotated[FaceChoice, _FACE] = FaceChoice.LARGEST,
     workers: Annotated[int, _WORKERS] = _CORES,
 ) -> None:
     """Measure what selfies find in an album, with several face models side by side."""
     with said_in_words(*_MENDABLE):
-        evaluate_selfies(model, album, selfies, Measuring(face, json_file, plot_file, workers))
+        evaluate_selfies(model, album, selfies, Way(workers, face), json_file=json_file, plot_file=plot_file)
 
 
 @app.command()
@@ -158,13 +159,14 @@ def calibrate(  # noqa: PLR0913 - an argument is an option of the command line
     collection: Annotated[list[str] | None, _CALIBRATED] = None,
     region: Annotated[str | None, _KNOWN_REGION] = None,
     json_file: Annotated[Path | None, _JSON] = None,
+    face: Annotated[FaceChoice, _FACE] = FaceChoice.LARGEST,
     workers: Annotated[int, _WORKERS] = _CORES,
 ) -> None:
     """Measure which cosines of the face model mean which similarities: on labelled images, or without labels."""
     with said_in_words(*_MENDABLE):
         match album, unlabelled, collection or None:
             case Path(), None, None:
-                calibrate_on_album(album, json_file, workers)
+                calibrate_on_album(album, json_file, Way(workers, face))
             case None, Path(), None:
                 calibrate_on_images(unlabelled, json_file, workers)
             case None, None, list():

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rekognition_emulator.cli.measuring import (
-    Measuring,
+    Way,
     compare,
     describe,
     embed,
@@ -28,7 +28,7 @@ from rekognition_emulator.evaluation.pictures import Embedded
 from rekognition_emulator.faces.embedding import FaceModel
 
 
-def evaluate_pairs(listed: Path, images: Path, how: Measuring) -> None:
+def evaluate_pairs(listed: Path, images: Path, json_file: Path | None, plot_file: Path | None, way: Way) -> None:
     """Measures the face model on listed pairs.
 
     Raises:
@@ -37,26 +37,25 @@ def evaluate_pairs(listed: Path, images: Path, how: Measuring) -> None:
     """
     pairs = read_pairs(listed, images)
     engine = load_face_engine(read_settings())
-    embedded = embed(engine, [file for pair in pairs for file in (pair.left, pair.right)], how.workers, face=how.face)
+    embedded = embed(engine, [file for pair in pairs for file in (pair.left, pair.right)], way)
     comparable = [pair for pair in pairs if pair.left in embedded.rows and pair.right in embedded.rows]
     if not comparable:
         raise LabelsUnusable(f"None of the {len(pairs):,} pairs can be compared: each lacks a face")
     measured = measure_pairs(engine.model, embedded.embeddings, _rows(comparable, embedded))
     console = Console()
-    _print(console, engine.model, measured, len(embedded.rows))
+    _print(console, engine.model, measured, f"the {way.face} faces of {len(embedded.rows):,} pictures")
     if len(comparable) < len(pairs):
         console.print(f"{len(pairs) - len(comparable):,} of {len(pairs):,} pairs lack a face.")
     print_left_out(console, embedded.left_out)
-    document = describe(engine.model, listed, embedded.left_out) | {
-        "face": how.face,
-        "pairs_left_out": len(pairs) - len(comparable),
+    document = describe(engine.model, listed, way.face, embedded.left_out) | {
+        "pairs_left_out": len(pairs) - len(comparable)
     }
-    _write(document, measured, how.json_file)
-    if how.plot_file:
-        draw_roc(how.plot_file, engine.model, measured)
+    _write(document, measured, json_file)
+    if plot_file:
+        draw_roc(plot_file, engine.model, measured)
 
 
-def evaluate_album(album: Path, how: Measuring) -> None:
+def evaluate_album(album: Path, json_file: Path | None, plot_file: Path | None, way: Way) -> None:
     """Measures the face model on an album, every picture against every other.
 
     Raises:
@@ -65,17 +64,17 @@ def evaluate_album(album: Path, how: Measuring) -> None:
     """
     pictures = read_album(album)
     engine = load_face_engine(read_settings())
-    embedded = embed(engine, [picture.file for picture in pictures], how.workers, face=how.face)
+    embedded = embed(engine, [picture.file for picture in pictures], way)
     people, compared = compare(embedded, pictures)
     measured = measure_album(engine.model, embedded.embeddings, people, compared)
     console = Console()
-    _print(console, engine.model, measured, len(embedded.rows))
+    _print(console, engine.model, measured, f"the {way.face} faces of {len(embedded.rows):,} pictures")
     print_nearest_strangers(console, compared.nearest_strangers, [*embedded.rows], [*embedded.rows])
     print_left_out(console, embedded.left_out)
-    document = describe(engine.model, album, embedded.left_out) | {"face": how.face, "people": int(people.max()) + 1}
-    _write(document | {"pictures": len(people)}, measured, how.json_file)
-    if how.plot_file:
-        draw_roc(how.plot_file, engine.model, measured)
+    document = describe(engine.model, album, way.face, embedded.left_out) | {"people": int(people.max()) + 1}
+    _write(document | {"pictures": len(people)}, measured, json_file)
+    if plot_file:
+        draw_roc(plot_file, engine.model, measured)
 
 
 def _rows(pairs: Sequence[LabelledPair], embedded: Embedded) -> PairList:
@@ -97,9 +96,9 @@ def _write(document: dict[str, Any], measured: Measurement, json_file: Path | No
         write_json(json_file, document | numbers)
 
 
-def _print(console: Console, model: FaceModel, measured: Measurement, pictures: int) -> None:
+def _print(console: Console, model: FaceModel, measured: Measurement, faces: str) -> None:
     console.print(
-        f"[bold]Face model {model.name} {model.version}[/bold] on {pictures:,} pictures: {measured.same_pairs:,} pairs "
+        f"[bold]Face model {model.name} {model.version}[/bold] on {faces}: {measured.same_pairs:,} pairs "
         f"of one person, {measured.stranger_pairs:,} of strangers",
         highlight=False,
     )

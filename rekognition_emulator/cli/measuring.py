@@ -28,23 +28,19 @@ from rekognition_emulator.faces.engine import FaceEngine
 
 
 @dataclass(frozen=True, slots=True)
-class Measuring:
-    """How to measure, and where the numbers go.
+class Way:
+    """How pictures become embeddings.
 
     Attributes:
-        face: whose face counts in a picture of one person.
-        json_file: for the numbers; None writes none.
-        plot_file: for a drawing as PNG; likewise.
         workers: pictures worked on at once.
+        face: which one of a picture.
     """
 
-    face: FaceChoice
-    json_file: Path | None
-    plot_file: Path | None
     workers: int
+    face: FaceChoice
 
 
-def embed(engine: FaceEngine, files: Sequence[Path], workers: int, *, face: FaceChoice = "largest") -> Embedded:
+def embed(engine: FaceEngine, files: Sequence[Path], way: Way) -> Embedded:
     """Embeds a face of each picture, each once, and shows how far it is.
 
     Raises:
@@ -52,7 +48,7 @@ def embed(engine: FaceEngine, files: Sequence[Path], workers: int, *, face: Face
     """
     files = list(dict.fromkeys(files))
     with _advancing("faces", len(files)) as on_picture:
-        embedded = embed_pictures(engine, files, workers, on_picture, face=face)
+        embedded = embed_pictures(engine, files, way.workers, on_picture, way.face)
     _require_faces(len(embedded.rows), files, embedded.left_out)
     return embedded
 
@@ -107,12 +103,13 @@ def print_nearest_strangers(
         console.print(f"  {cosine:.4f}  {files[one]}  {others[other]}", markup=False, highlight=False, soft_wrap=True)
 
 
-def describe(model: FaceModel, source: Path, left_out: Sequence[LeftOut]) -> dict[str, Any]:
-    """Returns what every document says first: what was measured, on what, and when."""
+def describe(model: FaceModel, source: Path, faces: str, left_out: Sequence[LeftOut]) -> dict[str, Any]:
+    """Returns what every document says first: what was measured, on which faces of what, and when."""
     return {
         "face_model": {"name": model.name, "version": model.version, "dimension": model.dimension},
         "measured_on": datetime.now(UTC).date().isoformat(),
         "pictures_from": str(source),
+        "face": faces,
         "left_out": [{"file": str(picture.file), "reason": picture.reason} for picture in left_out],
     }
 

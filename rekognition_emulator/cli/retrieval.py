@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rekognition_emulator.cli.measuring import (
-    Measuring,
+    Way,
     describe,
     embed,
     embed_all,
@@ -28,7 +28,7 @@ from rekognition_emulator.evaluation.labels import (
     read_album,
     read_event,
 )
-from rekognition_emulator.evaluation.pictures import LeftOut
+from rekognition_emulator.evaluation.pictures import FaceChoice, LeftOut
 from rekognition_emulator.evaluation.retrieval import (
     PAGE,
     Retrieval,
@@ -39,10 +39,15 @@ from rekognition_emulator.evaluation.retrieval import (
 from rekognition_emulator.faces.embedding import FaceModel
 from rekognition_emulator.faces.engine import FaceEngine
 
-_FACE_NAMES: Final = {"largest": "the largest face", "central": "the most central face"}
+_FACE_NAMES: Final = {
+    FaceChoice.LARGEST: "the largest face",
+    FaceChoice.CENTRAL: "the most central face",
+}
 
 
-def evaluate_selfies(models: Sequence[str], album: Path, selfies: Path, how: Measuring) -> None:
+def evaluate_selfies(  # noqa: PLR0913 - an argument is an option of the command line
+    models: Sequence[str], album: Path, selfies: Path, way: Way, *, json_file: Path | None, plot_file: Path | None
+) -> None:
     """Measures what selfies find in an album: with each of these face models, or with the one of the settings.
 
     Raises:
@@ -54,7 +59,7 @@ def evaluate_selfies(models: Sequence[str], album: Path, selfies: Path, how: Mea
     settings = read_settings()
     console = Console()
     console.print(
-        f"[bold]{len(visitors):,} selfies[/bold] ({_FACE_NAMES[how.face]} of each) search [bold]{len(images):,} "
+        f"[bold]{len(visitors):,} selfies[/bold] ({_FACE_NAMES[way.face]} of each) search [bold]{len(images):,} "
         "images[/bold]",
         highlight=False,
     )
@@ -62,14 +67,14 @@ def evaluate_selfies(models: Sequence[str], album: Path, selfies: Path, how: Mea
     documents: list[dict[str, Any]] = []
     for one in [settings.model_copy(update={"face_model": name}) for name in models] or [settings]:
         engine = load_face_engine(one)
-        retrieval, left_out = _measure(console, engine, images, visitors, how)
+        retrieval, left_out = _measure(console, engine, images, visitors, way)
         measured.append((engine.model, retrieval))
-        documents.append(describe(engine.model, album, left_out) | {"face": how.face} | asdict(retrieval))
+        documents.append(describe(engine.model, album, way.face, left_out) | asdict(retrieval))
     _print(console, measured)
-    if how.json_file:
-        write_json(how.json_file, documents[0] if len(documents) == 1 else {"models": documents})
-    if how.plot_file:
-        draw_retrieval(how.plot_file, measured)
+    if json_file:
+        write_json(json_file, documents[0] if len(documents) == 1 else {"models": documents})
+    if plot_file:
+        draw_retrieval(plot_file, measured)
 
 
 def _measure(
@@ -77,11 +82,11 @@ def _measure(
     engine: FaceEngine,
     images: Sequence[LabelledImage],
     visitors: Sequence[LabelledPicture],
-    how: Measuring,
+    way: Way,
 ) -> tuple[Retrieval, list[LeftOut]]:
     """Measures one face model, and lists what may be wrong with the labels and what could not be compared."""
-    searched = embed_all(engine, [image.file for image in images], how.workers)
-    asking = embed(engine, [visitor.file for visitor in visitors], how.workers, face=how.face)
+    searched = embed_all(engine, [image.file for image in images], way.workers)
+    asking = embed(engine, [visitor.file for visitor in visitors], way)
     people = [visitor.person for visitor in visitors if visitor.file in asking.rows]
     relevant = np.array([[person in image.people for image in images] for person in people])
     best = best_cosines(asking.embeddings, searched.embeddings, searched.image_of, len(images))

@@ -26,6 +26,7 @@ from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.engines.licences import read_acceptances
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.selection import ModelFiles
+from rekognition_emulator.faces.embedding import Evidence
 from rekognition_emulator.indexes import IndexUnusable
 from rekognition_emulator.invocation import command
 from rekognition_emulator.settings import Settings, unknown_variables
@@ -68,7 +69,7 @@ _BACKLOG: Final = 2048
 _READY: Final = "rekognition-emulator {version} is ready on {url} after {seconds:.1f} s {said}\n"
 
 _SAID: Final = """\
-({models}, index {index})
+({models}, index {index}){curve}
 
   boto3    boto3.client("rekognition", endpoint_url="{url}", region_name="{region}",
                         aws_access_key_id="{key}", aws_secret_access_key="{secret}")
@@ -85,6 +86,12 @@ _GUARDED: Final = "Requests have to be signed with an access key; `{list}` shows
 _WARNING: Final = (
     "Requests that are not signed with an access key are logged as `would be denied`, and served all the same."
 )
+
+
+_PROVISIONAL: Final = """
+What {model} means by a similarity is provisional: it follows from the threshold that its publisher recommends, so that
+at 80 more or fewer strangers may pass than one in 10,000. `rekognition-emulator calibrate` measures it on labelled
+pictures."""
 
 
 def serve(host: str | None = None, port: int | None = None) -> None:
@@ -136,8 +143,9 @@ def _leave(end: SystemExit) -> NoReturn:
 def _said(service: Service, settings: Settings, url: str) -> str:
     model = service.engine.model
     return _SAID.format(
-        models=f"face model {model.name} {model.version}, detector {settings.detector}, device {settings.device}",
+        models=f"face model {model.name} {model.version}, detector {service.detector}, device {settings.device}",
         index=settings.index,
+        curve=_PROVISIONAL.format(model=model.name) if model.evidence is Evidence.PROVISIONAL else "",
         url=url,
         region=settings.region,
         key="any" if service.is_open else "AKIA…",

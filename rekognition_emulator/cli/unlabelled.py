@@ -41,7 +41,7 @@ def calibrate_on_images(folder: Path, json_file: Path | None, workers: int) -> N
     print_left_out(console, embedded.left_out)
     _show(console, f"{engine.model.name} {engine.model.version}", len(embedded.image_of), curve)
     if json_file:
-        write_json(json_file, describe(engine.model, folder, embedded.left_out) | _document(curve))
+        write_json(json_file, describe(engine.model, folder, "all", embedded.left_out) | _document(curve))
 
 
 def calibrate_on_collections(names: Sequence[str], region: str | None, json_file: Path | None) -> None:

@@ -69,20 +69,29 @@ def halvings(pixels: Pixels, count: int) -> list[Pixels]:
 
 
 def chips(
-    pixels: Pixels, landmarks: NDArray[np.float32], template: NDArray[np.float32], side_px: int
+    pixels: Pixels,
+    landmarks: NDArray[np.float32],
+    template: NDArray[np.float32],
+    side_px: int,
+    stretch: NDArray[np.float64] | None = None,
 ) -> NDArray[np.uint8]:
     """Cuts faces out of a picture, upright and of one size.
 
     Args:
         pixels: (h, w, 3) uint8.
         landmarks: (n, k, 2), pixels of the picture.
-        template: (k, 2), pixels of the chip.
+        template: (k, 2), pixels of the chip, or of what is stretched to it.
         side_px: of a chip.
+        stretch: (2, 3), takes points of the template's frame to the chip; None where they are the same.
 
     Returns:
         (n, side_px, side_px, 3) uint8, black beyond the picture's edge.
     """
-    return warp(pixels, similarity_transforms(landmarks, template), side_px)
+    transforms = similarity_transforms(landmarks, template)
+    if stretch is not None:  # in one go with the rest: a second resampling would blur
+        transforms = stretch[:, :2] @ transforms
+        transforms[:, :, 2] += stretch[:, 2]
+    return warp(pixels, transforms, side_px)
 
 
 def warp(pixels: Pixels, transforms: NDArray[np.float64], side_px: int) -> NDArray[np.uint8]:

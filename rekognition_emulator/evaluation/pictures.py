@@ -1,22 +1,23 @@
 """Embeddings of labelled pictures, and for each picture that has none the reason.
 
-A picture of one person goes the way of a selfie through the server: decoded, its largest face found, embedded; an image
-of an album the way of IndexFaces: every face that passes the default quality filter. Side by side in threads, since
-everything that takes time releases the interpreter; of a picture only its embeddings are kept.
+A picture of one person goes the way of a selfie through the server: decoded, its largest face found, embedded; or its
+most central face, where labels are of that one, as in LFW. An image of an album goes the way of IndexFaces: every face
+that passes the default quality filter. Side by side in threads, since everything that takes time releases the
+interpreter; of a picture only its embeddings are kept.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from math import hypot
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rekognition_emulator.faces.detection import Detection
+from rekognition_emulator.faces.detection import Portrait
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.errors import (
     NoFaceInPicture,
@@ -25,13 +26,18 @@ from rekognition_emulator.faces.errors import (
     PictureTooSmall,
     PictureUnreadable,
 )
-from rekognition_emulator.faces.image import decode
-from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, select
+from rekognition_emulator.faces.image import Image, decode
+from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, largest, select
 from rekognition_emulator.faces.quality import QualityBar
 
-FaceChoice = Literal["largest", "central"]
-"""Whose face counts in a picture of one person: SearchFacesByImage takes the largest. In collections such as LFW the
-person who is meant stands in the middle, and in one picture of a hundred somebody else is larger."""
+
+class FaceChoice(StrEnum):
+    """Which face of a picture is the one that its label names."""
+
+    LARGEST = "largest"
+    """As SearchFacesByImage and CompareFaces choose."""
+    CENTRAL = "central"
+    """The one whose middle is nearest to the picture's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +83,7 @@ def embed_pictures(
     files: Iterable[Path],
     workers: int,
     on_picture: Callable[[], None] = lambda: None,
-    *,
-    face: FaceChoice = "largest",
+    face: FaceChoice = FaceChoice.LARGEST,
 ) -> Embedded:
     """Embeds one face of each picture.
 
@@ -149,13 +154,11 @@ def _outcome(embed: Callable[[bytes], NDArray[np.float32]], file: Path) -> NDArr
         return f"cannot be read: {error.strerror}"
 
 
-def _embed_one(engine: FaceEngine, face: FaceChoice, data: bytes) -> NDArray[np.float32]:
+def _embed_one(engine: FaceEngine, choice: FaceChoice, data: bytes) -> NDArray[np.float32]:
     """Returns (1, dimension) float32."""
     image = decode(data)
-    detections = [portrait.detection for portrait in analyse(engine, image)]  # the largest first
-    if not detections:
-        raise NoFaceInPicture
-    return engine.embed(image, [min(detections, key=_off_centre) if face == "central" else detections[0]])
+    face = _central(engine, image) if choice is FaceChoice.CENTRAL else largest(engine, image, QualityBar.NONE)[0]
+    return engine.embed(image, [face.detection])
 
 
 def _embed_all(engine: FaceEngine, data: bytes) -> NDArray[np.float32]:
@@ -167,11 +170,19 @@ def _embed_all(engine: FaceEngine, data: bytes) -> NDArray[np.float32]:
     return engine.embed(image, [portrait.detection for portrait in kept])
 
 
-def _off_centre(detection: Detection) -> float:
-    """Returns how far a face is from the middle, in sides of the picture."""
-    box = detection.box
-    return hypot(box.left + box.width / 2 - 0.5, box.top + box.height / 2 - 0.5)
-
-
 def _no_face(engine: FaceEngine) -> NDArray[np.float32]:
     return np.empty((0, engine.model.dimension), np.float32)
+
+
+def _central(engine: FaceEngine, image: Image) -> Portrait:
+    """Returns the face whose middle is nearest to the picture's; raises NoFaceInPicture if there is none."""
+
+    def off_centre_px(portrait: Portrait) -> float:
+        box = portrait.detection.box
+        across, down = box.left + box.width / 2 - 0.5, box.top + box.height / 2 - 0.5
+        return hypot(across * image.width_px, down * image.height_px)
+
+    portraits = analyse(engine, image)
+    if not portraits:
+        raise NoFaceInPicture
+    return min(portraits, key=off_centre_px)

@@ -127,7 +127,10 @@ def calibrate_unlabelled(pairs: UnlabelledPairs) -> UnlabelledCurve:
     before, similarity_before = -1.0, 0.0
     for similarity, false_match_rate in SIMILARITIES:
         measured = len(cosines) * false_match_rate >= FALSE_MATCHES_MIN
-        cosine = tail.cosine(false_match_rate, _MEDIAN if measured else _CAUTION)
+        if false_match_rate >= TAIL:
+            cosine = float(np.quantile(cosines, 1 - false_match_rate))
+        else:
+            cosine = tail.cosine(false_match_rate, _MEDIAN if measured else _CAUTION)
         if not measured:  # nothing is known beyond the straight line to the curve's end
             cosine = min(cosine, before + (1 - before) * (similarity - similarity_before) / (100 - similarity_before))
         if not before < cosine < 1:

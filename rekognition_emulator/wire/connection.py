@@ -112,18 +112,22 @@ class HeadRefused(Exception):
     """A head of which no request is made; the parser ends with it, and uvicorn answers 400."""
 
 
+Close = Callable[[], None]
+"""Closes a connection; always the same for the same one, so that it stands for it."""
+
+
 class Connections:
     """Those connections of a server whose client has the next move, in the order of their last ones."""
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[Connection, None] = OrderedDict()
+        self._waiting: OrderedDict[Close, None] = OrderedDict()
 
-    def put_last(self, connection: "Connection") -> None:
+    def put_last(self, connection: Close) -> None:
         """Notes that the client has moved, or that it is the client's turn now."""
         self._waiting[connection] = None
         self._waiting.move_to_end(connection)
 
-    def remove(self, connection: "Connection") -> None:
+    def remove(self, connection: Close) -> None:
         """Notes that it is the server's turn, or that the connection is no more."""
         self._waiting.pop(connection, None)
 
@@ -131,8 +135,8 @@ class Connections:
         """Closes the connection whose client has not moved for longest; returns whether there is one."""
         if not self._waiting:
             return False
-        connection, _ = self._waiting.popitem(last=False)
-        connection.close_at_once()
+        close, _ = self._waiting.popitem(last=False)
+        close()
         return True
 
 
@@ -169,7 +173,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the clock."""
         self._clear_deadline()
-        self._others.remove(self)
+        self._others.remove(self._close_at_once)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -254,7 +258,7 @@ class Connection(HttpToolsProtocol):
         self._may_linger = False
         super().shutdown()
 
-    def close_at_once(self) -> None:
+    def _close_at_once(self) -> None:
         """Closes, whatever the client is about to send."""
         self._may_linger = False
         self.transport.close()
@@ -268,9 +272,9 @@ class Connection(HttpToolsProtocol):
         """Puts the connection last if it is the client's move, and takes it out of the line if it is the server's."""
         is_waiting = self._is_idle() or (self._is_in_body and not self.pipeline)
         if is_waiting and not self.transport.is_closing():
-            self._others.put_last(self)
+            self._others.put_last(self._close_at_once)
         else:
-            self._others.remove(self)
+            self._others.remove(self._close_at_once)
 
     def _set_deadline(self, seconds: float) -> None:
         self._clear_deadline()

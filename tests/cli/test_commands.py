@@ -58,11 +58,14 @@ def test_evaluate_pairs(album: Path, tmp_path: Path) -> None:
         rows += [f"{one}_0001.png,{one}_0002.png,1", f"{one}_0001.png,{other}_0001.png,0"]
     listed = tmp_path / "pairs.csv"
     listed.write_text("\n".join(rows))
-    said = run("evaluate", "--pairs", listed, "--images", album, "--json", tmp_path / "out.json", "--workers", 1)
+    options = ("--face", "central", "--workers", 1)
+    said = run("evaluate", "--pairs", listed, "--images", album, "--json", tmp_path / "out.json", *options)
     numbers = read(tmp_path / "out.json")
     assert (numbers["same_pairs"], numbers["stranger_pairs"], numbers["pairs_left_out"]) == (24, 24, 1)
     assert numbers["accuracy"]["mean"] == pytest.approx(1)
     assert numbers["rank_one"] is None
+    assert numbers["face"] == "central"
+    assert "on the central faces of 49 pictures" in said
     assert "1 of 49 pairs lack a face" in said
     assert "FPIR" not in said
 
@@ -123,10 +126,11 @@ def test_calibrate(crowd: Path, tmp_path: Path) -> None:
     said = run("calibrate", "--album", crowd, "--json", tmp_path / "out.json")
     curve = read(tmp_path / "out.json")
     assert (curve["people"], curve["stranger_pairs"], curve["same_pairs"]) == (448, 448 * 447 // 2, 0)
-    assert [similarity for _, similarity in curve["calibration"]] == [0, 40, 60, 80, 90, 99, 100]
+    assert [similarity for _, similarity in curve["calibration"]] == [0, 6, 20, 40, 60, 80, 90, 99, 100]
     cosines = [cosine for cosine, _ in curve["calibration"]]
     assert cosines == sorted(set(cosines))
-    assert [point["measured"] for point in curve["curve"]] == [True, True, True, False, False]
+    assert [point["similarity"] for point in curve["curve"] if not point["measured"]] == [90, 99]
+    assert curve["face"] == "largest"
     assert curve["pictures_from"] == str(crowd)
     assert len(curve["measured_on"]) == len("2000-01-01")
     assert "too few pairs to measure" in said

@@ -29,6 +29,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "REKOGNITION_DATA_DIR": tmp_path / "data",
         "REKOGNITION_MODELS_DIR": tmp_path / "models",
+        "REKOGNITION_RECOMMENDED_DIR": tmp_path / "recommended",
         "REKOGNITION_ATTRIBUTES_DIR": tmp_path / "deepface",
         "COLUMNS": 200,
     }.items():
@@ -311,10 +312,10 @@ def test_what_an_operator_can_mend_is_said_in_words(folder: Path, monkeypatch: p
 
 
 def test_addresses_of_publishers_are_trustworthy() -> None:
-    """Every one is TLS and ends in the file's name; what a package carries has none, and permissive models have one."""
+    """Every one is TLS and ends in a file's name; what a package carries has none, and permissive models have one."""
     for model in (*models.DETECTORS.values(), *models.EMBEDDERS.values(), *models.ESTIMATORS.values()):
         assert not (model.urls and model.package)
         assert model.urls or model.package or model.profile is models.Profile.RESEARCH
-        for url in model.urls:
-            assert url.startswith("https://")
-            assert url.endswith("/" + next(iter(model.files)))
+        assert all(url.startswith("https://") for url in model.urls)
+        assert sum(len(model.addresses(file)) for file in model.files) == len(model.urls)
+        assert not model.urls or all(model.addresses(file) for file in model.files)

@@ -33,6 +33,7 @@ def run(data_dir: Path, *arguments: str, **environment: str) -> subprocess.Compl
             "PATH": os.environ["PATH"],
             "REKOGNITION_DATA_DIR": str(data_dir),
             "REKOGNITION_ATTRIBUTES_DIR": str(data_dir),  # not what happens to lie in somebody's home
+            "REKOGNITION_RECOMMENDED_DIR": str(data_dir),  # nor what set-up has fetched
             **environment,
         },
         capture_output=True,
@@ -140,6 +141,7 @@ def test_health_pages(server: Server) -> None:
         "status": "ready",
         "face_model": "dlib",
         "face_model_version": "100.1",
+        "calibration": "measured",
         "detector": "mtcnn",
         "device": "cpu",
     }

@@ -226,6 +226,7 @@ def test_more_connections_than_descriptors(tmp_path: Path) -> None:
             env={
                 **{name: value for name, value in os.environ.items() if not name.startswith("REKOGNITION_")},
                 "REKOGNITION_DATA_DIR": folder,
+                "REKOGNITION_RECOMMENDED_DIR": folder,
                 "REKOGNITION_PORT": "0",
             },
             stdout=subprocess.PIPE,
