@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Column, Table
@@ -37,7 +38,8 @@ def list_models() -> None:
     settings = read_settings()
     files = settings.model_files
     # A terminal has 80 columns: info has what does not fit. A name is copied, so it stays in one piece.
-    table = Table(Column("name", no_wrap=True), "role", "licence", "weights", "chosen")
+    titles = ("role", "licence", "weights", "calibration", "chosen")
+    table = Table(Column("name", no_wrap=True), *titles, box=SIMPLE_HEAD, pad_edge=False)
     with said_in_words(ModelUnusable):
         chosen, trouble = _chosen(settings)
         for model in known_models(files).values():
@@ -49,6 +51,7 @@ def list_models() -> None:
                 model.role,
                 model.profile if model.profile == Profile.PERMISSIVE else "accepted" if accepted else "not accepted",
                 ", ".join(states),
+                (model.evidence if model.calibration else "none") if isinstance(model, Embedder) else "",
                 "yes" if model.name in chosen or estimates else "",
             )
     Console().print(table)
