@@ -13,29 +13,37 @@ WORKDIR /srv
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 # Before the sources, which change more often.
-COPY requirements.lock requirements-extras.lock ./
-RUN pip install --require-hashes -r requirements${EXTRAS:+-extras}.lock
+COPY requirements.lock requirements-extras.lock requirements-build.lock ./
+RUN pip install --require-hashes -r requirements${EXTRAS:+-extras}.lock -r requirements-build.lock
+COPY pyproject.toml README.md ./
 COPY botocore_models botocore_models
 COPY rekognition_emulator rekognition_emulator
-RUN mkdir /models && if [ -n "$MODELS" ]; then REKOGNITION_MODELS_DIR=/models python -m rekognition_emulator models pull $MODELS; fi
+RUN pip install --no-deps --no-build-isolation .
+WORKDIR /
+RUN mkdir /models && if [ -n "$MODELS" ]; then REKOGNITION_MODELS_DIR=/models rekognition-emulator models pull $MODELS; fi
+# What is recommended, where its publishers can be reached; without it the embedded models serve.
+RUN mkdir /recommended && (REKOGNITION_RECOMMENDED_DIR=/recommended rekognition-emulator models pull recommended || true)
 # What only installs does not serve.
-RUN pip uninstall --yes setuptools pip && python -m compileall -q /opt/venv/lib /srv
+RUN pip uninstall --yes setuptools pip && python -m compileall -q /opt/venv/lib
 
 FROM python:3.11-slim-bookworm
 RUN groupadd --gid 10001 rekognition && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data rekognition && install -d -o 10001 -g 10001 -m 0700 /data
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /models /models
-COPY --from=build /srv /srv
+COPY --from=build /recommended /recommended
+# ONNX Runtime reports to its maker otherwise; the server sees to that, too, but not what else somebody runs in here.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     REKOGNITION_HOST=0.0.0.0 \
     REKOGNITION_DATA_DIR=/data \
-    REKOGNITION_MODELS_DIR=/models
-WORKDIR /srv
+    REKOGNITION_MODELS_DIR=/models \
+    REKOGNITION_RECOMMENDED_DIR=/recommended
+WORKDIR /data
 USER 10001:10001
 VOLUME /data
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/readyz', timeout=2)"]
-ENTRYPOINT ["python", "-m", "rekognition_emulator"]
+ENTRYPOINT ["rekognition-emulator"]
 CMD ["serve"]

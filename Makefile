@@ -4,8 +4,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 RUN = .venv/bin/python -m
 
+# ONNX Runtime reports to its maker otherwise: our package says so itself, the peers in the benches do not.
+export ORT_DISABLE_TELEMETRY = 1
+
 .DEFAULT_GOAL := help
-.PHONY: help run replicas test fuzz faults soak conformance demo check lint generate format bench quality sbom audit lock clean
+.PHONY: help run replicas test lowest fuzz faults soak conformance demo check lint generate format bench quality sbom audit lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +21,9 @@ replicas: .venv/run.stamp  ## serve the same with three processes over one datab
 
 test: .venv/dev.stamp  ## set up what is missing and run all tests
 	$(RUN) pytest
+
+lowest: .venv-lowest/lowest.stamp  ## run the tests that lean on libraries most with the lowest versions that pyproject.toml allows
+	.venv-lowest/bin/python -m pytest tests/wire tests/store/test_database.py tests/store/test_embedded.py tests/store/test_erasure.py tests/store/test_postgres.py
 
 fuzz: .venv/dev.stamp  ## spoil pictures and requests for MINUTES (5) from SEED (1), and keep what that finds
 	$(RUN) tests.fuzz --minutes $(MINUTES) --seed $(SEED)
@@ -75,22 +81,32 @@ lock: .venv/dev.stamp  ## resolve the dependencies anew
 	$(RUN) uv pip compile $(LOCK) --upgrade --all-extras --output-file requirements-bench.lock pyproject.toml
 	$(RUN) uv pip compile $(LOCK) --constraint requirements-bench.lock --extra test --extra check --output-file requirements-dev.lock pyproject.toml
 	$(RUN) uv pip compile $(LOCK) --constraint requirements-bench.lock --output-file requirements.lock pyproject.toml
+	$(RUN) uv pip compile $(LOCK) --constraint requirements-bench.lock --group build --output-file requirements-build.lock
 	$(RUN) uv pip compile $(LOCK) --constraint requirements-bench.lock --extra deepface --extra milvus --extra tracing --output-file requirements-extras.lock pyproject.toml
 
 LOCK = --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 clean:  ## remove the environments and what tools left behind
-	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf .venv .venv-bench .venv-lowest .models .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 
-.venv/run.stamp: requirements.lock
+.venv/run.stamp: requirements.lock requirements-build.lock pyproject.toml
 	@echo "Setting up .venv from requirements.lock (once, about a minute) …"
 	@$(PYTHON) -m venv .venv
-	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --require-hashes -r requirements.lock -r requirements-build.lock
+	@PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation --editable .
+	@$(RUN) rekognition_emulator models pull recommended || true  # without them the embedded models serve
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.lock | .venv/run.stamp
 	@echo "Adding test and check tools from requirements-dev.lock …"
 	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv-lowest/lowest.stamp: pyproject.toml | .venv/dev.stamp
+	@echo "Setting up .venv-lowest with the lowest versions that pyproject.toml allows …"
+	@$(PYTHON) -m venv .venv-lowest
+	@$(RUN) uv pip compile --quiet --python-version 3.11 --resolution lowest-direct --extra core-test --output-file .venv-lowest/lowest.txt pyproject.toml
+	@$(RUN) uv pip install --quiet --python .venv-lowest/bin/python --requirement .venv-lowest/lowest.txt
 	@touch $@
 
 .venv-bench/bench.stamp: requirements-bench.lock

@@ -86,6 +86,24 @@ def oriented(orientation: int) -> bytes:
     return jpeg(wide.transpose(undo[orientation]), exif=exif)
 
 
+def turned_png(orientation: int) -> bytes:
+    """Returns the portrait, upright, in a PNG that claims this EXIF orientation."""
+    exif = Image.Exif()
+    exif[Base.Orientation] = orientation
+    return encoded(canvas(400, 260, (portrait(), (0, 0))), "PNG", exif=exif)
+
+
+def oriented_twice(first: int, second: int) -> bytes:
+    """Returns the portrait stored as ``first`` says, with another EXIF segment behind that one."""
+    file, other = oriented(first), oriented(second)
+    segments = []
+    for each in (file, other):
+        start = each.index(b"\xff\xe1")
+        segments.append((start, start + 2 + int.from_bytes(each[start + 2 : start + 4])))
+    (_, end), (start, stop) = segments
+    return file[:end] + other[start:stop] + file[end:]
+
+
 def padded(size_bytes: int) -> bytes:
     """Returns the portrait as a JPEG of exactly this length, grown by comments."""
     start, rest = jpeg(portrait())[:2], jpeg(portrait())[2:]
@@ -193,6 +211,16 @@ REFUSED: Final = {
 """Kinds of files that have to be refused: other formats, and what is no picture."""
 
 ORIENTATIONS: Final = {number: _picture(f"exif-{number}", partial(oriented, number)) for number in range(2, 9)}
+ORIENTED_TWICE: Final = {
+    f"6 and then {number}": _picture(f"exif-6-{number}", partial(oriented_twice, 6, number)) for number in (3, 8)
+}
+TURNED_PNGS: Final = {
+    f"{number}": _picture(f"png-exif-{number}", partial(turned_png, number)) for number in range(2, 9)
+}
+WITHOUT_END: Final = {
+    "baseline": _picture("jpeg-no-end", lambda: jpeg(portrait())[:-2]),
+    "progressive": _picture("progressive-no-end", lambda: jpeg(portrait(), progressive=True)[:-2]),
+}
 UPRIGHT: Final = _picture("exif-none", lambda: jpeg(canvas(400, 260, (portrait(), (0, 0)))))
 
 SMALLEST: Final = _picture("80x80", _flat(80, 80))

@@ -9,23 +9,26 @@ from typing import Final
 
 import psycopg
 import structlog
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 from psycopg_pool import ConnectionPool
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 import botocore_models
 from rekognition_emulator import __version__
 from rekognition_emulator.access.keyring import Keyring
 from rekognition_emulator.api.core import ServiceError
-from rekognition_emulator.engines.selection import load_attributes, load_engine
+from rekognition_emulator.engines.selection import choose_detector, load_attributes, load_engine
 from rekognition_emulator.faces.engine import FaceEngine
+from rekognition_emulator.faces.errors import ObjectUnavailable
 from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.indexes import Surroundings
 from rekognition_emulator.indexes.chosen import ChosenIndex
-from rekognition_emulator.observation import Observer
+from rekognition_emulator.invocation import command
+from rekognition_emulator.observation import Observation, Observer
 from rekognition_emulator.operations import BULK, SERVED, fault
-from rekognition_emulator.operations.context import Context
-from rekognition_emulator.operations.coverage import PAGE
+from rekognition_emulator.operations.context import Context, FetchObject
+from rekognition_emulator.operations.coverage import PAGE, coverage
 from rekognition_emulator.s3 import S3
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.answers import PostgresAnswerStore
@@ -36,12 +39,14 @@ from rekognition_emulator.store.keys import PostgresKeyStore
 from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.tags import PostgresTagStore
 from rekognition_emulator.store.users import PostgresUserStore
-from rekognition_emulator.wire.connection import Door
-from rekognition_emulator.wire.dispatch import Dispatcher, InternalServerError
-from rekognition_emulator.wire.endpoint import Reception, create_router
-from rekognition_emulator.wire.gate import Gate
+from rekognition_emulator.wire.dispatch import Dispatcher, InternalServerError, WireResponse
+from rekognition_emulator.wire.endpoint import RequestHandler, create_app
+from rekognition_emulator.wire.gate import Caller, Gate
 from rekognition_emulator.wire.lanes import EXPRESS_WORKERS
-from rekognition_emulator.wire.rates import Rates
+from rekognition_emulator.wire.rates import RateLimiter
+
+LIVENESS_PATH: Final = "/healthz"
+READINESS_PATH: Final = "/readyz"
 
 PREFLIGHT_SECONDS: Final = 7200
 """For which a browser remembers that it may call. Source: Chromium's own limit."""
@@ -54,15 +59,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The application, what turns requests away before it, and what the start-up lines tell.
+    """The application, and what the start-up lines tell.
 
     Attributes:
+        detector: the name of what finds its faces.
         is_open: whether nobody is asked for a key.
     """
 
-    app: FastAPI
-    door: Door
+    app: ASGIApp
     engine: FaceEngine
+    detector: str
     is_open: bool
 
 
@@ -82,6 +88,9 @@ def open_service(settings: Settings) -> Iterator[Service]:
         DatabaseUnsuitable, IndexUnusable, MasterKeyUnusable, MasterKeyWrong, ModelUnusable, TracingUnusable, Unguarded:
             the database, the index, the access keys, a face model or tracing cannot serve; the text says what to do.
     """
+    # What auto means is decided once: the name is told to clients, logs and metrics.
+    detector = choose_detector(settings.detector, settings.model_files)
+    settings = settings.model_copy(update={"detector": detector})
     with ThreadPoolExecutor(max_workers=1) as beside:
         # Loading the networks and starting PostgreSQL take about as long, and neither needs the other.
         loading = beside.submit(load_engine, settings.face_model, settings.detector, settings.model_files)
@@ -107,7 +116,6 @@ def open_service(settings: Settings) -> Iterator[Service]:
                     tags=PostgresTagStore(pool),
                     answers=PostgresAnswerStore(pool),
                     index=index,
-                    fetch_object=open_s3(settings).fetch_object,
                     keep_chips=settings.keep_chips,
                 )
                 keyring = Keyring(PostgresKeyStore(pool), settings.vault)
@@ -117,18 +125,21 @@ def open_service(settings: Settings) -> Iterator[Service]:
                     AuditLog(pool).followed() as audit,
                     _observers(settings, engine, pools) as observers,
                 ):
-                    gate = _gate(settings, keyring)
+                    gate, s3 = _gate(settings, keyring), open_s3(settings)
                     dispatcher = Dispatcher(botocore_models.load(), SERVED, _fault, PAGE, strict=settings.strict)
-                    reception = _reception(settings, dispatcher, gate, [audit, *observers])
-                    router = create_router(
-                        reception,
+                    handler = _request_handler(settings, dispatcher, gate, [audit, *observers])
+                    pages = _create_pages(settings, engine, store, handler)
+                    app = create_app(
+                        handler,
                         dispatcher,
-                        lambda caller: context_for_owner(owner=Owner(caller.account, caller.region)),
+                        lambda caller: context_for_owner(
+                            owner=Owner(caller.account, caller.region), fetch_object=_fetch_for(caller, gate, s3)
+                        ),
                         gate=gate,
                         issue_session=keyring.issue_session,
+                        pages=dict.fromkeys((LIVENESS_PATH, READINESS_PATH, PAGE), pages),
                     )
-                    app = _create_app(settings, engine, store, router)
-                    yield Service(app, reception.turn_away, engine, gate.is_open)
+                    yield Service(_for_browsers(settings, app), engine, settings.detector, gate.is_open)
 
 
 @contextmanager
@@ -177,8 +188,8 @@ def open_index(settings: Settings, pool: ConnectionPool, read_pool: ConnectionPo
 def _gate(settings: Settings, keyring: Keyring) -> Gate:
     if not settings.is_local and not keyring.is_keyed:
         raise Unguarded(
-            f"Others can reach {settings.host}, and there is no access key yet: create one with `rekognition-emulator "
-            "keys create NAME --policy full`, or listen on a loopback address."
+            f"Others can reach {settings.host}, and there is no access key yet: create one with "
+            f"`{command('keys create NAME --policy full')}`, or listen on a loopback address."
         )
     return Gate(
         keyring,
@@ -198,6 +209,18 @@ def open_s3(settings: Settings) -> S3:
         region=settings.region,
         connections_max=settings.workers + EXPRESS_WORKERS,
     )
+
+
+def _fetch_for(caller: Caller, gate: Gate, s3: S3) -> FetchObject:
+    """Returns what reads images in S3 for a caller: those that the caller's policies allow, and nothing of others."""
+
+    def fetch(bucket: str, key: str, version: str | None) -> bytes:
+        if not gate.may_read(caller, bucket, key, version):
+            log.warning("no picture from S3", bucket=bucket, key=key, version=version, cause="no policy allows it")
+            raise ObjectUnavailable(bucket, key)
+        return s3.fetch_object(bucket, key, version)
+
+    return fetch
 
 
 @contextmanager
@@ -233,11 +256,13 @@ def _observers(
         yield observers
 
 
-def _reception(settings: Settings, dispatcher: Dispatcher, gate: Gate, observers: Sequence[Observer]) -> Reception:
-    return Reception(
+def _request_handler(
+    settings: Settings, dispatcher: Dispatcher, gate: Gate, observers: Sequence[Observer]
+) -> RequestHandler:
+    return RequestHandler(
         dispatcher.operation,
         gate=gate,
-        rates=Rates(settings.account_requests_per_second),
+        rates=RateLimiter(settings.account_requests_per_second),
         workers=settings.workers,
         queue_max=settings.queue_max,
         bulk=BULK,
@@ -253,15 +278,16 @@ def _fault(error: Exception, operation: str) -> ServiceError | None:
     return fault(error, operation)
 
 
-def _create_app(settings: Settings, engine: FaceEngine, store: PostgresStore, router: APIRouter) -> FastAPI:
-    app = FastAPI(title="rekognition-emulator", version=__version__, openapi_url=None)
+def _create_pages(settings: Settings, engine: FaceEngine, store: PostgresStore, handler: RequestHandler) -> FastAPI:
+    """Returns the pages that are no part of AWS's API."""
+    pages = FastAPI(title="rekognition-emulator", version=__version__, openapi_url=None)
 
-    @app.get("/healthz")
+    @pages.api_route(LIVENESS_PATH, methods=["GET", "HEAD"])
     def healthz() -> dict[str, str]:
         """Says that the process is alive."""
         return {"status": "alive"}
 
-    @app.get("/readyz")
+    @pages.api_route(READINESS_PATH, methods=["GET", "HEAD"])
     def readyz(response: Response) -> dict[str, str]:
         """Says whether requests can be served: the database answers and the model is loaded."""
         try:
@@ -274,18 +300,34 @@ def _create_app(settings: Settings, engine: FaceEngine, store: PostgresStore, ro
             "status": "ready",
             "face_model": model.name,
             "face_model_version": model.version,
+            "calibration": model.evidence,
             "detector": settings.detector,
             "device": settings.device,
         }
 
-    app.include_router(router)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["POST"],
-            allow_headers=["*"],  # what browsers ask for is granted: SDKs add headers with every version
-            expose_headers=["x-amzn-RequestId", "Date"],  # SDKs correct their clocks by the latter
-            max_age=PREFLIGHT_SECONDS,
-        )
-    return app
+    @pages.api_route(PAGE, methods=["GET", "HEAD"])
+    def operations() -> dict[str, str]:
+        """Says of every operation of the service whether it is served here, or why not."""
+        return {operation: reason or "served" for operation, reason in coverage()}
+
+    async def refuse(_request: Request, error: HTTPException) -> Response:
+        answer = handler.finish(WireResponse(error.status_code, None, b"", error=str(error.status_code)), Observation())
+        answer.headers.update(error.headers or {})
+        return answer
+
+    pages.exception_handler(405)(refuse)
+    return pages
+
+
+def _for_browsers(settings: Settings, app: ASGIApp) -> ASGIApp:
+    """Returns the application as pages of the sites in the settings may call it; refusals, too, are told to them."""
+    if not settings.cors_origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=settings.cors_origins,
+        allow_methods=["POST"],
+        allow_headers=["*"],  # what browsers ask for is granted: SDKs add headers with every version
+        expose_headers=["x-amzn-RequestId", "Date"],  # SDKs correct their clocks by the latter
+        max_age=PREFLIGHT_SECONDS,
+    )

@@ -81,6 +81,7 @@ class Metrics(Observer):
         self._waiting = gauge("requests_waiting", "Requests that wait for a worker.")
         self._spared = counter("would_be_denied", "Requests that enforced access control would refuse.", "error")
         self._beyond = counter("beyond_rate", "Requests refused because their account had none left.", "operation")
+        self._absent = counter("attributes_absent", "Requests for attributes that nothing estimates.", "attribute")
         self._found = counter("faces_found", "Faces in pictures.")
         self._indexed = counter("faces_indexed", "Faces that IndexFaces has answered with.")
         self._billable = counter("billable_images", "Pictures that AWS would charge for.", "group")
@@ -120,6 +121,8 @@ class Metrics(Observer):
         if observation.limit:
             _, operation_limited = observation.limit
             self._beyond.labels(operation_limited).inc()
+        for attribute in observation.absent_attributes:
+            self._absent.labels(attribute).inc()
         self._found.inc(observation.counts.get("faces_found", 0))
         self._indexed.inc(observation.counts.get("faces_indexed", 0))
         if observation.error is None and operation in GROUPS:
@@ -152,9 +155,9 @@ class Metrics(Observer):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Where the metrics are served, and whom to tell that a process of this number has ended."""
+    """The port that metrics are served on, and whom to tell that a process of this number has ended."""
 
-    url: str
+    port: int
     ended: Callable[[int], None]
 
 
@@ -179,7 +182,7 @@ def open_page(host: str, port: int, shared: Path | None) -> Iterator[Page]:
             mark_process_dead(process_id, str(shared))  # type: ignore[no-untyped-call] # it has no types
 
     try:
-        yield Page(f"http://{host}:{server.server_port}/metrics", ended)
+        yield Page(server.server_port, ended)
     finally:
         server.shutdown()
         server.server_close()

@@ -53,6 +53,7 @@ class Observation:
         would_be_denied: the error that the caller was spared while refusals are only counted.
         limit: account and operation, if it was refused because that account had no request of that operation left; the
             caller may only have claimed to be of it.
+        absent_attributes: AWS's names of what was asked about faces and is not answered, since nothing estimates it.
         seconds: that it took; 0 until it is over.
         is_recorded: whether the audit log has it already, with the change that it has made.
         counts: what was found or made, such as faces, by name.
@@ -72,6 +73,7 @@ class Observation:
     error: str | None = None
     would_be_denied: str | None = None
     limit: tuple[str, str] | None = None
+    absent_attributes: frozenset[str] = frozenset()
     seconds: float = 0.0
     is_recorded: bool = False
     counts: dict[str, int] = field(default_factory=dict)

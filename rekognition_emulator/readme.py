@@ -51,7 +51,7 @@ def settings_table() -> Iterator[str]:
 
 def models_table() -> Iterator[str]:
     """Yields the rows of the table of models: what finds faces, what embeds them, what estimates attributes."""
-    yield "| model | role | licence | profile | weights | published accuracy | version | numbers | calibrated |"
+    yield "| model | role | licence | profile | weights | accuracy | version | numbers | calibration |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for role, table in (("detector", DETECTORS), ("embedder", EMBEDDERS), ("attributes", ESTIMATORS)):
         for model in table.values():
@@ -63,9 +63,8 @@ def models_table() -> Iterator[str]:
 def _of_embedder(model: Model) -> Sequence[object]:
     if not isinstance(model, Embedder):
         return "–", "–", "–"
-    (sha256,) = model.files.values()
-    version = model.version if sha256 else f"{model.version}.*"  # the rest tells the weights apart
-    return version, model.dimension, model.calibration_source or "not yet: by you"
+    version = f"{model.version}.*" if None in model.files.values() else model.version  # the rest tells weights apart
+    return version, model.dimension, f"{model.evidence}; {model.calibration_source}"
 
 
 TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {

@@ -1,4 +1,4 @@
-"""Changes when pictures are fetched from object storage in another way. The only home of boto3.
+"""Images in object storage: fetches them for requests that name one. The only home of boto3.
 
 One GET per picture, to one endpoint that the operator chose: AWS, or any server that speaks its protocol. A caller
 chooses bucket, key and version, never the host: redirects are refused. One client serves all threads; it is made when
@@ -10,12 +10,14 @@ as a whole. Each fetch has a thread of its own, because nothing else ends a head
 request stops waiting for it, and no more than ``connections_max`` of them are ever left behind.
 """
 
+import re
 import threading
 import time
 from collections.abc import Collection
 from concurrent.futures import Future, wait
 from io import BytesIO
 from typing import Any, Final, Literal
+from urllib.parse import unquote
 
 import structlog
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -46,6 +48,12 @@ _ERRORS_FROM: Final = 300
 
 _ATTEMPTS: Final = 2
 """SDKs do not repeat a request that failed for its S3 object, so one retry is ours; none once a body has begun."""
+
+_OTHER_HOSTS: Final = re.compile(r".*--xa?-s3")
+"""Names that S3 reserves for directory buckets: botocore looks for these at a host of their own, whatever the endpoint
+is, and asks it for credentials first. Source: S3 user guide, "Directory bucket naming rules"; botocore's rules."""
+
+_SEPARATORS: Final = re.compile(r"[/\\]")
 
 log = structlog.get_logger(__name__)
 
@@ -95,10 +103,12 @@ class S3:
         """Returns an object's content; without a version that of its newest.
 
         Raises:
-            ObjectUnavailable: it is not there, may not be read, or does not arrive in time. Why, is only logged.
+            ObjectUnavailable: it is not there, may not be read, does not arrive in time, or has a name that might mean
+                something else on its way. Why, is only logged.
             ObjectTooLarge: it has more than 15 MB.
         """
         try:
+            _require_plain(bucket, key)
             return self._fetch_in_time(bucket, key, version)
         except (BotoCoreError, ClientError, HTTPError, OSError, ValueError) as error:  # botocore: nonsense in a header
             log.warning("no picture from S3", bucket=bucket, key=key, version=version, cause=str(error))
@@ -173,6 +183,23 @@ class S3:
                 body += piece
         bounded = HTTPResponse(BytesIO(body[:_ERROR_BYTES_MAX]), preload_content=False)
         return AWSResponse(response.url, response.status_code, response.headers, bounded)
+
+
+def _require_plain(bucket: str, key: str) -> None:
+    """Returns if bucket and key go out as they are, and mean the same to whatever passes them on.
+
+    botocore does not touch ``.`` and ``..`` in a path, and percent-encodes the rest once. A server or proxy that
+    resolves them, undoes the encoding twice, or takes a backslash for a slash would read another object, or bucket,
+    than the one that policies were asked about; one written in C, only what stands before a zero byte.
+
+    Raises:
+        ValueError: they do not.
+    """
+    if _OTHER_HOSTS.fullmatch(bucket):
+        raise ValueError("the name is one of a directory bucket, which is at a host of its own")
+    decoded = unquote(key)
+    if "\0" in decoded or not {".", ".."}.isdisjoint(_SEPARATORS.split(decoded)):
+        raise ValueError("the name has a segment that is . or .., or a zero byte")
 
 
 def _stay(context: dict[str, Any], **_: object) -> None:

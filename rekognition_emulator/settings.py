@@ -1,11 +1,13 @@
-"""Changes when there is something new to configure. The only reader of the environment.
+"""The settings: what can be configured, and how it is read from the environment, which nothing else reads.
 
 Imported by ``app`` and ``cli`` alone: everything below receives values, not settings.
 """
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -17,7 +19,7 @@ from rekognition_emulator.access.vault import Vault, read_master_key, read_maste
 from rekognition_emulator.api.rekognition import Handlers
 from rekognition_emulator.engines.models import RESEARCH
 from rekognition_emulator.engines.networks import Device
-from rekognition_emulator.engines.selection import ModelFiles
+from rekognition_emulator.engines.selection import AUTO, ModelFiles
 from rekognition_emulator.indexes import INDEXES
 from rekognition_emulator.store.audit import KEPT_DAYS
 from rekognition_emulator.wire.rates import EVERY_OTHER, RATE_MAX, RATE_MIN
@@ -29,16 +31,37 @@ pictures a second with two workers of one thread, 21 with one of two."""
 _ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]+)?")
 
 
+PREFIX: Final = "REKOGNITION_"
+
+GUARDING: Final = frozenset(
+    {"account_requests_per_second", "auth", "cors_origins", "host", "metrics_host", "s3_buckets"}
+)
+"""Settings that keep somebody from something: where one of them is meant and misspelt, more is open than should be."""
+
+NEAR: Final = 0.8
+NEAR_GUARDING: Final = 0.6
+"""From which likeness on, of 1, an unknown name is taken for a misspelt one. Ours: two wrong letters of ten, and for
+those settings the wrong words as well, such as ``s3_allowed_buckets``."""
+
+_NOT_OURS: Final = re.compile(r"endpoint_url|test_.*|service_host|service_port(_.*)?|port_\d+_(tcp|udp|sctp)(_.*)?")
+"""Variables that others read or set: the demonstration, the tests, and Kubernetes for a service called rekognition."""
+
+
 Rate = Annotated[float, Field(ge=RATE_MIN, le=RATE_MAX)]
 Mirror = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
+
+
+def _beside_the_environment() -> Path:
+    """Returns where set-up keeps weights: beside the virtual environment that runs this, else in the user's cache."""
+    if sys.prefix != sys.base_prefix:
+        return Path(sys.prefix).parent / ".models"
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "rekognition-emulator" / "models"
 
 
 class Settings(BaseSettings):
     """One field per environment variable: ``host`` is ``REKOGNITION_HOST``."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="REKOGNITION_", frozen=True, env_ignore_empty=True, validate_default=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True, validate_default=True)
 
     host: str = Field(
         "127.0.0.1",
@@ -82,14 +105,28 @@ class Settings(BaseSettings):
         description="Web sites whose pages may call, such as `https://example.com`, separated by commas; `*` for all.",
     )
     face_model: str = Field(
-        "auto",
+        AUTO,
         description="Which model embeds faces of new collections: one of the face models above or of a manifest. "
-        "`auto`: `arcface` where it is at hand, calibrated and accepted, else `dlib`.",
+        "`auto`: the one whose licence was accepted last, if there is one, else `retail-0095` where it is at hand, "
+        "else `dlib`.",
     )
-    detector: str = Field("mtcnn", description="Which model finds faces: one of the detectors above or of a manifest.")
+    detector: str = Field(
+        AUTO,
+        description="Which model finds faces: one of the detectors above or of a manifest. `auto`: the one whose "
+        "licence was accepted last, if there is one, else `yunet` where it is at hand, else `mtcnn`.",
+    )
     models_dir: Path | None = Field(
         None,
         description="Where weights and manifests of face models lie. Default: `models` in the data directory.",
+    )
+    recommended_dir: Path = Field(
+        default_factory=_beside_the_environment,
+        description="Where `models pull recommended` keeps weights; looked into after `REKOGNITION_MODELS_DIR` and "
+        "`REKOGNITION_ATTRIBUTES_DIR`. Default: `.models` beside the Python environment, without one "
+        "`~/.cache/rekognition-emulator/models`.",
+    )
+    offline: bool = Field(
+        False, description="Fetch no weights, whatever a command is asked for. The server itself never does."
     )
     accept_licences: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(),
@@ -163,6 +200,13 @@ class Settings(BaseSettings):
         description="Requests of IndexFaces and DetectFaces that may wait for a worker, and as many others; beyond it "
         "the answer is AWS's throttling error.",
     )
+    keep_alive_seconds: int = Field(
+        75,
+        ge=1,
+        le=3600,
+        description="For how long a connection on which nothing is asked stays open: longer than proxies and pools of "
+        "clients keep theirs, usually 60 seconds, so that none sends into one that is about to close.",
+    )
     stop_seconds: int = Field(
         10,
         ge=0,
@@ -213,6 +257,8 @@ class Settings(BaseSettings):
             accepted=self.accept_licences,
             threads=THREADS_PER_CALL,
             device=self.device,
+            recommended_dir=self.recommended_dir,
+            offline=self.offline,
         )
 
     @property
@@ -281,10 +327,56 @@ class Settings(BaseSettings):
     def _is_a_list(cls, names: str | Iterable[str] | None) -> Iterable[str] | None:
         return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
 
-    @field_validator("data_dir", "models_dir", "attributes_dir", "master_key_file")
+    @field_validator("data_dir", "models_dir", "recommended_dir", "attributes_dir", "master_key_file")
     @classmethod
     def _is_absolute(cls, directory: Path | None) -> Path | None:
         return directory and directory.expanduser().absolute()
+
+
+class SettingsMisspelt(Exception):
+    """The environment has a variable that is nearly one of ours; the text says which."""
+
+
+def unknown_variables(environment: Mapping[str, str]) -> Sequence[str]:
+    """Returns the variables that begin as settings do, and are none, nor like one.
+
+    Letter case does not count, here as for the settings themselves.
+
+    Raises:
+        SettingsMisspelt: one is like a setting, or two differ in letter case and value.
+    """
+    unknown: list[str] = []
+    values: dict[str, str] = {}
+    for variable, value in environment.items():
+        first, name = _parted(variable)
+        if first == "rekognition" and values.setdefault(name, value) != value:
+            raise SettingsMisspelt(f"{PREFIX}{name.upper()} is there twice, in different letter case and values.")
+        if variable.upper() == PREFIX + name.upper() and (name in Settings.model_fields or _NOT_OURS.fullmatch(name)):
+            continue
+        if _likeness(first, "rekognition") < NEAR:
+            continue
+        if meant := _meant(name):
+            raise SettingsMisspelt(f"{variable} is no setting: {PREFIX}{meant.upper()} is.")
+        if first == "rekognition":
+            unknown.append(variable)
+    return unknown
+
+
+def _parted(variable: str) -> tuple[str, str]:
+    """Returns the first word of a variable, and the rest, in small letters."""
+    first, *rest = re.split("[^a-z0-9]", variable.casefold(), maxsplit=1)
+    return first, "".join(rest)
+
+
+def _meant(name: str) -> str | None:
+    """Returns the setting that a name is like, the most like one; None if it is like none."""
+    likeness, setting = max((_likeness(name, setting), setting) for setting in Settings.model_fields)
+    guarding, guard = max((_likeness(name, setting), setting) for setting in GUARDING)
+    return setting if likeness >= NEAR else guard if guarding >= NEAR_GUARDING else None
+
+
+def _likeness(one: str, other: str) -> float:
+    return SequenceMatcher(None, one, other).ratio()
 
 
 def _one_of(names: Iterable[str], name: str) -> str:

@@ -47,6 +47,14 @@ def run(url: str, statement: str, *names: str) -> None:
         connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_recommended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests work with what comes with the installation, whatever set-up has fetched here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REKOGNITION_RECOMMENDED_DIR", str(tmp_path_factory.getbasetemp() / "recommended"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def faces_dir() -> Path:
     """Real photographs with a manifest. They are not part of the project."""
@@ -55,6 +63,25 @@ def faces_dir() -> Path:
     if not (folder / "manifest.csv").exists():
         pytest.skip(f"no photographs at {folder}; REKOGNITION_TEST_FACES names their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def aws_answers_dir() -> Path:
+    """Pictures with AWS's own answers about them. They are not part of the project."""
+    folder = Path(__file__).parents[2] / "shared" / "cases" / "aws-answers"
+    if not folder.is_dir():
+        pytest.skip(f"no pictures with AWS's answers at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def calibration_faces() -> Path:
+    """Embeddings of thousands of real people, without pictures or names. They are not part of the project."""
+    beside = Path(__file__).parents[2] / "shared" / "calibration" / "faces.npz"
+    file = Path(os.environ.get("REKOGNITION_TEST_CALIBRATION", beside))
+    if not file.is_file():
+        pytest.skip(f"no embeddings at {file}; REKOGNITION_TEST_CALIBRATION names the file")
+    return file
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import Mock
 
 from rekognition_emulator.access.keys import LONG_TERM, AccessKey, KeyStore, new_id, seal_secret
-from rekognition_emulator.access.ready_made import ACTIONS, policy_of
+from rekognition_emulator.access.ready_made import preset
 from rekognition_emulator.access.vault import Vault
 
 ACCOUNT = "123456789012"
@@ -23,7 +23,7 @@ def a_key(name: str = "web", policy: str | None = None, vault: Vault = VAULT, **
         "access_key_id": access_key_id,
         "name": name,
         "account": ACCOUNT,
-        "policy": policy or policy_of(ACTIONS["full"], ACCOUNT),
+        "policy": policy or preset("full", ACCOUNT),
         "policy_name": "full",
         "sealed_secret": seal_secret(vault, access_key_id, SECRET),
         "enabled": True,
@@ -39,6 +39,7 @@ class ListedKeys(KeyStore):
 
     listed: list[AccessKey] = field(default_factory=list)
     error: Exception | None = None
+    has_had_one: bool = False
 
     def all_keys(self) -> Sequence[AccessKey]:
         """Returns the list, or raises the error."""
@@ -46,8 +47,18 @@ class ListedKeys(KeyStore):
             raise self.error
         return list(self.listed)
 
+    def needs_a_key(self) -> bool:
+        """Remembers."""
+        return self.has_had_one
+
+    def open(self) -> bool:
+        """Forgets."""
+        self.has_had_one = bool(self.listed)
+        return not self.listed
+
     def add(self, key: AccessKey) -> None:
         """Adds without asking."""
         self.listed.append(key)
+        self.has_had_one = True
 
     rotate = enable = delete = Mock(side_effect=AssertionError("is not asked for"))

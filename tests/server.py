@@ -43,6 +43,7 @@ class Server:
                 env={
                     **inherited,
                     "REKOGNITION_DATA_DIR": str(data_dir),
+                    "REKOGNITION_RECOMMENDED_DIR": str(data_dir / "recommended"),  # not what set-up has fetched
                     "REKOGNITION_PORT": "0",
                     "REKOGNITION_STRICT": "true",
                     **environment,
@@ -112,7 +113,12 @@ def command(data_dir: Path, *arguments: str, **environment: str) -> subprocess.C
     return subprocess.run(
         [sys.executable, "-m", "rekognition_emulator", *arguments],
         cwd=ROOT,
-        env={**inherited, "REKOGNITION_DATA_DIR": str(data_dir), **environment},
+        env={
+            **inherited,
+            "REKOGNITION_DATA_DIR": str(data_dir),
+            "REKOGNITION_RECOMMENDED_DIR": str(data_dir / "recommended"),
+            **environment,
+        },
         capture_output=True,
         text=True,
         timeout=60,

@@ -56,6 +56,17 @@ def test_counts_answers_by_operation_and_error(metrics: Metrics, registry: Colle
     assert registry.get_sample_value("rekognition_stage_seconds_sum", {"stage": "decode"}) == pytest.approx(0.08)
 
 
+def test_counts_attributes_that_nothing_estimates(metrics: Metrics, registry: CollectorRegistry) -> None:
+    """Each by its name, once for each request that asked for it."""
+    for absent in ({"BEARD"}, {"BEARD", "SMILE"}):
+        metrics.answered(Observation("id", operation="DetectFaces", absent_attributes=frozenset(absent)))
+    counted = [
+        registry.get_sample_value("rekognition_attributes_absent_total", {"attribute": name})
+        for name in ("BEARD", "SMILE", "GENDER")
+    ]
+    assert counted == [2, 1, None]
+
+
 def test_charges_for_calls_that_succeed_as_aws_does(metrics: Metrics, registry: CollectorRegistry) -> None:
     """A comparison of two pictures is one, a search without a picture is one, and what only lists is none."""
     for operation in ("CompareFaces", "SearchFaces", "ListFaces", "DetectFaces", "CreateCollection"):

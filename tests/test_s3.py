@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+from botocore.awsrequest import AWSPreparedRequest
 from structlog.testing import capture_logs
 
 from rekognition_emulator import s3
@@ -20,11 +20,10 @@ ODD_KEYS = [
     "plain.jpg",
     "album 7/Zoë+Ünal & friends/100%25 #1?.jpg",
     "/leading//double/",
-    "../../other-bucket/secret.jpg",
-    "a/./b/../c",
-    "line\nbreak\x00\x7f",
-    "\\..\\☃.jpg",
-    "..%2f..%2Fsecret%00.jpg",
+    "..a/.hidden/b../c...d/.../e",
+    "line\nbreak\x7f",
+    "\\☃.jpg",
+    "%252e%252e/a%2fb.jpg",
     "?versionId=1&uploads#a",
     "@elsewhere/a",
     "\u202egpj.a\ufffe",
@@ -43,6 +42,9 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def moto_url() -> Iterator[str]:
     """A server that speaks S3."""
+    pytest.importorskip("moto", reason="S3 is played by moto, a tool of the tests")
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     yield "http://{}:{}".format(*server.get_host_and_port())
@@ -133,6 +135,62 @@ def test_any_key_names_its_object(key: str, scripted: Callable[..., Any]) -> Non
     assert fetcher(server.url).fetch_object("album-7", key) == b"picture"
     (path,) = server.paths
     assert unquoted(path) == f"/album-7/{key}".encode()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "../../other-bucket/secret.jpg",
+        "public/../private.jpg",
+        "a/./b",
+        "..",
+        "a/.",
+        "./a",
+        "%2e%2e/secret.jpg",
+        "a/%2E./secret.jpg",
+        "..%2f..%2Fsecret.jpg",
+        "\\..\\secret.jpg",
+        "a%5c..%5Cb",
+        "private.jpg\x00.txt",
+        "private.jpg%00.txt",
+    ],
+)
+def test_a_key_that_may_mean_another_object_never_goes_out(key: str, scripted: Callable[..., Any]) -> None:
+    """Whoever resolves a path, decodes it twice or stops at a zero byte is not asked."""
+    server = scripted(answer_with(200, b"picture"))
+    with capture_logs() as logs, pytest.raises(ObjectUnavailable):
+        fetcher(server.url).fetch_object("album-7", key)
+    assert server.paths == []
+    assert ("the name has a segment" in logs[0]["cause"], logs[0]["key"]) == (True, key)
+
+
+@pytest.mark.parametrize(
+    "bucket",
+    [
+        "abc--use1-az4--x-s3",
+        "abc--xa-s3",
+        "abc--ol-s3",
+        "abc-s3alias",
+        "abc.mrap",
+        "...",
+        "a.b.c",
+        f"a{'0' * 40}--op-s3",
+    ],
+)
+@pytest.mark.parametrize("style", ["auto", "path"])
+def test_a_bucket_s_name_chooses_no_host(bucket: str, style: Literal["auto", "path"]) -> None:
+    """Names that botocore gives a meaning are asked for at the endpoint like all others, or not at all."""
+    storage = S3("http://storage.example:9000", style, None, region="us-east-1", connections_max=2)
+    asked: list[str] = []
+
+    def send(request: AWSPreparedRequest, **_: object) -> None:
+        asked.append(request.url)
+        raise ConnectionError
+
+    storage._connected().meta.events.register_first("before-send.s3", send)
+    with pytest.raises(ObjectUnavailable):
+        storage.fetch_object(bucket, "a")
+    assert asked in ([], [f"http://storage.example:9000/{bucket}/a"])
 
 
 def unquoted(path: str) -> bytes:

@@ -1,7 +1,10 @@
+import sys
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
-from rekognition_emulator.settings import Settings
+from rekognition_emulator.settings import GUARDING, Settings, SettingsMisspelt, unknown_variables
 
 RATES = "REKOGNITION_ACCOUNT_REQUESTS_PER_SECOND"
 
@@ -38,3 +41,67 @@ def test_several_processes_share_what_one_would_have(monkeypatch: pytest.MonkeyP
     one = Settings(processes=3, workers=6, queue_max=9, index_memory_mb=300).of_one_process()
     assert (one.processes, one.workers, one.queue_max, one.index_memory_mb) == (1, 2, 3, 100)
     assert one.account_requests_per_second == {"IndexFaces": 10, "*": 1}
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("REKOGNITION_S3_BUCKET", "S3_BUCKETS"),
+        ("REKOGNITION_BUCKETS", "S3_BUCKETS"),
+        ("REKOGNITION_S3_ALLOWED_BUCKETS", "S3_BUCKETS"),
+        ("REKOGNITION_S3BUCKETS", "S3_BUCKETS"),
+        ("REKOGNITION__S3_BUCKETS", "S3_BUCKETS"),
+        ("REKOGNITION-S3-BUCKETS", "S3_BUCKETS"),
+        ("REKOGNITION_S3_BUCKETS ", "S3_BUCKETS"),
+        ("RECOGNITION_S3_BUCKETS", "S3_BUCKETS"),
+        ("REKOGNITON_S3_BUCKETS", "S3_BUCKETS"),
+        ("rekognition_s3_bucket", "S3_BUCKETS"),
+        ("REKOGNITION_AUTH_MODE", "AUTH"),
+        ("REKOGNITION_CORS_ORIGIN", "CORS_ORIGINS"),
+        ("REKOGNITION_ACCEPT_LICENSES", "ACCEPT_LICENCES"),
+        ("REKOGNITION_DATABASE_URI", "DATABASE_URL"),
+    ],
+)
+def test_a_misspelt_setting_is_refused_with_the_one_that_is_meant(variable: str, meant: str) -> None:
+    """It would have no effect, and what it was to keep out would be in."""
+    with pytest.raises(SettingsMisspelt) as refused:
+        unknown_variables({"PATH": "/bin", "REKOGNITION_HOST": "::1", variable: "x"})
+    assert str(refused.value) == f"{variable} is no setting: REKOGNITION_{meant} is."
+
+
+def test_settings_and_what_others_set_are_no_news() -> None:
+    """In any letter case, as they are read; other programs' variables are not ours to judge."""
+    ours = [f"REKOGNITION_{name.upper()}" for name in Settings.model_fields]
+    kubernetes = ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT_8080_TCP", "PORT_8080_TCP_ADDR"]
+    tests = ["TEST_DATABASE_URL", "TEST_FACES", "TEST_WEIGHTS", "ENDPOINT_URL"]
+    foreign = ["AWS_REKOGNITION_REGION", "AWS_ENDPOINT_URL_REKOGNITION", "S3_BUCKETS", "HOST", "COGNITO_HOST", ""]
+    names = [*ours, *map(str.lower, ours), *(f"REKOGNITION_{name}" for name in (*kubernetes, *tests)), *foreign]
+    assert unknown_variables(dict.fromkeys(names, "x")) == []
+    assert set(Settings.model_fields) >= GUARDING
+
+
+def test_an_unknown_setting_that_is_like_none_is_told() -> None:
+    """A file of settings may be that of another version."""
+    assert unknown_variables({"REKOGNITION_THUMBNAILS": "1", "REKOGNITION_PORT": "1"}) == ["REKOGNITION_THUMBNAILS"]
+
+
+def test_which_of_two_counts_is_not_left_to_chance() -> None:
+    """Letter case makes no difference, so that both mean the same setting."""
+    with pytest.raises(SettingsMisspelt, match="REKOGNITION_S3_BUCKETS is there twice"):
+        unknown_variables({"REKOGNITION_S3_BUCKETS": "a", "rekognition_s3_buckets": "b"})
+
+
+@pytest.mark.parametrize(
+    ("prefix", "folder"),
+    [("/srv/shop/.venv", "/srv/shop/.models"), ("/usr", "/cache/rekognition-emulator/models")],
+    ids=["virtual environment", "the system's Python"],
+)
+def test_what_is_recommended_lies_beside_the_environment(
+    monkeypatch: pytest.MonkeyPatch, prefix: str, folder: str
+) -> None:
+    """Whatever the data directory is, and never in a folder of the system."""
+    monkeypatch.delenv("REKOGNITION_RECOMMENDED_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    monkeypatch.setattr(sys, "prefix", prefix)
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
+    assert Settings(data_dir=Path("/elsewhere")).model_files.recommended_dir == Path(folder)

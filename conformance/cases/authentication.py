@@ -182,9 +182,9 @@ def _(service: Service, minutes: int) -> None:
 
 @case("(authentication)", "contract")
 def _(service: Service) -> None:
-    """A signature for no region is refused."""
+    """A signature for what cannot be a region is refused."""
     credentials = service.session.boto.get_credentials()
-    sign = SigV4Auth(credentials, "rekognition", "nowhere").add_auth
+    sign = SigV4Auth(credentials, "rekognition", "NOWHERE").add_auth
     refused(service, sign, "InvalidSignatureException", "Credential should be scoped to a valid region.")
 
 

@@ -13,6 +13,7 @@ from conformance.pictures import (
     NO_BYTES,
     NOTHING,
     ORIENTATIONS,
+    ORIENTED_TWICE,
     PORTRAIT,
     READABLE,
     REFUSED,
@@ -20,7 +21,9 @@ from conformance.pictures import (
     TOO_LARGE,
     TOO_MANY_BYTES,
     TOO_SMALL,
+    TURNED_PNGS,
     UPRIGHT,
+    WITHOUT_END,
 )
 from conformance.service import Given, Request, Service
 from conformance.shared import album, empty, users
@@ -113,6 +116,24 @@ def _(service: Service, picture: Given) -> None:
 def _(service: Service, picture: Given) -> None:
     """Boxes and points are those of the upright picture, at this EXIF orientation."""
     assert overlap(box(service, UPRIGHT), box(service, picture)) > 0.8
+
+
+@each("DetectFaces", "ours", ORIENTED_TWICE)
+def _(service: Service, picture: Given) -> None:
+    """Of two EXIF segments the first counts."""
+    assert overlap(box(service, UPRIGHT), box(service, picture)) > 0.8
+
+
+@each("DetectFaces", "model", TURNED_PNGS)
+def _(service: Service, picture: Given) -> None:
+    """Boxes and points are those of a PNG's stored pixels, whatever EXIF orientation it claims."""
+    assert overlap(box(service, UPRIGHT), box(service, picture)) > 0.8
+
+
+@each("DetectFaces", "ours", WITHOUT_END)
+def _(service: Service, picture: Given) -> None:
+    """A JPEG that lacks no more than its last two bytes shows what it shows with them."""
+    assert overlap(box(service, PORTRAIT), box(service, picture)) > 0.8
 
 
 @each("DetectFaces", "guide", LARGEST)

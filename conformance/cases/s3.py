@@ -108,6 +108,13 @@ def _(service: Service) -> None:
     UNREACHABLE(service.call("DetectFaces", {"Image": {"S3Object": {**there, "Name": "missing"}}}))
 
 
+@each("DetectFaces", "guide", {"to an object": "missing/../{}", "to itself": "./{}", "encoded": "missing/%2e%2e/{}"})
+def _(service: Service, leading: str) -> None:
+    """A name is no path: what one with dots would lead to is another object, which is not read."""
+    there = in_bucket(service, service[PORTRAIT]["Bytes"])["S3Object"]
+    UNREACHABLE(service.call("DetectFaces", {"Image": {"S3Object": {**there, "Name": leading.format(there["Name"])}}}))
+
+
 @case("SearchFacesByImage", "guide")
 def _(service: Service) -> None:
     """A picture in S3 finds its face."""

@@ -6,7 +6,7 @@ key that is made, disabled or deleted anywhere counts everywhere two seconds lat
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -92,10 +92,11 @@ class Keyring:
         self._keys: Mapping[str, AccessKey] = {}
         self._read_at = 0.0
         self._is_keyed = False
+        self._has_keys = False
 
     @property
     def is_keyed(self) -> bool:
-        """Whether there is a key, or was one since the start: deleting the last one opens no door."""
+        """Whether there is a key, or has been one since an operator opened the servers: deleting it opens no door."""
         return self._is_keyed
 
     def refresh(self) -> None:
@@ -106,7 +107,8 @@ class Keyring:
         """
         keys = {key.access_key_id: key for key in self._store.all_keys()}
         # In this order, so that there is no moment in which a key is there and nobody is asked for one.
-        self._is_keyed = self._is_keyed or bool(keys)
+        self._has_keys = bool(keys)
+        self._is_keyed = self._has_keys or self._store.needs_a_key()
         if keys and self._vault is None:
             vault = self._open_vault()
             for key in keys.values():
@@ -158,7 +160,9 @@ class Keyring:
             self._secret(key), Principal(key.access_key_id, key.name, key.account, arn, _policy(key), None)
         )
 
-    def issue_session(self, key: str, collection: str, lifetime: timedelta, now: datetime) -> TemporaryCredentials:
+    def issue_session(
+        self, key: str, collection: str, lifetime: timedelta, now: datetime, objects: Sequence[str] = ()
+    ) -> TemporaryCredentials:
         """Makes credentials for searches by picture in one collection; errors as ``find``'s.
 
         Args:
@@ -166,9 +170,10 @@ class Keyring:
             collection: the only one that they open, in every region.
             lifetime: from now on.
             now: the time.
+            objects: images in S3 that they may name, as far as the key may; others have to be sent.
         """
         issuer = self._key(key, now)
-        policy = policy_of(BROWSER_ACTIONS, issuer.account, [collection])
+        policy = policy_of(BROWSER_ACTIONS, issuer.account, [collection], objects)
         return issue_session(self._opened(), issuer.access_key_id, policy, now + lifetime)
 
     def _find_session(self, access_key_id: str, token: str, now: datetime) -> Credentials:
@@ -201,7 +206,7 @@ class Keyring:
 
     def _opened(self) -> Vault:
         if self._vault is None:
-            raise KeysUnavailable if self._is_keyed else CredentialsUnknown
+            raise KeysUnavailable if self._has_keys else CredentialsUnknown
         return self._vault
 
 

@@ -84,6 +84,17 @@ class KeyStore(ABC):
         """Returns all keys, the oldest first."""
 
     @abstractmethod
+    def needs_a_key(self) -> bool:
+        """Returns whether a key is asked for also where there is none: there has been one, and ``open`` was not called.
+
+        So a server that starts after the last key was deleted lets nobody in.
+        """
+
+    @abstractmethod
+    def open(self) -> bool:
+        """Has nobody asked for a key until there is one; returns False, and does nothing, if there is one."""
+
+    @abstractmethod
     def add(self, key: AccessKey) -> None:
         """Adds a key.
 

@@ -1,16 +1,16 @@
-"""``index-album``: changes when many pictures are indexed in another way.
+"""``index-album``: a collection becomes what a folder of pictures is, now and whenever that has changed.
 
 It knows nothing of this program's insides and asks the public API, through boto3, so that it serves AWS as well.
 """
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import boto3
@@ -19,9 +19,21 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from rich.progress import TextColumn
 
-from rekognition_emulator.cli.journal import Journal, Outcome, digest, write_report
-from rekognition_emulator.cli.pictures import EXTERNAL_IMAGE_ID_MAX, OBJECT_BYTES_MAX, Album, Bucket, Folder, Picture
+from rekognition_emulator.cli.journal import Journal, Outcome, digest
+from rekognition_emulator.cli.pictures import (
+    EXTERNAL_IMAGE_ID_MAX,
+    OBJECT_BYTES_MAX,
+    Album,
+    Bucket,
+    Exclusions,
+    Folder,
+    Picture,
+)
 from rekognition_emulator.cli.progress import counting
+from rekognition_emulator.cli.reencoding import ORIGINAL_BYTES_MAX, NotReencoded, foreign_format, reencode
+from rekognition_emulator.cli.report import readable, summary, write_report
+from rekognition_emulator.cli.superseding import EarlierFaces
+from rekognition_emulator.store.files import private
 
 ATTEMPTS: Final = 10
 """Of a request that is throttled or lost. By then, with the SDK's pauses, some minutes have passed."""
@@ -41,6 +53,9 @@ _NOT_THE_PICTURE: Final = frozenset(
     }
 )
 """Errors that every other picture would meet, too."""
+
+_SERVER_ERROR: Final = 500
+"""From this status on, nobody knows whether anything was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +77,27 @@ class Wishes:
         return {name: value for name, value in members.items() if value is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """What is done with files that are not sent as they are.
+
+    Attributes:
+        exclude: globs of what does not belong to the album.
+        shrink: re-encode what is too large.
+        convert: re-encode formats that the service does not take.
+        prune: remove the faces of pictures that are no longer in the album.
+    """
+
+    exclude: Sequence[str] = ()
+    shrink: bool = False
+    convert: bool = False
+    prune: bool = False
+
+
 def index_album(  # noqa: PLR0913 - each is an option of the command line
     source: str,
     wishes: Wishes,
+    handling: Handling,
     *,
     endpoint_url: str | None,
     s3_endpoint_url: str | None,
@@ -73,28 +106,35 @@ def index_album(  # noqa: PLR0913 - each is an option of the command line
     report: Path | None,
     workers: int,
 ) -> None:
-    """Indexes all pictures of an album that are not indexed yet; exits with 1 if one fails."""
+    """Indexes all pictures of an album that are not indexed yet, and removes what they had been before they changed.
+
+    Exits with 1 if a picture fails, or if faces stay that should not.
+    """
+    outcomes: dict[str, Outcome] = {}
     try:
         if report:
-            report.touch()  # not to learn after an hour that it cannot be written
+            open(report, "ab", opener=private).close()  # not to learn after an hour that it cannot be written
         client = _client("rekognition", endpoint_url, region, workers)
-        album = _open_album(source, s3_endpoint_url, region, workers)
-        identity = {"album": album.name, **_identify(client, wishes.collection), **asdict(wishes)}
-        with Journal(journal or _beside(album, wishes.collection), identity) as remembered:
-            indexer = _Indexer(client, album, wishes, remembered)
-            outcomes: dict[str, Outcome] = {}
+        album = _open_album(source, Exclusions(handling.exclude), s3_endpoint_url, region, workers)
+        if isinstance(album, Bucket) and (handling.shrink or handling.convert):
+            sys.exit("Pictures in S3 are read by the service as they are: --shrink and --convert are for folders.")
+        identity = {"album": album.name, **_identify(client, wishes.collection)}
+        with Journal(journal or _beside(album, wishes.collection), identity, asdict(wishes)) as remembered:
+            earlier = EarlierFaces(client, wishes.collection, remembered)
+            indexer = _Indexer(client, album, wishes, handling, remembered, earlier)
             try:
                 _index_all(indexer, workers, outcomes)
             finally:
                 if report:
                     write_report(report, (outcomes[path] for path in sorted(outcomes)))
-                _say(wishes.collection, outcomes)
+                for line in summary(wishes.collection, outcomes.values()):
+                    typer.echo(line)
     except KeyboardInterrupt:
         typer.echo("Stopped; the same command goes on from here.", err=True)
         sys.exit(INTERRUPTED)
     except (BotoCoreError, ClientError, OSError) as error:
         sys.exit(f"{error}\nWhen that is mended, the same command goes on from here.")
-    sys.exit(1 if any(outcome.status == "failed" for outcome in outcomes.values()) else 0)
+    sys.exit(1 if any(outcome.needs_attention for outcome in outcomes.values()) else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +144,9 @@ class _Indexer:
     client: Any
     album: Album
     wishes: Wishes
+    handling: Handling
     journal: Journal
+    earlier: EarlierFaces
 
     def index(self, picture: Picture) -> Outcome:
         """Returns what becomes of a picture, which is only sent if nothing else is known of it.
@@ -113,13 +155,35 @@ class _Indexer:
             BotoCoreError, ClientError: the service does not answer, or answers nobody.
         """
         if known := self.journal.find(picture):
-            return known
+            return self._clear(known)
         about = Outcome(picture.path, picture.external_image_id, picture.size_bytes, picture.stamp, "failed")
-        if not picture.is_picture:
-            return replace(about, status="skipped", error="its name ends neither in .jpg, .jpeg nor .png")
+        kind = foreign_format(picture.path)
+        if not picture.is_picture and not (kind and self.handling.convert):
+            takes = f"{kind} is no format of the service; --convert sends it as a JPEG"
+            return replace(about, status="skipped", error=takes if kind else "its name is not that of a JPEG or PNG")
         if reason := self._refusal(picture):
-            return replace(about, error=reason)
+            return self._failed(about, reason)
         return self._send(picture, about)
+
+    def leave(self, path: str, outcomes: Mapping[str, Outcome]) -> Outcome:
+        """Returns what becomes of the faces of a picture that is no longer in the album.
+
+        They go if that is wished, or if the picture is only called something else now: then its new faces are in.
+        """
+        known = self.journal.known(path)
+        sent = self.journal.interrupted(path)
+        about = known or Outcome(path, sent[0].external_image_id, 0, "", "vanished")
+        face_ids, doubt = self.earlier.of(path)
+        moved_to = known and next((there for there in outcomes.values() if _is_same(known, there)), None)
+        if self.handling.prune or moved_to or not (face_ids or about.faces or doubt):
+            stale, doubt_too = self.earlier.remove(face_ids)
+            gone = replace(about, removed=len(face_ids) - len(stale), stale=stale, error=doubt_too or doubt, faces=0)
+            if gone.error:
+                return replace(gone, status="vanished")
+            self.journal.forget(path)
+            return replace(gone, status="removed", error=f"it is {readable(moved_to.path)} now" if moved_to else None)
+        vanished = self._clear(about) if about.stale else about
+        return replace(vanished, status="vanished", error=vanished.error or doubt, unindexed={})
 
     def _send(self, picture: Picture, about: Outcome) -> Outcome:
         try:
@@ -127,24 +191,64 @@ class _Indexer:
             if "Bytes" in image:
                 about = replace(about, sha256=digest(image["Bytes"]))
                 if known := self.journal.find_content(about):
-                    return replace(known, stamp=picture.stamp)
+                    return self._clear(replace(known, stamp=picture.stamp))
+                image, about = self._as_taken(image, about)
+            self.journal.begin(about)
             answer = self.client.index_faces(
                 Image=image, ExternalImageId=picture.external_image_id, **self.wishes.request
             )
-        except (OSError, ParamValidationError) as error:
-            return replace(about, error=getattr(error, "strerror", None) or str(error))
+        except (OSError, NotReencoded) as error:
+            return self._failed(about, getattr(error, "strerror", None) or str(error))
+        except ParamValidationError as error:
+            self.journal.settle(picture.path)
+            return self._failed(about, str(error))
         except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] < _SERVER_ERROR:
+                self.journal.settle(picture.path)
             if error.response["Error"]["Code"] in _NOT_THE_PICTURE:
                 raise
-            return replace(about, error="{Code}: {Message}".format(**error.response["Error"]))
+            return self._failed(about, "{Code}: {Message}".format(**error.response["Error"]))
         reasons = Counter(reason for face in answer["UnindexedFaces"] for reason in face["Reasons"])
-        return replace(about, status="indexed", faces=len(answer["FaceRecords"]), unindexed=dict(reasons))
+        face_ids = tuple(record["Face"]["FaceId"] for record in answer["FaceRecords"])
+        indexed = replace(about, status="indexed", faces=len(face_ids), face_ids=face_ids, unindexed=dict(reasons))
+        stale, doubt = self.earlier.of(picture.path, indexed)
+        # The new version is in. Only once it is written down what has to go, that goes.
+        return self._clear(replace(indexed, stale=tuple(sorted(stale)), error=doubt))
+
+    def _as_taken(self, image: dict[str, Any], about: Outcome) -> tuple[dict[str, Any], Outcome]:
+        if foreign_format(about.path):
+            altered: Literal["shrunk", "converted"] = "converted"
+        elif about.size_bytes > self.album.bytes_max:
+            altered = "shrunk"
+        else:
+            return image, about
+        content = reencode(image["Bytes"], about.path, self.album.bytes_max)
+        return {"Bytes": content}, replace(about, altered=altered)
+
+    def _clear(self, indexed: Outcome) -> Outcome:
+        """Remembers a picture that is indexed, and removes what is stale of it."""
+        self.journal.add(replace(indexed, error=None))
+        if not indexed.stale:
+            return indexed
+        stale, reason = self.earlier.remove(indexed.stale)
+        cleared = replace(indexed, stale=stale)
+        self.journal.add(replace(cleared, error=None))
+        return replace(cleared, removed=len(indexed.stale) - len(stale), error=reason or indexed.error)
+
+    def _failed(self, about: Outcome, reason: str) -> Outcome:
+        before = self.journal.known(about.path)
+        stay = f"; {before.faces} faces of its earlier version stay" if before and before.faces else ""
+        return replace(about, status="failed", error=reason + stay)
 
     def _refusal(self, picture: Picture) -> str | None:
         """Returns why the service would not take a picture, as far as that is known without asking it."""
-        if picture.size_bytes > self.album.bytes_max:
-            sizes = f"it has {picture.size_bytes / 2**20:.1f} MB, and may have {self.album.bytes_max >> 20}"
-            return sizes if isinstance(self.album, Bucket) else f"{sizes}; from S3 it may have {OBJECT_BYTES_MAX >> 20}"
+        reencoded = self.handling.shrink or foreign_format(picture.path)
+        most = ORIGINAL_BYTES_MAX if reencoded else self.album.bytes_max
+        if picture.size_bytes > most:
+            sizes = f"it has {picture.size_bytes / 2**20:.1f} MB, and may have {most >> 20}"
+            if reencoded or isinstance(self.album, Bucket):
+                return sizes
+            return f"{sizes}; from S3 it may have {OBJECT_BYTES_MAX >> 20}, and --shrink makes it smaller"
         if not picture.size_bytes:
             return "it is empty"
         if len(picture.external_image_id) > EXTERNAL_IMAGE_ID_MAX:
@@ -152,24 +256,44 @@ class _Indexer:
         return None
 
 
+def _is_same(vanished: Outcome, present: Outcome) -> bool:
+    """Whether a picture has the content of one that is no longer there; of objects in S3, the ETag says so."""
+    if present.status != "indexed":
+        return False
+    if vanished.sha256 or present.sha256:
+        return vanished.sha256 == present.sha256
+    return bool(vanished.stamp) and (vanished.stamp, vanished.size_bytes) == (present.stamp, present.size_bytes)
+
+
 def _index_all(indexer: _Indexer, workers: int, outcomes: dict[str, Outcome]) -> None:
     """Indexes every picture, shows how far it is, and adds what becomes of each to ``outcomes``.
 
     Raises:
         KeyboardInterrupt: after the answers to what was sent have come.
+        OSError: the album cannot be listed, or has nothing in it any more.
     """
     pictures = list(indexer.album.list_pictures())
+    vanished = sorted(indexer.journal.paths - {picture.path for picture in pictures})
+    if vanished and not pictures and indexer.handling.prune:
+        raise FileNotFoundError(
+            f"There is nothing in {indexer.album.name}, as if it were not mounted: nothing is pruned."
+        )
     with counting(TextColumn("{task.fields[faces]:,} faces")) as bars:
         task = bars.add_task(indexer.wishes.collection, total=len(pictures), faces=0)
         faces = 0
-        for outcome in _in_parallel(indexer.index, pictures, workers):
+
+        def took(outcome: Outcome) -> None:
             outcomes[outcome.path] = outcome
-            if outcome.status == "indexed":
-                indexer.journal.add(outcome)
-            elif outcome.status == "failed":
-                bars.print(f"{outcome.path}: {outcome.error}", markup=False, highlight=False, soft_wrap=True)
+            if outcome.needs_attention:
+                said = f"{readable(outcome.path)}: {outcome.error}"
+                bars.print(said, markup=False, highlight=False, soft_wrap=True)
+
+        for outcome in _in_parallel(indexer.index, pictures, workers):
+            took(outcome)
             faces += outcome.faces
             bars.update(task, advance=1, faces=faces)
+        for path in vanished:
+            took(indexer.leave(path, outcomes))
 
 
 def _in_parallel(index: Callable[[Picture], Outcome], pictures: Iterable[Picture], workers: int) -> Iterator[Outcome]:
@@ -200,15 +324,17 @@ def _client(service: str, endpoint_url: str | None, region: str | None, workers:
     )
 
 
-def _open_album(source: str, endpoint_url: str | None, region: str | None, workers: int) -> Album:
+def _open_album(
+    source: str, exclusions: Exclusions, endpoint_url: str | None, region: str | None, workers: int
+) -> Album:
     if source.startswith("s3://"):
         address = urlsplit(source)
         # Not by the address' own path: in a key, a question mark or a hash is a character like any other.
         prefix = source.removeprefix(f"s3://{address.netloc}").lstrip("/")
-        return Bucket(_client("s3", endpoint_url, region, workers), address.netloc, prefix)
+        return Bucket(_client("s3", endpoint_url, region, workers), address.netloc, prefix, exclusions)
     if not Path(source).is_dir():
         raise NotADirectoryError(f"{source} is no folder.")
-    return Folder(Path(source))
+    return Folder(Path(source), exclusions)
 
 
 def _identify(client: Any, collection: str) -> dict[str, str]:  # noqa: ANN401 - likewise
@@ -225,13 +351,3 @@ def _beside(album: Album, collection: str) -> Path:
     """Returns where the journal is by default: beside a folder, or for one in S3 in the current one."""
     folder = Path(album.name) if isinstance(album, Folder) else Path(Path(album.name).name)
     return folder.with_name(f"{folder.name}.{collection}.journal")
-
-
-def _say(collection: str, outcomes: Mapping[str, Outcome]) -> None:
-    counts = Counter(outcome.status for outcome in outcomes.values())
-    faces = sum(outcome.faces for outcome in outcomes.values())
-    unindexed = sum(sum(outcome.unindexed.values()) for outcome in outcomes.values())
-    typer.echo(
-        f"{collection}: {counts['indexed']:,} pictures indexed, with {faces:,} faces and {unindexed:,} that were left"
-        f" out; {counts['failed']:,} failed; {counts['skipped']:,} other files."
-    )

@@ -1,4 +1,4 @@
-"""``audit``: changes when the audit log is shown in another way. What is in it, and why, is said in ``store``."""
+"""``audit``: the command that shows the audit log. What is in it, and why, is said in ``store``."""
 
 import json
 import re
@@ -48,6 +48,7 @@ def show_audit_log(  # noqa: PLR0913 - an argument is an option of the command l
 def _as_json(entry: Entry) -> str:
     shown = {name: getattr(entry, name) for name in Entry.__slots__}
     shown["at"] = entry.at.astimezone(UTC).isoformat(timespec="milliseconds")
+    shown["first_at"] = entry.first_at and entry.first_at.astimezone(UTC).isoformat(timespec="milliseconds")
     shown["deleted_faces"] = [str(face_id) for face_id in entry.deleted_faces or ()]
     return json.dumps(shown, ensure_ascii=False)
 
@@ -57,13 +58,14 @@ def _as_table(found: list[Entry]) -> Table:
     table = Table(*(Column(name, no_wrap=True) for name in columns), box=None, pad_edge=False)
     for entry in found:
         spared = f" (would be {entry.would_be_denied})" if entry.would_be_denied else ""
+        often = f", {entry.times:,} times since {entry.first_at.astimezone(UTC):%H:%M:%S}" if entry.first_at else ""
         table.add_row(
             entry.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"),
             entry.key_name + (" in a session" if entry.in_session else ""),
             entry.operation,
             " ".join(filter(None, (entry.collection, entry.subject))),
             entry.region or "",
-            (entry.error or "done") + spared,
+            (entry.error or "done") + spared + often,
             ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in entry.counts.items()),
         )
     return table
@@ -71,10 +73,10 @@ def _as_table(found: list[Entry]) -> Table:
 
 def _moment(text: str, now: datetime) -> datetime:
     """Returns the moment that is meant: a time, in UTC unless it says otherwise, or so long ago."""
-    if ago := _AGO.fullmatch(text):
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
+        if ago := _AGO.fullmatch(text):
+            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         moment = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # OverflowError: before the year 1
         raise typer.BadParameter(f"{text} is no time, such as 2026-05-01T12:30 or 12h", param_hint="--since") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

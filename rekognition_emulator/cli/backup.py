@@ -1,4 +1,4 @@
-"""``backup``, ``restore`` and ``verify``: changes when they say something else. What they do is in ``store``."""
+"""``backup``, ``restore`` and ``verify``; what they do is in ``store``."""
 
 import sys
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ import typer
 from rekognition_emulator.cli.database import data_said_in_words, open_database
 from rekognition_emulator.cli.progress import copying, counting
 from rekognition_emulator.cli.start import read_settings
+from rekognition_emulator.cli.transfer import service_check
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.archive import open_archive
 from rekognition_emulator.store.backup import Progress, back_up, restore, verify_backup
@@ -69,7 +70,7 @@ def _verify_database() -> None:
 
 
 def _verify_export(file: Path) -> None:
-    with open_archive(file) as (described, parts), counting() as bars:
+    with open_archive(file, service_check()) as (described, parts), counting() as bars:
         task = bars.add_task(described.name, total=described.face_count + described.user_count)
         for part in parts:
             bars.advance(task, len(part.users) + len(part.faces))

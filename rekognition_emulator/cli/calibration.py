@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rekognition_emulator.cli.measuring import (
+    Way,
     compare,
     describe,
     embed,
@@ -21,7 +22,7 @@ from rekognition_emulator.evaluation.labels import read_album
 from rekognition_emulator.evaluation.scores import FALSE_MATCH_RATES, OperatingPoint
 
 
-def calibrate_on_album(album: Path, json_file: Path | None, workers: int) -> None:
+def calibrate_on_album(album: Path, json_file: Path | None, way: Way) -> None:
     """Measures which cosines mean which similarities, and shows the curve.
 
     Raises:
@@ -31,22 +32,23 @@ def calibrate_on_album(album: Path, json_file: Path | None, workers: int) -> Non
     """
     pictures = read_album(album)
     engine = load_face_engine_to_measure(read_settings())
-    embedded = embed(engine, [picture.file for picture in pictures], workers)
+    embedded = embed(engine, [picture.file for picture in pictures], way)
     people, compared = compare(embedded, pictures)
     points = [compared.scores.operating_point(rate) for rate in FALSE_MATCH_RATES]
     console = Console()
     console.print(
-        f"[bold]Face model {engine.model.name} {engine.model.version}[/bold] on {len(people):,} pictures of "
-        f"{int(people.max()) + 1:,} people: {compared.scores.stranger_pairs:,} pairs of strangers",
+        f"[bold]Face model {engine.model.name} {engine.model.version}[/bold] on the {way.face} faces of "
+        f"{len(people):,} pictures of {int(people.max()) + 1:,} people: {compared.scores.stranger_pairs:,} pairs of "
+        "strangers",
         highlight=False,
     )
     console.print(_measured_table(points))
-    print_nearest_strangers(console, compared, embedded)
+    print_nearest_strangers(console, compared.nearest_strangers, [*embedded.rows], [*embedded.rows])
     print_left_out(console, embedded.left_out)
     curve = calibrate(compared.scores)
     console.print(_curve_table(curve))
     if json_file:
-        document = describe(engine.model, album, embedded.left_out) | {
+        document = describe(engine.model, album, way.face, embedded.left_out) | {
             "people": int(people.max()) + 1,
             "pictures": len(people),
             "stranger_pairs": compared.scores.stranger_pairs,

@@ -6,17 +6,21 @@ from typing import Annotated, Literal
 
 import typer
 
+from rekognition_emulator import __version__
 from rekognition_emulator.cli import index, keys
 from rekognition_emulator.cli.calibration import calibrate_on_album
 from rekognition_emulator.cli.evaluation import evaluate_album, evaluate_pairs
+from rekognition_emulator.cli.measuring import Way
 from rekognition_emulator.cli.models import models
+from rekognition_emulator.cli.retrieval import evaluate_selfies
 from rekognition_emulator.cli.start import said_in_words
+from rekognition_emulator.cli.unlabelled import calibrate_on_collections, calibrate_on_images
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.evaluation.calibration import TooFewPairs
 from rekognition_emulator.evaluation.labels import LabelsUnusable
+from rekognition_emulator.evaluation.pictures import FaceChoice
 
 app = typer.Typer(
-    help="The face operations of AWS Rekognition on your own machines. Without a command it serves.",
     add_completion=False,
     pretty_exceptions_enable=False,  # they would print the values of variables
 )
@@ -25,11 +29,18 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(index.app, name="index")
 
 _ALBUM = typer.Option(exists=True, help="A folder with a folder of pictures per person, or CSV: file, person.")
+_EVENT = typer.Option(exists=True, help="As --album, but an image may show several people: several rows.")
+_SELFIES = typer.Option(exists=True, help="Search the album by these: a folder with a folder per person, or CSV.")
+_FACE = typer.Option(help="Whose face counts in a picture of one person.")
+_MODELS = typer.Option("--model", help="A face model's name, as models list has it; may be given several times.")
+_UNLABELLED = typer.Option(exists=True, file_okay=False, help="Images without labels, a folder for each event.")
+_CALIBRATED = typer.Option(help="A collection of the database, which is an event; may be given several times.")
 _PAIRS = typer.Option(exists=True, dir_okay=False, help="LFW's pairs.txt, or CSV: file_a, file_b, same (1 or 0).")
 _IMAGES = typer.Option(exists=True, file_okay=False, help="Where the pairs' pictures are. Default: beside the list.")
 _JSON = typer.Option("--json", dir_okay=False, help="Write the numbers to this file.")
 _PLOT = typer.Option("--plot", dir_okay=False, help="Draw the ROC into this PNG file.")
 _WORKERS = typer.Option(min=1, help="Pictures worked on at once. Default: one per core.", show_default=False)
+_FACE = typer.Option(help="Which face of a picture its label names: the largest, or the most central as in LFW.")
 _MENDABLE = (LabelsUnusable, ModelUnusable, TooFewPairs, OSError)
 _CORES = os.cpu_count() or 1
 _TO = typer.Option(help="A folder, for files REGION/NAME.jsonl.gz, or for one collection a file that ends in .gz.")
@@ -50,6 +61,10 @@ _MAX_FACES = typer.Option(min=1, help="Of a picture, the largest so many. Defaul
 _QUALITY = typer.Option(case_sensitive=False, help="As IndexFaces has it. Default: the service's.")
 _JOURNAL = typer.Option(dir_okay=False, help="Where to remember what is indexed. Default: beside the folder.")
 _REPORT = typer.Option(dir_okay=False, help="Write what becomes of each picture to this file: .csv, or JSON lines.")
+_EXCLUDE = typer.Option(metavar="GLOB", help="Leave out files and folders of this name, or path; may be given again.")
+_SHRINK = typer.Option("--shrink", help="Re-encode files over 5 MB, which would fail.")
+_CONVERT = typer.Option("--convert", help="Send HEIC, WebP and AVIF as JPEGs.")
+_PRUNE = typer.Option("--prune", help="Remove the faces of pictures that are no longer there.")
 _REQUESTS = typer.Option(min=1, max=256, help="Pictures sent at once.")
 _VERIFIED = typer.Argument(exists=True, help="A file or a folder. Default: the database of the settings.")
 _KNOWN = typer.Option("--collection", help="The collection's name.")
@@ -66,14 +81,30 @@ _SINCE = typer.Option(metavar="WHEN", help="Only from then on: 2026-05-01, 2026-
 _LATEST = typer.Option(min=1, help="The latest so many. Default: 100; as JSON, all.", show_default=False)
 _JSON_LINES = typer.Option("--json", help="Print a line of JSON each.")
 _STATUS = typer.Option("--status", help="Say how far it is.")
+_HOST = typer.Option(help="The address to listen on. Default: REKOGNITION_HOST.", show_default=False)
+_PORT = typer.Option(min=0, max=65535, help="The port. Default: REKOGNITION_PORT.", show_default=False)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if wanted:
+        typer.echo(f"rekognition-emulator {__version__}")
+        raise typer.Exit
+
+
+_VERSION = typer.Option("--version", callback=_print_version, is_eager=True, help="Say which version this is.")
+
+
+@app.callback()
+def root(*, version: Annotated[bool, _VERSION] = False) -> None:
+    """The face operations of AWS Rekognition on your own machines. Without a command it serves."""
 
 
 @app.command()
-def serve() -> None:
+def serve(*, host: Annotated[str | None, _HOST] = None, port: Annotated[int | None, _PORT] = None) -> None:
     """Answer AWS's SDKs, as the environment says; the same as no command at all."""
     from rekognition_emulator.cli import serving  # noqa: PLC0415 - the other commands need neither HTTP nor SQL
 
-    serving.serve()
+    serving.serve(host, port)
 
 
 @app.command()
@@ -82,30 +113,66 @@ def evaluate(  # noqa: PLR0913 - an argument is an option of the command line
     pairs: Annotated[Path | None, _PAIRS] = None,
     images: Annotated[Path | None, _IMAGES] = None,
     album: Annotated[Path | None, _ALBUM] = None,
+    selfies: Annotated[Path | None, _SELFIES] = None,
     json_file: Annotated[Path | None, _JSON] = None,
     plot_file: Annotated[Path | None, _PLOT] = None,
+    face: Annotated[FaceChoice, _FACE] = FaceChoice.LARGEST,
     workers: Annotated[int, _WORKERS] = _CORES,
 ) -> None:
-    """Measure on labelled pictures how well the face model tells people apart."""
+    """Measure on labelled pictures how well the face model tells people apart, or what selfies find in an album."""
+    way = Way(workers, face)
     with said_in_words(*_MENDABLE):
-        if pairs and not album:
-            evaluate_pairs(pairs, images or pairs.parent, json_file, plot_file, workers)
-        elif album and not pairs and not images:
-            evaluate_album(album, json_file, plot_file, workers)
-        else:
-            raise typer.BadParameter("give either --pairs, with --images if need be, or --album")
+        match pairs, images, album, selfies:
+            case Path(), _, None, None:
+                evaluate_pairs(pairs, images or pairs.parent, json_file, plot_file, way)
+            case None, None, Path(), None:
+                evaluate_album(album, json_file, plot_file, way)
+            case None, None, Path(), Path():
+                evaluate_selfies([], album, selfies, way, json_file=json_file, plot_file=plot_file)
+            case _:
+                raise typer.BadParameter(
+                    "give either --pairs, with or without --images, or --album, with or without --selfies"
+                )
+
+
+@app.command(name="compare")
+def compare_models(  # noqa: PLR0913 - an argument is an option of the command line
+    *,
+    model: Annotated[list[str], _MODELS],
+    album: Annotated[Path, _EVENT],
+    selfies: Annotated[Path, _SELFIES],
+    json_file: Annotated[Path | None, _JSON] = None,
+    plot_file: Annotated[Path | None, _PLOT] = None,
+    face: Annotated[FaceChoice, _FACE] = FaceChoice.LARGEST,
+    workers: Annotated[int, _WORKERS] = _CORES,
+) -> None:
+    """Measure what selfies find in an album, with several face models side by side."""
+    with said_in_words(*_MENDABLE):
+        evaluate_selfies(model, album, selfies, Way(workers, face), json_file=json_file, plot_file=plot_file)
 
 
 @app.command()
-def calibrate(
+def calibrate(  # noqa: PLR0913 - an argument is an option of the command line
     *,
-    album: Annotated[Path, _ALBUM],
+    album: Annotated[Path | None, _ALBUM] = None,
+    unlabelled: Annotated[Path | None, _UNLABELLED] = None,
+    collection: Annotated[list[str] | None, _CALIBRATED] = None,
+    region: Annotated[str | None, _KNOWN_REGION] = None,
     json_file: Annotated[Path | None, _JSON] = None,
+    face: Annotated[FaceChoice, _FACE] = FaceChoice.LARGEST,
     workers: Annotated[int, _WORKERS] = _CORES,
 ) -> None:
-    """Measure on an album which cosines of the face model mean which similarities."""
+    """Measure which cosines of the face model mean which similarities: on labelled images, or without labels."""
     with said_in_words(*_MENDABLE):
-        calibrate_on_album(album, json_file, workers)
+        match album, unlabelled, collection or None:
+            case Path(), None, None:
+                calibrate_on_album(album, json_file, Way(workers, face))
+            case None, Path(), None:
+                calibrate_on_images(unlabelled, json_file, workers)
+            case None, None, list():
+                calibrate_on_collections(collection or [], region, json_file)
+            case _:
+                raise typer.BadParameter("give one of --album, --unlabelled and --collection")
 
 
 @app.command(name="export")
@@ -181,6 +248,10 @@ def index_album(  # noqa: PLR0913 - an argument is an option of the command line
     quality_filter: Annotated[Literal["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"] | None, _QUALITY] = None,
     journal: Annotated[Path | None, _JOURNAL] = None,
     report: Annotated[Path | None, _REPORT] = None,
+    exclude: Annotated[list[str] | None, _EXCLUDE] = None,
+    shrink: Annotated[bool, _SHRINK] = False,
+    convert: Annotated[bool, _CONVERT] = False,
+    prune: Annotated[bool, _PRUNE] = False,
     workers: Annotated[int, _REQUESTS] = 8,
 ) -> None:
     """Index all pictures of a folder, here or in S3, into a collection of this server or of AWS."""
@@ -189,6 +260,7 @@ def index_album(  # noqa: PLR0913 - an argument is an option of the command line
     command.index_album(
         source,
         command.Wishes(collection, max_faces, quality_filter),
+        command.Handling(exclude or (), shrink=shrink, convert=convert, prune=prune),
         endpoint_url=endpoint_url,
         s3_endpoint_url=s3_endpoint_url,
         region=region,

@@ -1,4 +1,4 @@
-"""``evaluate``: changes when its numbers are shown in another way."""
+"""``evaluate`` of pairs and albums: how well the face model tells people apart, as tables, JSON and a plot."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,14 +10,16 @@ from rich.console import Console
 from rich.table import Table
 
 from rekognition_emulator.cli.measuring import (
+    Way,
     compare,
     describe,
     embed,
+    or_dash,
     print_left_out,
     print_nearest_strangers,
     write_json,
 )
-from rekognition_emulator.cli.roc import draw_roc
+from rekognition_emulator.cli.plots import draw_roc
 from rekognition_emulator.cli.start import load_face_engine, read_settings
 from rekognition_emulator.evaluation.accuracy import PairList
 from rekognition_emulator.evaluation.labels import LabelledPair, LabelsUnusable, read_album, read_pairs
@@ -26,7 +28,7 @@ from rekognition_emulator.evaluation.pictures import Embedded
 from rekognition_emulator.faces.embedding import FaceModel
 
 
-def evaluate_pairs(listed: Path, images: Path, json_file: Path | None, plot_file: Path | None, workers: int) -> None:
+def evaluate_pairs(listed: Path, images: Path, json_file: Path | None, plot_file: Path | None, way: Way) -> None:
     """Measures the face model on listed pairs.
 
     Raises:
@@ -35,23 +37,25 @@ def evaluate_pairs(listed: Path, images: Path, json_file: Path | None, plot_file
     """
     pairs = read_pairs(listed, images)
     engine = load_face_engine(read_settings())
-    embedded = embed(engine, [file for pair in pairs for file in (pair.left, pair.right)], workers)
+    embedded = embed(engine, [file for pair in pairs for file in (pair.left, pair.right)], way)
     comparable = [pair for pair in pairs if pair.left in embedded.rows and pair.right in embedded.rows]
     if not comparable:
         raise LabelsUnusable(f"None of the {len(pairs):,} pairs can be compared: each lacks a face")
     measured = measure_pairs(engine.model, embedded.embeddings, _rows(comparable, embedded))
     console = Console()
-    _print(console, engine.model, measured, len(embedded.rows))
+    _print(console, engine.model, measured, f"the {way.face} faces of {len(embedded.rows):,} pictures")
     if len(comparable) < len(pairs):
         console.print(f"{len(pairs) - len(comparable):,} of {len(pairs):,} pairs lack a face.")
     print_left_out(console, embedded.left_out)
-    document = describe(engine.model, listed, embedded.left_out) | {"pairs_left_out": len(pairs) - len(comparable)}
+    document = describe(engine.model, listed, way.face, embedded.left_out) | {
+        "pairs_left_out": len(pairs) - len(comparable)
+    }
     _write(document, measured, json_file)
     if plot_file:
         draw_roc(plot_file, engine.model, measured)
 
 
-def evaluate_album(album: Path, json_file: Path | None, plot_file: Path | None, workers: int) -> None:
+def evaluate_album(album: Path, json_file: Path | None, plot_file: Path | None, way: Way) -> None:
     """Measures the face model on an album, every picture against every other.
 
     Raises:
@@ -60,14 +64,14 @@ def evaluate_album(album: Path, json_file: Path | None, plot_file: Path | None, 
     """
     pictures = read_album(album)
     engine = load_face_engine(read_settings())
-    embedded = embed(engine, [picture.file for picture in pictures], workers)
+    embedded = embed(engine, [picture.file for picture in pictures], way)
     people, compared = compare(embedded, pictures)
     measured = measure_album(engine.model, embedded.embeddings, people, compared)
     console = Console()
-    _print(console, engine.model, measured, len(embedded.rows))
-    print_nearest_strangers(console, compared, embedded)
+    _print(console, engine.model, measured, f"the {way.face} faces of {len(embedded.rows):,} pictures")
+    print_nearest_strangers(console, compared.nearest_strangers, [*embedded.rows], [*embedded.rows])
     print_left_out(console, embedded.left_out)
-    document = describe(engine.model, album, embedded.left_out) | {"people": int(people.max()) + 1}
+    document = describe(engine.model, album, way.face, embedded.left_out) | {"people": int(people.max()) + 1}
     _write(document | {"pictures": len(people)}, measured, json_file)
     if plot_file:
         draw_roc(plot_file, engine.model, measured)
@@ -92,9 +96,9 @@ def _write(document: dict[str, Any], measured: Measurement, json_file: Path | No
         write_json(json_file, document | numbers)
 
 
-def _print(console: Console, model: FaceModel, measured: Measurement, pictures: int) -> None:
+def _print(console: Console, model: FaceModel, measured: Measurement, faces: str) -> None:
     console.print(
-        f"[bold]Face model {model.name} {model.version}[/bold] on {pictures:,} pictures: {measured.same_pairs:,} pairs "
+        f"[bold]Face model {model.name} {model.version}[/bold] on {faces}: {measured.same_pairs:,} pairs "
         f"of one person, {measured.stranger_pairs:,} of strangers",
         highlight=False,
     )
@@ -110,7 +114,7 @@ def _summary(measured: Measurement) -> Table:
         table.add_row("accuracy, ten folds", accuracy, f"{measured.accuracy.pairs:,} pairs")
     else:
         table.add_row("accuracy, ten folds", "–", "needs pairs of both kinds in each fold")
-    table.add_row("area under the ROC", _or_dash(measured.area_under_curve, "{:.5f}"), "all pairs")
+    table.add_row("area under the ROC", or_dash(measured.area_under_curve, "{:.5f}"), "all pairs")
     if measured.rank_one is not None:
         table.add_row("rank-1 identification", f"{measured.rank_one:.2%}", f"{measured.searches:,} searches")
     return table
@@ -124,7 +128,7 @@ def _operating_points(measured: Measurement) -> Table:
                 f"1 in {1 / point.false_match_rate:,.0f}", "–", f"needs {point.pairs_needed:,} pairs of strangers"
             )
         else:
-            shown = _or_dash(point.true_match_rate, "{:.2%}")
+            shown = or_dash(point.true_match_rate, "{:.2%}")
             table.add_row(f"1 in {1 / point.false_match_rate:,.0f}", f"{point.cosine:.4f}", shown)
     return table
 
@@ -139,10 +143,6 @@ def _similarities(measured: Measurement) -> Table:
             f"{at.cosine:.4f}",
             f"{at.false_matches:,} of {measured.stranger_pairs:,}",
             f"{at.true_matches / measured.same_pairs:.2%}" if measured.same_pairs else "–",
-            *([_or_dash(rate, "{:.2%}") for rate in rates] if searched else []),
+            *([or_dash(rate, "{:.2%}") for rate in rates] if searched else []),
         )
     return table
-
-
-def _or_dash(number: float | None, shown: str) -> str:
-    return "–" if number is None else shown.format(number)

@@ -1,4 +1,4 @@
-"""``keys``: who may call. Changes when keys are made or managed in another way.
+"""``keys``: the commands that create and manage access keys.
 
 Works on the database that the settings name, also beside the server that uses it; running servers follow within
 seconds. What a script wants, the credentials, goes to standard output; what a person wants to know goes to standard
@@ -28,8 +28,15 @@ from rekognition_emulator.access.keys import (
     new_secret,
     seal_secret,
 )
-from rekognition_emulator.access.policy import PolicyUnusable, parse_policy
-from rekognition_emulator.access.ready_made import ACTIONS, BROWSER_ACTIONS, policy_of
+from rekognition_emulator.access.policy import (
+    READ_OBJECT,
+    READ_OBJECT_VERSION,
+    SERVICE,
+    PolicyUnusable,
+    adopt_policy,
+    parse_policy,
+)
+from rekognition_emulator.access.ready_made import ACTIONS, BROWSER_ACTIONS, OBJECTS, policy_of, preset
 from rekognition_emulator.access.sessions import LIFETIME_MAX, issue_session
 from rekognition_emulator.access.vault import MasterKeyUnusable, Vault, create_master_key_file
 from rekognition_emulator.cli.database import audited, data_said_in_words, open_database
@@ -45,6 +52,10 @@ _COLLECTION: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,255}")
 _ID: Final = re.compile(r"A[KS]IA[A-Z0-9]{16}")
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 
+DAYS_MIN: Final = 0.001
+DAYS_MAX: Final = 36_500
+"""A hundred years. Ours: far beyond any use, and far from the end of the calendar."""
+
 LINE_CHARS: Final = 240
 """Room for the longest name and policy: lines that a terminal breaks can be copied, those cut off cannot."""
 
@@ -52,8 +63,14 @@ _SHOWN_ONCE: Final = "The secret is shown this once: it lies encrypted in the da
 
 _Name = Annotated[str, typer.Argument(help="What to call the key; it appears in the caller's ARN.")]
 _Which = Annotated[str, typer.Argument(metavar="NAME|ID", help="Keys of this name, or the one with this id.")]
-_Days = Annotated[float | None, typer.Option(min=0.001, help="The key expires after so many days. Default: never.")]
+_Days = Annotated[float | None, typer.Option(help="The key expires after so many days. Default: never.")]
 _Collections = Annotated[list[str] | None, typer.Option("--collection", help="Only this one; may be repeated.")]
+_Objects = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--s3", metavar="BUCKET/NAME", help="Images in S3 that requests may name, with wildcards; may be repeated."
+    ),
+]
 
 
 class KeyRefused(Exception):
@@ -61,11 +78,12 @@ class KeyRefused(Exception):
 
 
 @app.command()
-def create(
+def create(  # noqa: PLR0913 - an argument is an option of the command line
     name: _Name,
     *,
     policy: Annotated[str, typer.Option(metavar="full|read|search|FILE", help="What it allows; FILE is IAM's JSON.")],
     collection: _Collections = None,
+    s3: _Objects = None,
     days: _Days = None,
     account: Annotated[str | None, typer.Option(help="Whose collections. Default: REKOGNITION_ACCOUNT_ID.")] = None,
 ) -> None:
@@ -75,7 +93,7 @@ def create(
         _require(_ACCOUNT.fullmatch(owner), f"{owner} is no account: twelve digits.")
         _require(_NAME.fullmatch(name), f"{name} is no name: up to 64 letters, digits and _+=,.@-")
         _require(not _ID.fullmatch(name), f"{name} looks like the id of a key.")
-        document, policy_name = _read_policy(policy, owner, collection or [])
+        document, policy_name = _read_policy(policy, owner, collection or [], s3 or [])
         secret, now = new_secret(), datetime.now(UTC)
         key = _new_key(_vault(settings, store), secret, name, owner, document, policy_name, now, _end(now, days))
         try:
@@ -110,9 +128,7 @@ def list_keys() -> None:
 def rotate(
     name: Annotated[str, typer.Argument(help="Of the key.")],
     *,
-    grace_hours: Annotated[
-        float, typer.Option(min=0, help="The old one is good for so long, or until disabled.")
-    ] = 168,
+    grace_hours: Annotated[float, typer.Option(help="The old one is good for so long, or until disabled.")] = 168,
     days: _Days = None,
 ) -> None:
     """Create a successor of a key, with the same policy, and print it."""
@@ -121,7 +137,8 @@ def rotate(
         now = datetime.now(UTC)
         if days is None and old.is_expired(now):
             raise KeyRefused(f"The key {name} has expired: say with --days how long its successor is good.")
-        expires_at = _end(now, days) if days else old.expires_at
+        expires_at = old.expires_at if days is None else _end(now, days)
+        _require(0 <= grace_hours <= DAYS_MAX * 24, f"--grace-hours is a number of hours, from 0 to {DAYS_MAX * 24:,}.")
         secret, vault = new_secret(), _vault(settings, store)
         key = _new_key(vault, secret, name, old.account, old.policy, old.policy_name, now, expires_at)
         grace_end = now + timedelta(hours=grace_hours)
@@ -147,6 +164,16 @@ def delete(key: _Which) -> None:
     """Delete a key for good."""
     with _keys("keys delete") as (_, store):
         _tell(store.delete(key), key, "deleted")
+        if not store.all_keys():
+            _say("It was the last one. Requests are refused until there is another, or until `keys open`.")
+
+
+@app.command(name="open")
+def open_servers() -> None:
+    """Serve whoever can reach this machine's loopback address, without a key; only when all keys are deleted."""
+    with _keys("keys open") as (_, store):
+        _require(store.open(), "There are keys: delete them first, if nobody is to be asked for one.")
+        _say("Nobody is asked for a key until one is created; running servers know within seconds.")
 
 
 @app.command()
@@ -154,6 +181,7 @@ def session(
     *,
     key: Annotated[str, typer.Option(help="Name of the key to derive it from; when that ends, so does the session.")],
     collection: Annotated[str, typer.Option(help="The only one that it opens.")],
+    s3: _Objects = None,
     minutes: Annotated[int, typer.Option(min=1, max=int(LIFETIME_MAX.total_seconds() // 60))] = 15,
 ) -> None:
     """Print temporary credentials, for SearchFacesByImage in one collection, as a credential_process does."""
@@ -162,7 +190,7 @@ def session(
         now, issuer = datetime.now(UTC), _newest(store, key)
         _require(issuer.enabled, f"The key {key} is disabled.")
         _require(not issuer.is_expired(now), f"The key {key} has expired.")
-        policy = policy_of(BROWSER_ACTIONS, issuer.account, [collection])
+        policy = policy_of(BROWSER_ACTIONS, issuer.account, [collection], _objects(s3 or []))
         end = now + timedelta(minutes=minutes)
         credentials = issue_session(_vault(settings, store), issuer.access_key_id, policy, end)
         sys.stdout.write(credentials.to_json() + "\n")
@@ -198,24 +226,35 @@ def _vault(settings: Settings, store: KeyStore) -> Vault:
     return vault
 
 
-def _read_policy(policy: str, account: str, collections: Sequence[str]) -> tuple[str, str]:
-    """Returns the document, and what to call it."""
+def _read_policy(policy: str, account: str, collections: Sequence[str], objects: Sequence[str]) -> tuple[str, str]:
+    """Returns the document, and what to call it; says what of a file has no meaning here."""
     for collection in collections:
         _require(_COLLECTION.fullmatch(collection), f"{collection} is no collection's id.")
     if policy in ACTIONS:
-        named = f"{policy}: {', '.join(collections)}" if collections else policy
-        return policy_of(ACTIONS[policy], account, collections), named
+        narrower = [*collections, *_objects(objects)]
+        named = f"{policy}: {', '.join(narrower)}" if narrower else policy
+        return preset(policy, account, collections, objects), named
     _require(
-        not collections, "--collection narrows a ready-made policy; a file of your own names its resources itself."
+        not (collections or objects),
+        "--collection narrows a ready-made policy, as --s3 does; a file of your own names its resources itself.",
     )
     try:
-        document = Path(policy).read_text()
-    except (OSError, UnicodeDecodeError) as error:
+        text = Path(policy).read_text()
+    except (OSError, ValueError) as error:  # ValueError: it is no text, or its name is none
         raise KeyRefused(f"{policy} is none of {', '.join(ACTIONS)}, and cannot be read as a file.") from error
-    actions = [f"rekognition:{name}" for name in botocore_models.load().operation_names]
-    if idle := parse_policy(document).idle_actions(actions):
+    adopted = adopt_policy(text)
+    actions = [f"{SERVICE}:{name}" for name in botocore_models.load().operation_names]
+    if idle := parse_policy(adopted.document).idle_actions([*actions, READ_OBJECT, READ_OBJECT_VERSION]):
         raise KeyRefused(f"The policy has the Action {idle[0]}, which is none of Rekognition's.")
-    return document, Path(policy).name
+    for number, others in adopted.left_out.items():
+        _say(f"Left out of statement {number} of the policy, being about other services: {', '.join(others)}.")
+    return adopted.document, Path(policy).name
+
+
+def _objects(patterns: Sequence[str]) -> Sequence[str]:
+    for pattern in patterns:
+        _require(OBJECTS.fullmatch(pattern), f"{pattern} is not a bucket and a name in it, such as photos/party/*.")
+    return patterns
 
 
 def _new_key(  # noqa: PLR0913, PLR0917 # what a key consists of
@@ -262,7 +301,11 @@ def _say(sentence: str) -> None:
 
 
 def _end(now: datetime, days: float | None) -> datetime | None:
-    return None if days is None else now + timedelta(days=days)
+    if days is None:
+        return None
+    # Whatever compares false, as what is not a number does, is refused.
+    _require(DAYS_MIN <= days <= DAYS_MAX, f"--days is a number of days, from {DAYS_MIN} to {DAYS_MAX:,}.")
+    return now + timedelta(days=days)
 
 
 def _moment(moment: datetime) -> str:

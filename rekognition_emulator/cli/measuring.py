@@ -1,10 +1,9 @@
-"""What ``evaluate`` and ``calibrate`` share: pictures to embeddings behind a progress bar, and what is said of both.
-
-Changes when labelled pictures are worked on, or what was worked on is described, in another way.
-"""
+"""What measurements of a face model share: options, embeddings behind a progress bar, how a result is described."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,26 +15,53 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from rekognition_emulator.evaluation.comparison import AlbumComparison, compare_album
 from rekognition_emulator.evaluation.labels import LabelledPicture, LabelsUnusable, number_people
-from rekognition_emulator.evaluation.pictures import Embedded, LeftOut, embed_pictures
+from rekognition_emulator.evaluation.pictures import (
+    Embedded,
+    EmbeddedAlbum,
+    FaceChoice,
+    LeftOut,
+    embed_album,
+    embed_pictures,
+)
 from rekognition_emulator.faces.embedding import FaceModel
 from rekognition_emulator.faces.engine import FaceEngine
 
 
-def embed(engine: FaceEngine, files: Sequence[Path], workers: int) -> Embedded:
-    """Embeds pictures, each once, and shows how far it is.
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How pictures become embeddings.
+
+    Attributes:
+        workers: pictures worked on at once.
+        face: which one of a picture.
+    """
+
+    workers: int
+    face: FaceChoice
+
+
+def embed(engine: FaceEngine, files: Sequence[Path], way: Way) -> Embedded:
+    """Embeds a face of each picture, each once, and shows how far it is.
 
     Raises:
         LabelsUnusable: no picture has a face.
     """
     files = list(dict.fromkeys(files))
-    with _progress() as progress:
-        task = progress.add_task("faces", total=len(files))
-        embedded = embed_pictures(engine, files, workers, on_picture=lambda: progress.advance(task))
-    if not embedded.rows:
-        first = embedded.left_out[0]
-        raise LabelsUnusable(
-            f"None of the {len(files):,} pictures can be compared; the first, {first.file}: {first.reason}"
-        )
+    with _advancing("faces", len(files)) as on_picture:
+        embedded = embed_pictures(engine, files, way.workers, on_picture, way.face)
+    _require_faces(len(embedded.rows), files, embedded.left_out)
+    return embedded
+
+
+def embed_all(engine: FaceEngine, files: Sequence[Path], workers: int) -> EmbeddedAlbum:
+    """Embeds all faces of each image, and shows how far it is.
+
+    Raises:
+        LabelsUnusable: no image has a face.
+    """
+    with _advancing("images", len(files)) as on_picture:
+        embedded = embed_album(engine, files, workers, on_picture)
+    _require_faces(len(embedded.embeddings), files, embedded.left_out)
     return embedded
 
 
@@ -61,20 +87,29 @@ def print_left_out(console: Console, left_out: Sequence[LeftOut]) -> None:
             console.print(f"  {picture.file}: {picture.reason}", markup=False, highlight=False, soft_wrap=True)
 
 
-def print_nearest_strangers(console: Console, compared: AlbumComparison, embedded: Embedded) -> None:
-    """Lists the pairs of strangers that are nearest to each other: where labels are wrong, it shows here."""
-    files = list(embedded.rows)
+def print_nearest_strangers(
+    console: Console, pairs: Sequence[tuple[float, int, int]], files: Sequence[Path], others: Sequence[Path]
+) -> None:
+    """Lists the pairs of strangers that are nearest to each other: where labels are wrong, it shows here.
+
+    Args:
+        console: where.
+        pairs: (cosine, place in files, place in others), nearest first.
+        files: of the first of each pair.
+        others: of the second.
+    """
     console.print("[bold]The nearest strangers[/bold] (are they two people?)")
-    for cosine, one, other in compared.nearest_strangers:
-        console.print(f"  {cosine:.4f}  {files[one]}  {files[other]}", markup=False, highlight=False, soft_wrap=True)
+    for cosine, one, other in pairs:
+        console.print(f"  {cosine:.4f}  {files[one]}  {others[other]}", markup=False, highlight=False, soft_wrap=True)
 
 
-def describe(model: FaceModel, source: Path, left_out: Sequence[LeftOut]) -> dict[str, Any]:
-    """Returns what every document says first: what was measured, on what, and when."""
+def describe(model: FaceModel, source: Path, faces: str, left_out: Sequence[LeftOut]) -> dict[str, Any]:
+    """Returns what every document says first: what was measured, on which faces of what, and when."""
     return {
         "face_model": {"name": model.name, "version": model.version, "dimension": model.dimension},
         "measured_on": datetime.now(UTC).date().isoformat(),
         "pictures_from": str(source),
+        "face": faces,
         "left_out": [{"file": str(picture.file), "reason": picture.reason} for picture in left_out],
     }
 
@@ -84,7 +119,27 @@ def write_json(file: Path, document: dict[str, Any]) -> None:
     file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
+def or_dash(number: float | None, shown: str) -> str:
+    """Returns a number in a format such as "{:.1%}", or a dash where there is none."""
+    return "–" if number is None else shown.format(number)
+
+
+def _require_faces(found: int, files: Sequence[Path], left_out: Sequence[LeftOut]) -> None:
+    if not found:
+        first = left_out[0]
+        raise LabelsUnusable(
+            f"None of the {len(files):,} pictures can be compared; the first, {first.file}: {first.reason}"
+        )
+
+
+@contextmanager
+def _advancing(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """Yields what moves a bar one step; it is on standard error and leaves nothing: standard output is for numbers."""
+    with _progress() as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda: progress.advance(task)
+
+
 def _progress() -> Progress:
-    """Returns a bar on standard error that leaves nothing behind: standard output is for the numbers."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True), transient=True)

@@ -3,26 +3,32 @@
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from rekognition_emulator.cli.start import read_settings, said_in_words, user_name
+from rekognition_emulator.engines.downloads import PublisherUnreachable
 from rekognition_emulator.engines.inventory import State, find_model, known_models, pull, weights_of
 from rekognition_emulator.engines.licences import Acceptance, read_acceptances, record_acceptance
 from rekognition_emulator.engines.manifest import read_manifests
-from rekognition_emulator.engines.models import Embedder, Estimator, Model
+from rekognition_emulator.engines.models import RECOMMENDED, Embedder, Estimator, Model, Profile
 from rekognition_emulator.engines.networks import ModelUnusable
-from rekognition_emulator.engines.selection import ModelFiles, find_embedder
+from rekognition_emulator.engines.selection import ModelFiles, choose_detector, find_embedder
 from rekognition_emulator.settings import Settings
+
+_RECOMMENDED = "recommended"
 
 models = typer.Typer(help="Weights and licences of face models.", no_args_is_help=True)
 
 _NAME = typer.Argument(help="A model's name, as list shows it.", show_default=False)
 _NAMES = typer.Argument(help="Names of models, as list shows them.", show_default=False)
+_PULLED = typer.Argument(help="Names of models, as list shows them, or `recommended`.", show_default=False)
 _ACCEPT = typer.Option("--accept-licence", help="Accept the licences of models of the research profile.")
 
 
@@ -31,7 +37,9 @@ def list_models() -> None:
     """Show every model, what is at hand of it and which are chosen."""
     settings = read_settings()
     files = settings.model_files
-    table = Table("name", "role", "licence", "profile", "weights", "calibrated", "chosen")
+    # A terminal has 80 columns: info has what does not fit. A name is copied, so it stays in one piece.
+    titles = ("role", "licence", "weights", "calibration", "chosen")
+    table = Table(Column("name", no_wrap=True), *titles, box=SIMPLE_HEAD, pad_edge=False)
     with said_in_words(ModelUnusable):
         chosen, trouble = _chosen(settings)
         for model in known_models(files).values():
@@ -41,10 +49,9 @@ def list_models() -> None:
             table.add_row(
                 model.name,
                 model.role,
-                model.licence,
-                f"{model.profile}{'' if accepted else ', not accepted'}",
+                model.profile if model.profile == Profile.PERMISSIVE else "accepted" if accepted else "not accepted",
                 ", ".join(states),
-                ("yes" if model.calibration else "no") if isinstance(model, Embedder) else "–",
+                (model.evidence if model.calibration else "none") if isinstance(model, Embedder) else "",
                 "yes" if model.name in chosen or estimates else "",
             )
     Console().print(table)
@@ -92,21 +99,46 @@ def verify_models(names: Annotated[list[str] | None, _NAMES] = None) -> None:
 
 @models.command("pull")
 def pull_models(
-    names: Annotated[list[str], _NAMES],
+    names: Annotated[list[str], _PULLED],
     *,
     accept_licence: Annotated[bool, _ACCEPT] = False,
 ) -> None:
-    """Fetch weights into REKOGNITION_MODELS_DIR, unless they are at hand."""
+    """Fetch weights into REKOGNITION_MODELS_DIR, unless they are at hand.
+
+    `recommended` stands for the best models that anybody may use; they go into REKOGNITION_RECOMMENDED_DIR.
+    """
     settings = read_settings()
     files = settings.model_files
     with said_in_words(ModelUnusable):
-        for model in [find_model(name, files) for name in names]:
+        for model in [find_model(name, files) for name in names if name != _RECOMMENDED]:
             if not files.accepts(model):
                 _ask(model, files, accepted=accept_licence)
-            _pull(model, files, settings)
+            _pull(model, files, files.models_dir, settings)
+    if _RECOMMENDED in names:
+        _pull_recommended(files, settings)
 
 
-def _pull(model: Model, files: ModelFiles, settings: Settings) -> None:
+def _pull_recommended(files: ModelFiles, settings: Settings) -> None:
+    """Pulls each of the recommended models; what hinders one is said in a line and hinders no other."""
+    unreachable, hindered = [], False
+    for name in RECOMMENDED:
+        try:
+            _pull(find_model(name, files), files, settings.recommended_dir, settings)
+        except PublisherUnreachable:
+            unreachable.append(name)
+        except ModelUnusable as error:
+            hindered = True
+            typer.echo(error, err=True)
+    meanwhile = "until rekognition-emulator models pull recommended has them, the embedded models serve."
+    if unreachable:
+        typer.echo(f"The publishers of {' and '.join(unreachable)} cannot be reached: {meanwhile}", err=True)
+    elif hindered:
+        typer.echo(meanwhile.capitalize(), err=True)
+    if unreachable or hindered:
+        raise typer.Exit(1)
+
+
+def _pull(model: Model, files: ModelFiles, folder: Path, settings: Settings) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(stderr=True)
     with Progress(
@@ -116,15 +148,20 @@ def _pull(model: Model, files: ModelFiles, settings: Settings) -> None:
         pulled = pull(
             model,
             files,
+            folder,
             settings.model_mirrors,
             lambda at_hand, whole: bar.update(task, completed=at_hand, total=whole),
         )
     if model.package:
         typer.echo(f"{model.name} comes with the installation, in the package {model.package}.")
         return
-    (weights,) = pulled.weights
-    typer.echo(f"{model.name}: {weights.path} {'was fetched' if pulled.fetched else 'is at hand'} and is verified.")
+    for file, weights in zip(model.files, pulled.weights, strict=True):
+        how = "was fetched" if file in pulled.fetched else "is at hand"
+        address = pulled.fetched.get(file)
+        origin = f", from {address} (licence: {model.licence})" if address else ""
+        typer.echo(f"{model.name}: {weights.path} {how} and is verified{origin}.")
     if pulled.manifest:
+        (weights,) = pulled.weights
         typer.echo(
             f"Its publisher gives no SHA-256. {pulled.manifest} says now that it is {weights.found}, and no other file "
             "will do."
@@ -146,7 +183,7 @@ def _ask(model: Model, files: ModelFiles, *, accepted: bool) -> None:
 def _chosen(settings: Settings) -> tuple[set[str], str | None]:
     """Returns the names of what a server with these settings works with, and why it has no face model, if so."""
     files = settings.model_files
-    chosen = {settings.detector}
+    chosen = {choose_detector(settings.detector, files)}
     try:
         chosen.add(find_embedder(settings.face_model, read_manifests(files.models_dir), files).name)
     except ModelUnusable as error:
@@ -170,6 +207,10 @@ def _known_of(model: Model, files: ModelFiles) -> Iterator[tuple[str, object]]:
     for (file, sha256), weights in zip(model.files.items(), weights_of(model, files), strict=True):
         yield "file", weights.path or file
         yield "SHA-256", sha256 or "not stated by the publisher"
+        if file in model.checksums:
+            yield "stated", model.checksums[file]
+        if file in model.sizes:
+            yield "bytes", f"{model.sizes[file]:,}"
         yield "state", weights.state
     if isinstance(model, Embedder):
         yield "version", model.version
@@ -179,5 +220,7 @@ def _known_of(model: Model, files: ModelFiles) -> Iterator[tuple[str, object]]:
         yield "template", model.template
         yield "mirrored", "averaged in" if model.mirrored else "no"
         for cosine, similarity in model.calibration or ():
-            yield "calibration", f"cosine {cosine:g} is similarity {similarity:g}"
-        yield "measured on", model.calibration_source or "nothing yet: calibrate measures it"
+            yield "calibration", f"cosine {cosine:.3f} is similarity {similarity:g}"
+        if model.calibration:
+            yield "evidence", model.evidence
+        yield "based on", model.calibration_source or "nothing yet: calibrate measures it"

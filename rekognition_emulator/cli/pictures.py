@@ -1,12 +1,13 @@
-"""Where an album's pictures lie and what they are called: changes when they may lie elsewhere."""
+"""Where an album's pictures lie, which files are none of it, and what the service calls them."""
 
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, NoReturn
 
 BYTES_MAX: Final = 5 * 2**20
 OBJECT_BYTES_MAX: Final = 15 * 2**20
@@ -14,6 +15,14 @@ OBJECT_BYTES_MAX: Final = 15 * 2**20
 
 EXTERNAL_IMAGE_ID_MAX: Final = 255
 """Source: the service model, as are the characters that one may have."""
+
+NOT_OURS: Final = (
+    *("@eaDir", "#recycle", "#snapshot"),  # Synology: previews, waste, earlier states
+    *("@Recycle", "@Recently-Snapshot"),  # QNAP
+    *("$RECYCLE.BIN", "System Volume Information", "lost+found"),  # Windows, Linux
+    *("__MACOSX", ".thumbnails", ".*"),  # what macOS adds to archives; previews; hidden
+)
+"""Names of folders and files that systems put beside pictures. What was thrown away must not be found again."""
 
 _PICTURE: Final = (".jpg", ".jpeg", ".png")
 _OTHERS: Final = re.compile(rb"(?:[^a-zA-Z0-9_.\-/]|(?<=/)/)+")
@@ -39,6 +48,26 @@ class Picture:
     def is_picture(self) -> bool:
         """Whether its name says that it is one of the kinds that the service reads."""
         return self.path.lower().endswith(_PICTURE)
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusions:
+    """Files and folders that do not belong to an album.
+
+    Attributes:
+        globs: as shells have them; one with a slash is about the path below the album, else about a name anywhere.
+    """
+
+    globs: Sequence[str] = ()
+
+    def cover(self, path: str) -> bool:
+        """Whether this path, or a folder that it is in, does not belong to the album."""
+        return any(self._match(str(part), part.name) for part in (PurePosixPath(path), *PurePosixPath(path).parents))
+
+    def _match(self, path: str, name: str) -> bool:
+        return any(fnmatchcase(name, glob) for glob in NOT_OURS) or any(
+            fnmatchcase(path, glob.strip("/")) if "/" in glob else fnmatchcase(name, glob) for glob in self.globs
+        )
 
 
 class Album(ABC):
@@ -70,8 +99,9 @@ class Album(ABC):
 class Folder(Album):
     """A folder here; its pictures are sent along with requests."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, exclusions: Exclusions = Exclusions()) -> None:
         self._path = path.resolve()
+        self._exclusions = exclusions
 
     @property
     def name(self) -> str:
@@ -84,13 +114,21 @@ class Folder(Album):
         return BYTES_MAX
 
     def list_pictures(self) -> Iterator[Picture]:
-        """Walks through the folder and those in it, except hidden ones."""
-        for folder, inner, files in os.walk(self._path):
-            inner[:] = sorted(name for name in inner if not name.startswith("."))
+        """Walks through the folder and those in it.
+
+        Raises:
+            OSError: one of them cannot be read: its pictures would seem to have vanished.
+        """
+
+        def refuse(error: OSError) -> NoReturn:
+            raise error
+
+        for folder, inner, files in os.walk(self._path, onerror=refuse):
+            below = Path(folder).relative_to(self._path)
+            inner[:] = sorted(name for name in inner if not self._exclusions.cover((below / name).as_posix()))
             for name in sorted(files):
-                if not name.startswith("."):
-                    file = Path(folder) / name
-                    path = file.relative_to(self._path).as_posix()
+                file, path = Path(folder) / name, (below / name).as_posix()
+                if not self._exclusions.cover(path):
                     seen = file.stat() if file.exists() else file.lstat()  # a link may lead nowhere
                     yield Picture(path, external_image_id(path), seen.st_size, str(seen.st_mtime_ns))
 
@@ -104,7 +142,14 @@ class Folder(Album):
 class Bucket(Album):
     """A folder in S3; the service fetches its pictures itself."""
 
-    def __init__(self, client: Any, bucket: str, prefix: str) -> None:  # noqa: ANN401 - boto3 makes its clients' classes at run time
+    def __init__(
+        self,
+        client: Any,  # noqa: ANN401 - boto3 makes its clients' classes at run time
+        bucket: str,
+        prefix: str,
+        exclusions: Exclusions = Exclusions(),
+    ) -> None:
+        self._exclusions = exclusions
         self._client = client
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
@@ -125,7 +170,7 @@ class Bucket(Album):
         for page in pages:
             for found in page.get("Contents", []):
                 path = found["Key"].removeprefix(self._prefix)
-                if path and not path.endswith("/"):
+                if path and not path.endswith("/") and not self._exclusions.cover(path):
                     yield Picture(path, external_image_id(path), found["Size"], found["ETag"])
 
     def read(self, picture: Picture) -> dict[str, Any]:

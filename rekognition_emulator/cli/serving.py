@@ -26,10 +26,13 @@ from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.engines.licences import read_acceptances
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.selection import ModelFiles
+from rekognition_emulator.faces.embedding import Evidence
 from rekognition_emulator.indexes import IndexUnusable
-from rekognition_emulator.settings import Settings
+from rekognition_emulator.invocation import command
+from rekognition_emulator.settings import Settings, unknown_variables
 from rekognition_emulator.store.database import DatabaseUnsuitable
-from rekognition_emulator.wire.connection import Connection, open_more_descriptors
+from rekognition_emulator.wire.connection import Connection, Connections, open_more_descriptors
+from rekognition_emulator.wire.overrides import OverriddenIsGone, check_overrides
 
 if TYPE_CHECKING:
     from rekognition_emulator.metrics import Page
@@ -51,6 +54,7 @@ _UNUSABLE: Final = (
     MasterKeyWrong,
     ModelUnusable,
     OSError,
+    OverriddenIsGone,
     TracingUnusable,
     Unguarded,
 )
@@ -65,7 +69,7 @@ _BACKLOG: Final = 2048
 _READY: Final = "rekognition-emulator {version} is ready on {url} after {seconds:.1f} s {said}\n"
 
 _SAID: Final = """\
-({models}, index {index})
+({models}, index {index}){curve}
 
   boto3    boto3.client("rekognition", endpoint_url="{url}", region_name="{region}",
                         aws_access_key_id="{key}", aws_secret_access_key="{secret}")
@@ -76,32 +80,45 @@ _SAID: Final = """\
 
 _OPEN: Final = """\
 There is no access key yet, so nobody is asked for one: whoever can reach this loopback address may do everything.
-`rekognition-emulator keys create NAME --policy full` ends that."""
-_GUARDED: Final = (
-    "Requests have to be signed with an access key; `rekognition-emulator keys list` shows which there are."
-)
+`{create}` ends that. Do so before you put a proxy in front: not every proxy
+can be told from a program on this machine."""
+_GUARDED: Final = "Requests have to be signed with an access key; `{list}` shows which there are."
 _WARNING: Final = (
     "Requests that are not signed with an access key are logged as `would be denied`, and served all the same."
 )
 
 
-def serve() -> None:
-    """Reads the settings, opens the service and serves. What an operator can mend is said in one sentence."""
+_PROVISIONAL: Final = """
+What {model} means by a similarity is provisional: it follows from the threshold that its publisher recommends, so that
+at 80 more or fewer strangers may pass than one in 10,000. `rekognition-emulator calibrate` measures it on labelled
+pictures."""
+
+
+def serve(host: str | None = None, port: int | None = None) -> None:
+    """Reads the settings, opens the service and serves. What an operator can mend is said in one sentence.
+
+    Args:
+        host: to listen on, in place of the settings'.
+        port: likewise.
+    """
     started = time.monotonic()
     _stop_on_signals()
-    settings = read_settings()
+    settings = read_settings(host=host, port=port)
     configure_logging(settings.log_level)
+    for name in unknown_variables(os.environ):
+        log.warning("unknown setting", name=name)  # a file of settings may be that of another version
     try:
+        check_overrides(Connection, "uvicorn")
         _log_licences(settings.model_files)
         _bound_heap()
         with _take_port(settings) as listener, _metrics_page(settings) as page:
-            url = _url(settings, listener)
+            url = _url(settings.host, listener.getsockname()[1])
 
             def announce(said: str) -> None:
                 seconds = time.monotonic() - started
                 sys.stdout.write(_READY.format(version=__version__, url=url, seconds=seconds, said=said))
                 if page:
-                    sys.stdout.write(f"Prometheus finds metrics on {page.url}\n")
+                    sys.stdout.write(f"Prometheus finds metrics on {_url(settings.metrics_host, page.port)}/metrics\n")
                 sys.stdout.flush()
 
             if settings.processes == 1:
@@ -126,18 +143,26 @@ def _leave(end: SystemExit) -> NoReturn:
 def _said(service: Service, settings: Settings, url: str) -> str:
     model = service.engine.model
     return _SAID.format(
-        models=f"face model {model.name} {model.version}, detector {settings.detector}, device {settings.device}",
+        models=f"face model {model.name} {model.version}, detector {service.detector}, device {settings.device}",
         index=settings.index,
+        curve=_PROVISIONAL.format(model=model.name) if model.evidence is Evidence.PROVISIONAL else "",
         url=url,
         region=settings.region,
         key="any" if service.is_open else "AKIA…",
         secret="any" if service.is_open else "…",
-        access=_OPEN if service.is_open else _WARNING if settings.auth == "warn" else _GUARDED,
+        access=_access(service, settings),
     )
 
 
-def _url(settings: Settings, listener: socket.socket) -> str:
-    return f"http://{settings.host}:{listener.getsockname()[1]}"
+def _access(service: Service, settings: Settings) -> str:
+    if service.is_open:
+        return _OPEN.format(create=command("keys create NAME --policy full"))
+    return _WARNING if settings.auth == "warn" else _GUARDED.format(list=command("keys list"))
+
+
+def _url(host: str, port: int) -> str:
+    """Returns the URL of a host's port; an IPv6 address has brackets in it. Source: RFC 3986, RFC 6874."""
+    return f"http://[{host.replace('%', '%25')}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextmanager
@@ -173,6 +198,11 @@ def _serve_as_one_of_many(settings: Settings, listener: socket.socket, say: Say)
         _serve(settings, listener, say)
     except SystemExit as end:
         _leave(end)
+    except CannotServe:
+        raise
+    except Exception:  # what starts processes would print it, in lines of its own
+        log.critical("uncaught exception", exc_info=True)
+        sys.exit(1)
 
 
 def _serve(settings: Settings, listener: socket.socket, say: Say) -> None:
@@ -185,10 +215,10 @@ def _serve(settings: Settings, listener: socket.socket, say: Say) -> None:
     try:
         with open_service(settings) as service:
             listener.listen(_BACKLOG)  # before it says that it serves: whoever connects from now on is answered
-            say(_said(service, settings, _url(settings, listener)))
+            say(_said(service, settings, _url(settings.host, listener.getsockname()[1])))
             config = uvicorn.Config(
                 service.app,
-                http=partial(Connection, door=service.door),  # type: ignore[arg-type] # makes what the class would
+                http=partial(Connection, others=Connections()),  # type: ignore[arg-type] # makes what the class would
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -196,6 +226,7 @@ def _serve(settings: Settings, listener: socket.socket, say: Say) -> None:
                 server_header=False,
                 proxy_headers=False,  # nobody here asks where a request came from
                 backlog=_BACKLOG,
+                timeout_keep_alive=settings.keep_alive_seconds,
                 timeout_graceful_shutdown=settings.stop_seconds,
             )
             uvicorn.Server(config).run(sockets=[listener])
@@ -227,7 +258,7 @@ def _take_port(settings: Settings) -> socket.socket:
     except OSError as error:
         listener.close()
         where = f"{settings.host} port {settings.port}"
-        raise OSError(error.errno, f"{error.strerror}: {where}; REKOGNITION_PORT chooses another") from error
+        raise OSError(error.errno, f"{error.strerror}: {where}; --port or REKOGNITION_PORT chooses another") from error
     return listener
 
 

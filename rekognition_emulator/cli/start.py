@@ -10,15 +10,27 @@ from pydantic import ValidationError
 
 from rekognition_emulator.engines.selection import load_engine, load_engine_to_measure
 from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.settings import Settings
+from rekognition_emulator.settings import Settings, SettingsMisspelt, unknown_variables
 
 
-def read_settings() -> Settings:
-    """Reads the settings; where they are wrong, ends the program with a sentence."""
+def read_settings(**options: object) -> Settings:
+    """Reads the settings; where they are wrong, ends the program with a sentence.
+
+    Args:
+        options: of the command line, by the names of the settings that they take the place of; None is not given.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
     try:
-        return Settings()
+        unknown_variables(os.environ)
+        return Settings(**given)  # type: ignore[arg-type] # which is what it checks
+    except SettingsMisspelt as error:
+        sys.exit(f"The settings are wrong. {error}")
     except ValidationError as error:
-        problems = "; ".join(f"REKOGNITION_{e['loc'][0]}".upper() + f": {e['msg']}" for e in error.errors())
+        problems = "; ".join(
+            f"{f'--{name}' if name in given else f'REKOGNITION_{name}'.upper()}: {each['msg']}"
+            for each in error.errors()
+            for name in [str(each["loc"][0])]
+        )
         sys.exit(f"The settings are wrong. {problems}")
 
 

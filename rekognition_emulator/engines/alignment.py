@@ -92,19 +92,30 @@ def shrunk(image: Image, scale: float) -> tuple[Pixels, NDArray[np.float32]]:
     return small, (covered / (width, height)).astype(np.float32)
 
 
-def chips(image: Image, landmarks: NDArray[np.float32], template: NDArray[np.float32], side_px: int) -> Pixels:
+def chips(
+    image: Image,
+    landmarks: NDArray[np.float32],
+    template: NDArray[np.float32],
+    side_px: int,
+    stretch: NDArray[np.float64] | None = None,
+) -> Pixels:
     """Cuts faces out of a picture, upright and of one size.
 
     Args:
         image: the picture.
         landmarks: (n, k, 2), pixels of the picture.
-        template: (k, 2), pixels of the chip.
+        template: (k, 2), pixels of the chip, or of what is stretched to it.
         side_px: of a chip.
+        stretch: (2, 3), takes points of the template's frame to the chip; None where they are the same.
 
     Returns:
         (n, side_px, side_px, 3) uint8, black beyond the picture's edge.
     """
-    return warp(image, similarity_transforms(landmarks, template), side_px)
+    transforms = similarity_transforms(landmarks, template)
+    if stretch is not None:  # in one go with the rest: a second resampling would blur
+        transforms = stretch[:, :2] @ transforms
+        transforms[:, :, 2] += stretch[:, 2]
+    return warp(image, transforms, side_px)
 
 
 def warp(image: Image, transforms: NDArray[np.float64], side_px: int) -> Pixels:

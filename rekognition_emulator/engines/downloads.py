@@ -27,9 +27,12 @@ from rekognition_emulator.engines.networks import ModelUnusable, sync_folder
 BYTES_MAX: Final = 1 << 30
 """Of a file. The largest of the table has about half of that. Source: ours."""
 
-CONNECT_TIMEOUT_S: Final = 10
-READ_TIMEOUT_S: Final = 30
-"""Between two pieces of a body."""
+CONNECT_TIMEOUT_S: Final = 3
+"""A publisher that cannot be reached must not hold up set-up. Source: ours; a round trip anywhere takes less than a
+tenth of it."""
+
+READ_TIMEOUT_S: Final = 15
+"""Before the answer, and between two pieces of it."""
 
 DURATION_S_MAX: Final = 3600
 """Of one answer, however steadily it trickles; what has come by then is continued by the next run. Source: ours."""
@@ -44,10 +47,12 @@ Progress = Callable[[int, int | None], None]
 """Called with the bytes at hand, and with those of the whole file where the server says so."""
 
 
-_WITHOUT_AN_ANSWER: Final = {
+_UNREACHABLE: Final = {
     exceptions.NameResolutionError: "the name of its host is not known here",  # a kind of the next
     exceptions.NewConnectionError: "no connection",
     exceptions.ConnectTimeoutError: f"no connection within {CONNECT_TIMEOUT_S} s",
+}
+_WITHOUT_AN_ANSWER: Final = {
     exceptions.SSLError: "no trusted TLS connection",
     ValueError: "it leads to an address that is none",
 }
@@ -57,8 +62,16 @@ class DownloadFailed(ModelUnusable):
     """A file could not be fetched."""
 
 
+class PublisherUnreachable(DownloadFailed):
+    """None of the servers that have a file can be reached from here."""
+
+
 class _Refused(Exception):
     """An address does not give the file; the text goes on after "it"."""
+
+
+class _Unreachable(_Refused):
+    """Nothing answers at an address."""
 
 
 class _BrokenOff(_Refused):
@@ -72,7 +85,7 @@ def fetch(
     *,
     progress: Progress,
     examine: Callable[[Path], None],
-) -> None:
+) -> str | None:
     """Fetches a file, unless it cannot be had.
 
     Args:
@@ -83,6 +96,9 @@ def fetch(
         examine: called with the whole file, where no SHA-256 says that it is right, before it is moved to its place;
             raises ModelUnusable to prevent that.
 
+    Returns:
+        The address that gave it; None where an earlier run had brought all of it.
+
     Raises:
         DownloadFailed: no address gave it, or it cannot be written; the text says what to do.
     """
@@ -90,16 +106,18 @@ def fetch(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _claimed(part) as file:
-            _fill(file, addresses, sha256, progress, partial(examine, part))
+            address = _fill(file, addresses, sha256, progress, partial(examine, part))
             os.fsync(file.fileno())
             part.replace(path)
         sync_folder(path.parent)
     except _Refused as refused:
-        raise DownloadFailed(
+        kind = PublisherUnreachable if isinstance(refused, _Unreachable) else DownloadFailed
+        raise kind(
             f"{path.name} could not be fetched: {refused}. Fetch it by other means and put it into {path.parent}."
         ) from refused
     except OSError as error:
         raise DownloadFailed(f"{path} cannot be written: {error.strerror}.") from error
+    return address
 
 
 def _sha256_of(file: BufferedRandom) -> str:
@@ -131,12 +149,14 @@ def _fill(
     sha256: str | None,
     progress: Progress,
     examine: Callable[[], None],
-) -> None:
+) -> str | None:
+    """Returns the address that gave what was missing; None where nothing was."""
     if sha256 is None:
         file.truncate(0)
     elif _sha256_of(file) == sha256:  # all that was missing is the move
-        return
-    reasons = []
+        return None
+    reasons: list[str] = []
+    kind: type[_Refused] = _Unreachable
     with urllib3.PoolManager(timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S)) as pool:
         for address in addresses:
             try:
@@ -147,9 +167,10 @@ def _fill(
                 if sha256 is None:
                     file.truncate(0)
                 reasons.append(f"{address}: {str(refused).rstrip('.')}")
+                kind = kind if isinstance(refused, _Unreachable) else _Refused
             else:
-                return
-    raise _Refused("; ".join(reasons))
+                return address
+    raise kind("; ".join(reasons))
 
 
 def _fill_from(
@@ -206,7 +227,7 @@ def _receive(pool: urllib3.PoolManager, address: str, file: BufferedRandom, prog
                 progress(at_hand, whole_bytes)
     except (exceptions.HTTPError, ValueError) as error:  # the latter: an address that is none
         file.flush()
-        raise _in_words(error, at_hand) from error
+        raise _in_words(error, begun, at_hand) from error
     file.flush()
     if whole_bytes is not None and at_hand < whole_bytes:
         raise _BrokenOff(f"it sent {at_hand:,} of {whole_bytes:,} bytes")
@@ -258,10 +279,12 @@ def _redirected(url: str, location: str) -> str:
     return target
 
 
-def _in_words(error: Exception, at_hand: int) -> _Refused:
-    for kind, words in _WITHOUT_AN_ANSWER.items():
+def _in_words(error: Exception, begun: int, at_hand: int) -> _Refused:
+    for kind, words in (_UNREACHABLE | _WITHOUT_AN_ANSWER).items():
         if isinstance(error, kind):
-            return _Refused(words)
+            return _Unreachable(words) if kind in _UNREACHABLE else _Refused(words)
     if isinstance(error, exceptions.ReadTimeoutError):
-        return _BrokenOff(f"it was silent for {READ_TIMEOUT_S} s after {at_hand:,} bytes")
+        # Who says nothing at all will hardly do so when asked again.
+        silent = _BrokenOff if at_hand > begun else _Refused
+        return silent(f"it was silent for {READ_TIMEOUT_S} s after {at_hand:,} bytes")
     return _BrokenOff(f"the connection broke off after {at_hand:,} bytes")

@@ -75,8 +75,7 @@ def dlib_embedder(
     """Opens dlib's ResNet, maybe calibrated anew; arguments and errors as ``MtcnnDetector``'s."""
     return AlignedEmbedder(
         dlib.face_model(),
-        dlib.template.points(dlib.side_px),
-        dlib.side_px,
+        dlib.crop(),
         mirrored=dlib.mirrored,
         network=_DlibNetwork(open_session(EMBEDDER, cache_dir, threads, device)),
     )

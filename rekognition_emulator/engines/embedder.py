@@ -1,6 +1,7 @@
 """Changes when faces are prepared for an embedder, or its answers are combined, differently."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
@@ -20,23 +21,34 @@ EmbedChips = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """(n, side, side, 3) uint8 RGB → (n, dimension) float32, rows of unit length; thread-safe."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Crop:
+    """How a face is cut out of a picture.
+
+    Attributes:
+        template: (5, 2) float32, to which the landmarks are brought nearest by a similarity.
+        side_px: of the square that is cut.
+        stretch: (2, 3) float64, takes points of the template's frame to the square; None where they are the same.
+    """
+
+    template: NDArray[np.float32]
+    side_px: int
+    stretch: NDArray[np.float64] | None = None
+
+
 class AlignedEmbedder(FaceEmbedder):
     """Sets faces upright on a template and gives them to a network.
 
     Args:
         model: what the network's embeddings are.
-        template: (5, 2) float32, where the network expects the landmarks, in pixels of its chip.
-        side_px: of the chip.
+        crop: of a face, which the network takes.
         mirrored: whether each face is embedded with its mirror image too, and the two are averaged.
-        network: embeds chips.
+        network: embeds crops.
     """
 
-    def __init__(
-        self, model: FaceModel, template: NDArray[np.float32], side_px: int, *, mirrored: bool, network: EmbedChips
-    ) -> None:
+    def __init__(self, model: FaceModel, crop: Crop, *, mirrored: bool, network: EmbedChips) -> None:
         self._model = model
-        self._template = template
-        self._side_px = side_px
+        self._crop = crop
         self._mirrored = mirrored
         self._network = network
 
@@ -49,7 +61,8 @@ class AlignedEmbedder(FaceEmbedder):
             return np.empty((0, self._model.dimension), np.float32)
         height, width = image.pixels.shape[:2]
         landmarks = np.stack([detection.landmarks for detection in detections]) * np.array([width, height], np.float32)
-        faces = chips(image, landmarks, self._template, self._side_px)
+        crop = self._crop
+        faces = chips(image, landmarks, crop.template, crop.side_px, crop.stretch)
         batches = range(0, len(faces), FACES_AT_ONCE)
         return np.concatenate([self._embed(faces[start : start + FACES_AT_ONCE]) for start in batches])
 

@@ -16,7 +16,10 @@ class Graph:
     """A network written down layer by layer; every layer's name is the tensor that it gives."""
 
     FLOAT = 1
-    """ONNX's number of the type float32, for casts."""
+    """ONNX's number of the type float32."""
+
+    UINT8 = 2
+    """ONNX's number of the type uint8."""
 
     def __init__(self) -> None:
         self._layers: list[tuple[str, tuple[str, ...], str, dict[str, Any]]] = []
@@ -44,12 +47,13 @@ class Graph:
         self._weights[name] = value
         return name
 
-    def serialise(self, shape: tuple[int | str, ...], outputs: dict[str, str]) -> bytes:
+    def serialise(self, shape: tuple[int | str, ...], outputs: dict[str, str], *, input_type: int = UINT8) -> bytes:
         """Writes the graph as an ONNX file.
 
         Args:
-            shape: of the one input, which is called ``input`` and holds uint8; letters stand for any size.
+            shape: of the one input, which is called ``input``; letters stand for any size.
             outputs: what each float32 output is to be called, and the layer that gives it.
+            input_type: ``UINT8`` or ``FLOAT``.
         """
         # Only here: importing onnx takes longer than loading all networks, and they are written once.
         from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415 - see above
@@ -62,7 +66,7 @@ class Graph:
         graph = helper.make_graph(
             nodes,
             "network",
-            [helper.make_tensor_value_info("input", TensorProto.UINT8, shape)],
+            [helper.make_tensor_value_info("input", input_type, shape)],
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
             [numpy_helper.from_array(np.array(array, order="C"), name) for name, array in self._weights.items()],
         )

@@ -5,16 +5,17 @@ has put them there. A manifest then says which they were, and from that moment n
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
+from rekognition_emulator.engines.curves import UNMEASURED
 from rekognition_emulator.engines.downloads import Progress, fetch
 from rekognition_emulator.engines.manifest import read_detectors, read_estimators, read_manifests, vouch
-from rekognition_emulator.engines.models import EMBEDDERS, UNMEASURED, Detector, Embedder, Model
+from rekognition_emulator.engines.models import EMBEDDERS, Detector, Embedder, Model
 from rekognition_emulator.engines.networks import ModelUnusable, open_model, package_folder
 from rekognition_emulator.engines.onnx_embedder import open_embedder
 from rekognition_emulator.engines.selection import ModelFiles, open_detector
@@ -59,12 +60,12 @@ class Pulled:
 
     Attributes:
         weights: all verified.
-        fetched: whether it took the network.
+        fetched: file → address, for what it took the network to get; None where all had come before.
         manifest: what was written because nobody had vouched for the file before.
     """
 
     weights: Sequence[Weights]
-    fetched: bool
+    fetched: Mapping[str, str | None]
     manifest: Path | None = None
 
 
@@ -97,14 +98,15 @@ def weights_of(model: Model, files: ModelFiles) -> list[Weights]:
     return [_judged(_place(file, model, files), sha256) for file, sha256 in model.files.items()]
 
 
-def pull(model: Model, files: ModelFiles, mirrors: Sequence[str], progress: Progress) -> Pulled:
+def pull(model: Model, files: ModelFiles, folder: Path, mirrors: Sequence[str], progress: Progress) -> Pulled:
     """Sees to it that a model's weights are at hand, fetching what is absent or wrong.
 
     Args:
         model: as ``find_model`` returned it, its licence accepted.
-        files: where they may lie already; what is fetched goes into ``models_dir``.
+        files: where they may lie already.
+        folder: one of these, to which they are fetched.
         mirrors: addresses of folders, asked before the publisher for files whose SHA-256 is known.
-        progress: told how far a download is.
+        progress: told how far the download of a file is.
 
     Raises:
         ModelUnusable: they cannot be had, or are not what they should be; the text says what to do.
@@ -112,33 +114,62 @@ def pull(model: Model, files: ModelFiles, mirrors: Sequence[str], progress: Prog
     weights = weights_of(model, files)
     states = {each.state for each in weights}
     if states == {State.VERIFIED}:
-        return Pulled(weights, fetched=False)
+        return Pulled(weights, {})
     if model.package:
         raise ModelUnusable(f"The weights of {model.name} are damaged: install the package {model.package} anew.")
-    fetched = states != {State.UNVOUCHED}
-    ((file, sha256),) = model.files.items()
-    if fetched:
-        addresses = [f"{mirror.rstrip('/')}/{file}" for mirror in mirrors if sha256] + [*model.urls]
-        if not addresses:
+    if states == {State.UNVOUCHED}:
+        (weight,) = weights
+        assert weight.path
+        _examine(model, weight.path)
+        return _vouched(model, files, weight, {})
+    fetched = {}
+    for file in [file for file, sha256 in model.files.items() if not _is_verified(folder / file, sha256)]:
+        addresses = _addresses(model, file, folder, mirrors, offline=files.offline)
+        examine = partial(_examine, model)
+        fetched[file] = fetch(folder / file, addresses, model.files[file], progress=progress, examine=examine)
+    weights = weights_of(model, files)
+    for weight in weights:
+        if weight.state is State.WRONG:
             raise ModelUnusable(
-                f"No address of {file} is known; it comes from: {model.source}. Put it into {files.models_dir}."
+                f"{weight.path} has the SHA-256 {weight.found} instead of {weight.expected}, and is found before what "
+                f"was fetched into {folder}: remove it."
             )
-        fetch(files.models_dir / file, addresses, sha256, progress=progress, examine=partial(_examine, model))
-    (weight,) = weights_of(model, files)
-    if sha256:
-        return Pulled([weight], fetched)
+    if None in model.files.values():
+        (weight,) = weights
+        return _vouched(model, files, weight, fetched)
+    return Pulled(weights, fetched)
+
+
+def _is_verified(path: Path, sha256: str | None) -> bool:
+    return path.is_file() and _judged(path, sha256).state is State.VERIFIED
+
+
+def _addresses(model: Model, file: str, folder: Path, mirrors: Sequence[str], *, offline: bool) -> list[str]:
+    """Returns where to look for a file, of which there is at least one."""
+    if offline:
+        raise ModelUnusable(
+            f"{model.name}: {file} is not at hand, and REKOGNITION_OFFLINE forbids fetching it. Put it into {folder}."
+        )
+    # What a mirror has under the name of a file that nobody vouches for may be anything.
+    ours = [f"{mirror.rstrip('/')}/{file}" for mirror in mirrors if model.files[file]]
+    addresses = [*ours, *model.addresses(file)]
+    if not addresses:
+        raise ModelUnusable(f"No address of {file} is known; it comes from: {model.source}. Put it into {folder}.")
+    return addresses
+
+
+def _vouched(model: Model, files: ModelFiles, weight: Weights, fetched: Mapping[str, str | None]) -> Pulled:
+    """Records the SHA-256 of the one file of a model whose publisher gives none."""
     assert weight.path
     assert weight.found
-    if not fetched:
-        _examine(model, weight.path)
-    origin = f"{file} as it was {'fetched' if fetched else 'found'} on {datetime.now(UTC).date()}"
+    origin = f"{weight.path.name} as it was {'fetched' if fetched else 'found'} on {datetime.now(UTC).date()}"
     manifest = vouch(files.models_dir, model, weight.found, origin)
     return Pulled([replace(weight, expected=weight.found)], fetched, manifest)
 
 
 def _place(file: str, model: Model, files: ModelFiles) -> Path | None:
     try:
-        folder = package_folder(model.package) if model.package else files.folder(file, model.source)
+        folder = package_folder(model.package) if model.package else files.folder(model)
     except (ModelUnusable, ModuleNotFoundError):
         return None
     return folder / file
@@ -159,7 +190,8 @@ def _examine(model: Model, path: Path) -> None:
     contents = path.read_bytes()
     if isinstance(model, Embedder):
         sha256 = hashlib.sha256(contents).hexdigest()
-        open_embedder(replace(model, files={path.name: sha256}, calibration=UNMEASURED), path.parent, threads=1)
+        examined = replace(model, files={path.name: sha256}, calibration=UNMEASURED)
+        open_embedder(examined, path.parent, path.parent, threads=1)  # nothing is cached of what is ONNX
         return
     if isinstance(model, Detector):
         open_detector(model, contents, threads=1)

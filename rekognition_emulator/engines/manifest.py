@@ -29,6 +29,7 @@ from rekognition_emulator.engines.models import (
     Template,
 )
 from rekognition_emulator.engines.networks import ModelUnusable, write_whole
+from rekognition_emulator.faces.embedding import Evidence
 
 Points = tuple[tuple[float, float], ...]
 
@@ -53,20 +54,34 @@ def _confidences(points: Points) -> Points:
     return points
 
 
-class _Vouched(BaseModel):
-    """What only somebody who has the weights can know."""
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Named(BaseModel):
+    """What every manifest says."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Measured(_Vouched):
-    """What is known in addition of a face model."""
+class _Vouched(_Named):
+    """What only somebody who has the weights can know."""
+
+    sha256: Sha256
+
+
+class _Curve(BaseModel):
+    """What was measured on a face model."""
 
     calibration: Annotated[Points, AfterValidator(_rising)] | None = None
     calibration_source: Annotated[str, Field(min_length=1)] | None = None
+
+
+class _Measured(_Curve, _Named):
+    """What is known in addition of a face model of the table."""
+
+    sha256: Sha256 | None = None
 
 
 File = Annotated[str, Field(pattern=r"^[^/\\]+\.onnx$")]
@@ -74,7 +89,7 @@ Score = Annotated[float, Field(gt=0, lt=1)]
 Side = Annotated[int, Field(ge=64, le=4096)]
 
 
-class _Own(_Measured):
+class _Own(_Curve, _Vouched):
     """All that there is to know of a face model."""
 
     role: Literal["embedder"] = "embedder"
@@ -169,9 +184,10 @@ def known_by(embedder: Embedder, sha256: str) -> Embedder:
     Weights that no publisher vouches for are told apart by their contents: two servers that hold different ones under
     the same name must not share a collection.
     """
-    ((file, published),) = embedder.files.items()
-    version = embedder.version if published else f"{embedder.version}.{int(sha256[:8], 16)}"
-    return replace(embedder, files={file: sha256}, version=version)
+    if None not in embedder.files.values():
+        return embedder
+    (file,) = embedder.files
+    return replace(embedder, files={file: sha256}, version=f"{embedder.version}.{int(sha256[:8], 16)}")
 
 
 def _read(path: Path) -> Model:
@@ -222,13 +238,9 @@ def _vouched(model: Model, vouched: _Vouched, path: Path) -> Model:
     if model.package:
         raise ModelUnusable(f"{path} vouches for {model.name}, whose weights come with the package {model.package}.")
     ((file, published),) = model.files.items()
-    _check_published(file, published, vouched, path)
-    return replace(model, files={file: vouched.sha256})
-
-
-def _check_published(file: str, published: str | None, said: _Vouched, path: Path) -> None:
-    if published not in {None, said.sha256}:
+    if published not in {None, vouched.sha256}:
         raise ModelUnusable(f"{path} gives another SHA-256 for {file} than its publisher: {published}.")
+    return replace(model, files={file: vouched.sha256})
 
 
 def _described_detector(own: _OwnDetector) -> Detector:
@@ -243,10 +255,15 @@ def _described(own: _Own) -> Embedder:
 
 
 def _completed(known: Embedder, measured: _Measured, path: Path) -> Embedder:
-    ((file, published),) = known.files.items()
-    _check_published(file, published, measured, path)
-    return replace(
-        known_by(known, measured.sha256),
-        calibration=measured.calibration or known.calibration,
-        calibration_source=measured.calibration_source or known.calibration_source,
-    )
+    published = known.files.values()
+    if measured.sha256 is None and None in published:
+        raise ModelUnusable(f"{path} lacks sha256: the publisher of {known.name} gives none.")
+    if measured.sha256 and None not in published and measured.sha256 not in published:
+        raise ModelUnusable(
+            f"{path} gives another SHA-256 for {known.name} than its publisher: {', '.join(map(str, published))}."
+        )
+    embedder = known_by(known, measured.sha256) if measured.sha256 else known
+    if not measured.calibration:
+        return embedder
+    source = measured.calibration_source or "the operator"
+    return replace(embedder, calibration=measured.calibration, calibration_source=source, evidence=Evidence.OPERATOR)

@@ -1,8 +1,7 @@
 """Changes when networks are prepared, kept or opened differently.
 
-A network is written once, from weights inside an installed package, and kept as an ONNX file under the cache
-directory. The file's name says what it was made from and what it must contain, so a stale or damaged one is never
-opened: it is written again.
+A network that does not come as ONNX is written as that once and kept under the cache directory. The file's name says
+what it was made from and what it must contain, so a stale or damaged one is never opened: it is written again.
 """
 
 import hashlib
@@ -87,7 +86,8 @@ def open_session(
         WeightsMismatch: the installed package carries other weights.
         ModelUnusable: nothing here runs networks on that device.
     """
-    return open_model(_prepared(network, cache_dir), threads, device)
+    name = f"{network.name}-{network.version}-{network.weights_sha256[:16]}"
+    return open_model(prepared(name, cache_dir, lambda: network.build(_read_weights(network))), threads, device)
 
 
 def open_model(model: bytes, threads: int, device: Device = Device.CPU) -> Any:  # noqa: ANN401 - untyped library
@@ -141,14 +141,22 @@ def read_verified(path: Path, sha256: str) -> bytes:
     return contents
 
 
-def _prepared(network: Network, cache_dir: Path) -> bytes:
-    """Returns the ONNX file, from the cache if a sound one is there."""
-    made_from = f"{network.name}-{network.version}-{network.weights_sha256[:16]}"
+def prepared(made_from: str, cache_dir: Path, build: Callable[[], bytes]) -> bytes:
+    """Returns an ONNX file's contents, from the cache if a sound one is there; else builds it and keeps it there.
+
+    Args:
+        made_from: tells weights, and versions of what builds, apart; a part of a file's name.
+        cache_dir: made if it does not exist.
+        build: makes the contents.
+
+    Raises:
+        ModelUnusable: the cache cannot be written.
+    """
     for path in cache_dir.glob(f"{made_from}-*.onnx"):
         model = path.read_bytes()
         if path.stem == f"{made_from}-{hashlib.sha256(model).hexdigest()}":
             return model
-    model = network.build(_read_weights(network))
+    model = build()
     write_whole(cache_dir / f"{made_from}-{hashlib.sha256(model).hexdigest()}.onnx", model)
     return model
 

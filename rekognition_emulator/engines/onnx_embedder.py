@@ -1,36 +1,43 @@
-"""Changes when embedders that come as ONNX files are opened or fed differently."""
+"""Embedders whose network comes as ONNX, or as an OpenVINO IR that is written as ONNX first.
+
+Changes when they are opened or fed differently.
+"""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rekognition_emulator.engines.embedder import AlignedEmbedder, of_unit_length
 from rekognition_emulator.engines.models import Embedder
-from rekognition_emulator.engines.networks import Device, ModelUnusable, open_model, read_verified
+from rekognition_emulator.engines.networks import Device, ModelUnusable, open_model, prepared, read_verified
+
+IR_CONVERSION: Final = 1
+"""Grows whenever ``openvino_ir`` writes another graph from the same files."""
 
 
-def open_embedder(embedder: Embedder, folder: Path, threads: int, device: Device = Device.CPU) -> AlignedEmbedder:
-    """Opens an embedder from its one ONNX file.
+def open_embedder(
+    embedder: Embedder, folder: Path, cache_dir: Path, threads: int, device: Device = Device.CPU
+) -> AlignedEmbedder:
+    """Opens an embedder from its files.
 
     Args:
-        embedder: calibrated, and with a SHA-256.
-        folder: where the file lies.
+        embedder: calibrated, and with the SHA-256 of each file.
+        folder: where the files lie.
+        cache_dir: where a network is kept that had to be written as ONNX.
         threads: that one call may use.
         device: that the network runs on.
 
     Raises:
         WeightsMismatch: the file is damaged, cut short or another one.
-        ModelUnusable: the file is not there, is no network, or is another kind of network than described, or nothing
+        ModelUnusable: a file is not there, is no network, or is another kind of network than described, or nothing
             here runs networks on that device.
     """
-    ((file, sha256),) = embedder.files.items()
-    assert sha256
-    path = folder / file
-    weights = read_verified(path, sha256)
+    path = folder / next(iter(embedder.files))
+    model = _read(embedder, folder, cache_dir)
     try:
-        network = OnnxNetwork(embedder, open_model(weights, threads, device))
+        network = OnnxNetwork(embedder, open_model(model, threads, device))
         answer = network(np.full((2, embedder.side_px, embedder.side_px, 3), 127, np.uint8))
     except ModelUnusable:
         raise
@@ -46,11 +53,26 @@ def open_embedder(embedder: Embedder, folder: Path, threads: int, device: Device
         )
     return AlignedEmbedder(
         embedder.face_model(),
-        embedder.template.points(embedder.side_px),
-        embedder.side_px,
+        embedder.crop(),
         mirrored=embedder.mirrored,
         network=network,
     )
+
+
+def _read(embedder: Embedder, folder: Path, cache_dir: Path) -> bytes:
+    """Returns the network as ONNX, from files that are what they should be."""
+    contents, checksums = [], []
+    for file, sha256 in embedder.files.items():
+        assert sha256
+        contents.append(read_verified(folder / file, sha256))
+        checksums.append(sha256)
+    if embedder.format == "onnx":
+        return contents[0]
+    xml, weights = contents
+    from rekognition_emulator.engines.openvino_ir import convert  # noqa: PLC0415 - XML is read once, not at every start
+
+    made_from = f"{embedder.name}-{IR_CONVERSION}-" + "-".join(each[:16] for each in checksums)
+    return prepared(made_from, cache_dir, lambda: convert(xml, weights))
 
 
 class OnnxNetwork:

@@ -1,6 +1,7 @@
 """Which models serve: changes when they are chosen differently.
 
-No embedder serves that is not calibrated, and none of the research profile whose licence was not accepted.
+No embedder serves without a calibration, be it provisional, and none of the research profile whose licence was not
+accepted.
 """
 
 import hashlib
@@ -13,17 +14,17 @@ from pathlib import Path
 from typing import Final
 
 from rekognition_emulator.engines.composed import ComposedEngine
+from rekognition_emulator.engines.curves import UNMEASURED
 from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
 from rekognition_emulator.engines.deepface_detector import RetinaFace
 from rekognition_emulator.engines.embedded import MtcnnDetector, dlib_embedder
 from rekognition_emulator.engines.licences import read_acceptances
 from rekognition_emulator.engines.manifest import known_by, read_detectors, read_estimators, read_manifests
 from rekognition_emulator.engines.models import (
-    ARCFACE,
     DLIB,
     EMBEDDERS,
     MTCNN,
-    UNMEASURED,
+    RECOMMENDED_DETECTORS,
     YUNET,
     Detector,
     Embedder,
@@ -38,9 +39,11 @@ from rekognition_emulator.engines.scrfd import Scrfd
 from rekognition_emulator.engines.single_shot import SingleShot
 from rekognition_emulator.engines.yunet import YuNet
 from rekognition_emulator.faces.engine import FaceDetector, FaceEmbedder, FaceEngine
+from rekognition_emulator.invocation import command
 
 AUTO: Final = "auto"
-"""ArcFace where its weights are at hand, calibrated and its licence accepted; else what needs no download."""
+"""The model whose licence was accepted last, if there is one; else the best of those that we recommend or ship, among
+what is at hand. What merely lies there, and of which no more is known than a provisional curve, is never taken."""
 
 SINGLE_SHOTS: Final[Mapping[str, type[SingleShot]]] = {"yunet": YuNet, "scrfd": Scrfd}
 """What reads the networks of which kind."""
@@ -57,6 +60,8 @@ class ModelFiles:
         accepted: names of models of the research profile whose licences the operator accepts.
         threads: that one call of a model may use; several worker threads call it at the same time.
         device: that networks run on.
+        recommended_dir: what set-up has fetched, which is looked into last; None for nowhere.
+        offline: whether nothing may be fetched.
     """
 
     cache_dir: Path
@@ -65,6 +70,8 @@ class ModelFiles:
     accepted: AbstractSet[str] = frozenset()
     threads: int = 1
     device: Device = Device.CPU
+    recommended_dir: Path | None = None
+    offline: bool = False
 
     def accepts(self, model: Model) -> bool:
         """Returns whether a model may be used: its licence asks for no acceptance, or has it, by setting or on record.
@@ -76,18 +83,29 @@ class ModelFiles:
             return True
         return any(each.covers(model) for each in read_acceptances(self.models_dir))
 
-    def folder(self, file: str, source: str) -> Path:
-        """Returns the folder that holds a file.
+    def accepted_names(self) -> list[str]:
+        """Returns the names of the models whose licences are accepted, the last word first.
+
+        Raises:
+            ModelUnusable: the record cannot be read.
+        """
+        recorded = [each.model for each in reversed(read_acceptances(self.models_dir))]
+        return list(dict.fromkeys([*recorded, *sorted(self.accepted)]))
+
+    def folder(self, model: Model) -> Path:
+        """Returns the first folder that holds all files of a model that comes with no package.
 
         Raises:
             ModelUnusable: none does.
         """
-        for folder in (self.models_dir, self.deepface_dir):
-            if (folder / file).is_file():
+        folders = [each for each in (self.models_dir, self.deepface_dir, self.recommended_dir) if each]
+        for folder in folders:
+            if all((folder / file).is_file() for file in model.files):
                 return folder
         raise ModelUnusable(
-            f"{file} is neither in {self.models_dir} nor in {self.deepface_dir}; it comes from: {source}, and "
-            "rekognition-emulator models pull fetches it."
+            f"{' and '.join(model.files)} {'is' if len(model.files) == 1 else 'are'} neither in "
+            f"{' nor in '.join(map(str, folders))}; it comes from: {model.source}, and "
+            f"`{command(f'models pull {model.name}')}` fetches it."
         )
 
 
@@ -96,7 +114,7 @@ def load_engine(face_model: str, detector: str, files: ModelFiles) -> FaceEngine
 
     Args:
         face_model: ``AUTO``, or the name of an embedder of the table or of a manifest, for new collections.
-        detector: the name of a detector of the table or of a manifest.
+        detector: likewise, of a detector.
         files: where models are found.
 
     Raises:
@@ -106,12 +124,14 @@ def load_engine(face_model: str, detector: str, files: ModelFiles) -> FaceEngine
     chosen = find_embedder(face_model, manifests, files)
     if not chosen.calibration:
         raise ModelUnusable(
-            f"The face model {chosen.name} is not calibrated, so a similarity would have no meaning: measure it, and "
-            f"put {chosen.name}.toml with name, sha256 and calibration into {files.models_dir}."
+            f"The face model {chosen.name} is not calibrated, so a similarity would have no meaning: measure it with "
+            f"rekognition-emulator calibrate, and name what that writes as calibration in its manifest in "
+            f"{files.models_dir}."
         )
+    _check_vouched(chosen, files)
     others = {
         each.version: partial(_open, each, files)
-        for each in {DLIB.name: DLIB, **manifests}.values()
+        for each in {**EMBEDDERS, **manifests}.values()
         if each.version != chosen.version and _is_servable(each, files)
     }
     return ComposedEngine(_load_oriented(detector, files), _open(chosen, files), files.threads, others)
@@ -123,9 +143,9 @@ def load_engine_to_measure(face_model: str, detector: str, files: ModelFiles) ->
     The weights are taken for what they are where nobody has said their SHA-256.
     """
     chosen = find_embedder(face_model, read_manifests(files.models_dir), files)
-    ((file, sha256),) = chosen.files.items()
-    if sha256 is None:
-        contents = (files.folder(file, chosen.source) / file).read_bytes()
+    if None in chosen.files.values():
+        (file,) = chosen.files
+        contents = (files.folder(chosen) / file).read_bytes()
         chosen = known_by(chosen, hashlib.sha256(contents).hexdigest())
     chosen = replace(chosen, calibration=UNMEASURED)
     return ComposedEngine(_load_oriented(detector, files), _open(chosen, files), files.threads)
@@ -142,17 +162,15 @@ def _load_oriented(name: str, files: ModelFiles) -> FaceDetector:
 
 
 def load_detector(name: str, files: ModelFiles) -> FaceDetector:
-    """Loads a detector of the table or of a manifest; errors as ``load_engine``'s."""
+    """Loads a detector of the table or of a manifest, or the one that ``AUTO`` means; errors as ``load_engine``'s."""
+    name = choose_detector(name, files)
     if name == MTCNN.name:
         return MtcnnDetector(files.cache_dir, files.threads, files.device)
     detector = find_detector(name, read_detectors(files.models_dir), files)
+    _check_vouched(detector, files)
     ((file, sha256),) = detector.files.items()
-    if sha256 is None:
-        raise ModelUnusable(
-            f"The publisher of {file} gives no SHA-256, so you have to: put {name}.toml with name and sha256 into "
-            f"{files.models_dir}."
-        )
-    weights = read_verified(files.folder(file, detector.source) / file, sha256)
+    assert sha256
+    weights = read_verified(files.folder(detector) / file, sha256)
     return open_detector(detector, weights, files.threads, files.device)
 
 
@@ -172,9 +190,22 @@ def find_detector(name: str, detectors: Mapping[str, Detector], files: ModelFile
             "DeepFace's detectors only retinaface gives the five landmarks that faces are aligned by."
         )
     _check_accepted(detector, files)
-    for file in () if detector.package else detector.files:
-        files.folder(file, detector.source)
+    if not detector.package:
+        files.folder(detector)
     return detector
+
+
+def choose_detector(name: str, files: ModelFiles) -> str:
+    """Returns the name, or which detector ``AUTO`` means; what can serve is not looked into further.
+
+    Raises:
+        ModelUnusable: a manifest or the record of acceptances cannot be read.
+    """
+    if name != AUTO:
+        return name
+    known = read_detectors(files.models_dir)
+    wanted = [*(each for each in files.accepted_names() if each in known), *RECOMMENDED_DETECTORS]
+    return next(each for each in wanted if _is_at_hand(known[each], files))
 
 
 def load_attributes(files: ModelFiles) -> DeepFaceAttributes:
@@ -188,26 +219,38 @@ def load_attributes(files: ModelFiles) -> DeepFaceAttributes:
         ((file, sha256),) = model.files.items()
         if files.accepts(model):
             with suppress(ModelUnusable):
-                weights[model.attribute] = (files.folder(file, model.source) / file, sha256)
+                weights[model.attribute] = (files.folder(model) / file, sha256)
     return DeepFaceAttributes(weights, files.threads, files.device)
 
 
 def _is_servable(embedder: Embedder, files: ModelFiles) -> bool:
     """Returns whether collections of this model can be served, if its weights are sound: they are not read yet."""
-    if not embedder.calibration or not files.accepts(embedder):
+    return embedder.calibration is not None and _is_at_hand(embedder, files)
+
+
+def _is_at_hand(model: Model, files: ModelFiles) -> bool:
+    """Returns whether a model is accepted, and its weights lie there and are known by their SHA-256."""
+    if not files.accepts(model) or None in model.files.values():
         return False
-    try:
-        _find_weights(embedder, files)
-    except ModelUnusable:
-        return False
-    return True
+    with suppress(ModelUnusable):
+        return bool(model.package or files.folder(model))
+    return False
+
+
+def _chosen_embedder(manifests: Mapping[str, Embedder], files: ModelFiles) -> Embedder:
+    """Returns the embedder that ``AUTO`` means; dlib is always at hand."""
+    known = {**EMBEDDERS, **manifests}
+    servable = {name: each for name, each in known.items() if _is_servable(each, files)}
+    for name in files.accepted_names():
+        if name in servable:
+            return servable[name]
+    return max(servable.values(), key=lambda each: each.true_match_rate or 0)
 
 
 def find_embedder(name: str, manifests: Mapping[str, Embedder], files: ModelFiles) -> Embedder:
     """Returns the embedder of this name, accepted and with its weights at hand; errors as ``load_engine``'s."""
     if name == AUTO:
-        arcface = manifests.get(ARCFACE.name)
-        return arcface if arcface and _is_servable(arcface, files) else manifests.get(DLIB.name, DLIB)
+        return _chosen_embedder(manifests, files)
     embedder = manifests.get(name) or EMBEDDERS.get(name)
     if embedder is None:
         names = ", ".join({AUTO: None, **EMBEDDERS, **manifests})
@@ -222,19 +265,27 @@ def _check_accepted(model: Model, files: ModelFiles) -> None:
         raise ModelUnusable(
             f"The {'detector' if isinstance(model, Detector) else 'face model'} {model.name} may not be free for "
             f"commercial use (licence: {model.licence}); REKOGNITION_ACCEPT_LICENCES={model.name} or "
-            f"rekognition-emulator models pull {model.name} accepts that."
+            f"`{command(f'models pull {model.name}')}` accepts that."
         )
+
+
+def _check_vouched(model: Model, files: ModelFiles) -> None:
+    for file, sha256 in model.files.items():
+        if sha256 is None:
+            raise ModelUnusable(
+                f"The publisher of {file} gives no SHA-256, so you have to: rekognition-emulator models pull "
+                f"{model.name} takes that of what is at hand, or put {model.name}.toml with name and sha256 into "
+                f"{files.models_dir}."
+            )
 
 
 def _find_weights(embedder: Embedder, files: ModelFiles) -> Path:
     """Returns the folder of an embedder's weights, which for dlib is inside its package."""
-    if embedder.name == DLIB.name:
-        return files.cache_dir
-    (file,) = embedder.files
-    return files.folder(file, embedder.source)
+    return files.cache_dir if embedder.package else files.folder(embedder)
 
 
 def _open(embedder: Embedder, files: ModelFiles) -> FaceEmbedder:
     if embedder.name == DLIB.name:
         return dlib_embedder(files.cache_dir, files.threads, embedder, files.device)
-    return open_embedder(embedder, _find_weights(embedder, files), files.threads, files.device)
+    folder = _find_weights(embedder, files)
+    return open_embedder(embedder, folder, files.cache_dir, files.threads, files.device)

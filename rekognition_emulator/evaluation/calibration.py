@@ -6,9 +6,18 @@ from typing import Final
 
 from rekognition_emulator.evaluation.scores import Scores, pairs_needed
 
-SIMILARITIES: Final = ((40.0, 1e-2), (60.0, 1e-3), (80.0, 1e-4), (90.0, 1e-5), (99.0, 1e-6))
-"""Which false match rate a similarity means, for every model. 80, 90 and 99 are what ``FaceModel`` promises; the two
-below are there to give the curve its shape where strangers are common."""
+SIMILARITIES: Final = (
+    (6.0, 10**-0.3),
+    (20.0, 1e-1),
+    (40.0, 1e-2),
+    (60.0, 1e-3),
+    (80.0, 1e-4),
+    (90.0, 1e-5),
+    (99.0, 1e-6),
+)
+"""Which false match rate a similarity means, for every model. 80, 90 and 99 are what ``FaceModel`` promises. Down from
+80 a false match rate is 10^(−similarity / 20), so that ordinary strangers, whatever the model, are far from 40: half of
+them lie below 6, nine in ten below 20, and one in a hundred above 40."""
 
 MEASURED_MIN: Final = 80.0
 """A curve is made only if it is measured as far as this: AWS's default threshold, the one that most clients rely on."""

@@ -1,7 +1,8 @@
-"""Changes when labelled pictures come in another form: pairs as LFW's list or CSV, albums as folders or CSV."""
+"""Labels: which pairs of pictures show one person, whom a picture shows, and everybody an image shows."""
 
 import csv
-from collections import Counter
+import hashlib
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,14 @@ class LabelledPicture:
 
     file: Path
     person: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """An image of an event, and everybody it is known to show: nobody, one or several."""
+
+    file: Path
+    people: frozenset[str]
 
 
 def read_pairs(listed: Path, images: Path) -> list[LabelledPair]:
@@ -87,6 +96,51 @@ def read_album(source: Path) -> list[LabelledPicture]:
     if times > 1:
         raise LabelsUnusable(f"{source} labels {file} {times} times: a picture shows one person here")
     return pictures
+
+
+def read_event(source: Path) -> list[LabelledImage]:
+    """Reads images that show any number of people: a folder with folders of images per person, or a CSV file.
+
+    An image that is copied into the folders of several people shows all of them; one beside the folders shows nobody
+    that is known. A CSV file has a header; the first column is the image, relative to the file, the second a person or
+    nothing, and an image with several people has several rows.
+
+    Raises:
+        LabelsUnusable: nobody is labelled.
+        OSError: the source cannot be read.
+    """
+    people: dict[Path, set[str]] = defaultdict(set)
+    if source.is_dir():
+        first_of: dict[bytes, Path] = {}
+        for file in sorted(each for each in source.rglob("*") if each.suffix.lower() in SUFFIXES):
+            kept = first_of.setdefault(hashlib.sha256(file.read_bytes()).digest(), file)
+            folder = file.relative_to(source).parts[0]
+            people[kept] |= {folder} - {file.name}
+    else:
+        for row in list(csv.reader(_lines(source)))[1:]:
+            people[source.parent / row[0]] |= set(filter(None, row[1:2]))
+    if not any(people.values()):
+        raise LabelsUnusable(
+            f"{source} labels nobody: expected a folder per person with {', '.join(sorted(SUFFIXES))} files, or a CSV "
+            "file with a header and the columns file and person"
+        )
+    return [LabelledImage(file, frozenset(shown)) for file, shown in people.items()]
+
+
+def read_events(folder: Path) -> list[tuple[Path, int]]:
+    """Returns the images below a folder that nobody has labelled, each with the number of its event.
+
+    A folder in the folder is an event; what lies beside them is one more.
+
+    Raises:
+        LabelsUnusable: there is no image.
+    """
+    files = sorted(each for each in folder.rglob("*") if each.suffix.lower() in SUFFIXES)
+    if not files:
+        raise LabelsUnusable(f"{folder} has no {', '.join(sorted(SUFFIXES))} files")
+    event_of = [file.relative_to(folder).parts[0] if file.parent != folder else "" for file in files]
+    numbers = {event: number for number, event in enumerate(dict.fromkeys(event_of))}
+    return [(file, numbers[event]) for file, event in zip(files, event_of, strict=True)]
 
 
 def _lines(file: Path) -> list[str]:

@@ -1,17 +1,23 @@
-"""Changes when labelled pictures are turned into embeddings in another way, or when more can go wrong with one.
+"""Embeddings of labelled pictures, and for each picture that has none the reason.
 
-Each picture goes the way of a selfie through the server: decoded, its largest face found, embedded. Side by side in
-threads, since everything that takes time releases the interpreter; of a picture only its embedding is kept.
+A picture of one person goes the way of a selfie through the server: decoded, its largest face found, embedded; or its
+most central face, where labels are of that one, as in LFW. An image of an album goes the way of IndexFaces: every face
+that passes the default quality filter. Side by side in threads, since everything that takes time releases the
+interpreter; of a picture only its embeddings are kept.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from math import hypot
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rekognition_emulator.faces.detection import Portrait
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.errors import (
     NoFaceInPicture,
@@ -20,9 +26,18 @@ from rekognition_emulator.faces.errors import (
     PictureTooSmall,
     PictureUnreadable,
 )
-from rekognition_emulator.faces.image import decode
-from rekognition_emulator.faces.pipeline import largest
+from rekognition_emulator.faces.image import Image, decode
+from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, largest, select
 from rekognition_emulator.faces.quality import QualityBar
+
+
+class FaceChoice(StrEnum):
+    """Which face of a picture is the one that its label names."""
+
+    LARGEST = "largest"
+    """As SearchFacesByImage and CompareFaces choose."""
+    CENTRAL = "central"
+    """The one whose middle is nearest to the picture's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,42 +63,85 @@ class Embedded:
     left_out: list[LeftOut]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedAlbum:
+    """All faces of an album's images.
+
+    Attributes:
+        image_of: (faces,) which image each face is in, as its place in the list of files; ascending.
+        embeddings: (faces, dimension) float32, each row of unit length.
+        left_out: images without a face that passes the quality filter, and why.
+    """
+
+    image_of: NDArray[np.intp]
+    embeddings: NDArray[np.float32]
+    left_out: list[LeftOut]
+
+
 def embed_pictures(
-    engine: FaceEngine, files: Iterable[Path], workers: int, on_picture: Callable[[], None] = lambda: None
+    engine: FaceEngine,
+    files: Iterable[Path],
+    workers: int,
+    on_picture: Callable[[], None] = lambda: None,
+    face: FaceChoice = FaceChoice.LARGEST,
 ) -> Embedded:
-    """Embeds the largest face of each picture.
+    """Embeds one face of each picture.
 
     Args:
         engine: finds and embeds.
         files: pictures; one that comes twice is embedded once.
         workers: pictures worked on at once.
         on_picture: told, in this thread, when one is done.
+        face: which one.
     """
     rows: dict[Path, int] = {}
-    embeddings: list[NDArray[np.float32]] = []
+    embeddings = [_no_face(engine)]
     left_out: list[LeftOut] = []
+    for file, outcome in _each(dict.fromkeys(files), partial(_embed_one, engine, face), workers, on_picture):
+        if isinstance(outcome, str):
+            left_out.append(LeftOut(file, outcome))
+        else:
+            rows[file] = len(rows)
+            embeddings.append(outcome)
+    return Embedded(rows, np.concatenate(embeddings), left_out)
+
+
+def embed_album(
+    engine: FaceEngine, files: Sequence[Path], workers: int, on_picture: Callable[[], None] = lambda: None
+) -> EmbeddedAlbum:
+    """Embeds every face of each image that IndexFaces would keep; arguments as those of ``embed_pictures``."""
+    image_of: list[int] = []
+    embeddings = [_no_face(engine)]
+    left_out: list[LeftOut] = []
+    for image, (file, outcome) in enumerate(_each(files, partial(_embed_all, engine), workers, on_picture)):
+        if isinstance(outcome, str):
+            left_out.append(LeftOut(file, outcome))
+        else:
+            image_of += [image] * len(outcome)
+            embeddings.append(outcome)
+    return EmbeddedAlbum(np.array(image_of, np.intp), np.concatenate(embeddings), left_out)
+
+
+def _each(
+    files: Iterable[Path],
+    embed: Callable[[bytes], NDArray[np.float32]],
+    workers: int,
+    on_picture: Callable[[], None],
+) -> Iterator[tuple[Path, NDArray[np.float32] | str]]:
+    """Yields for each file, in order, its embeddings, or why there are none."""
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for file, outcome in pool.map(lambda file: (file, _embed(engine, file)), dict.fromkeys(files)):
-                if isinstance(outcome, str):
-                    left_out.append(LeftOut(file, outcome))
-                else:
-                    rows[file] = len(embeddings)
-                    embeddings.append(outcome)
+            for file, outcome in pool.map(lambda file: (file, _outcome(embed, file)), files):
+                yield file, outcome
                 on_picture()
         except BaseException:  # an interrupted measurement must not wait for the pictures that are still to come
             pool.shutdown(cancel_futures=True)
             raise
-    stacked = np.stack(embeddings) if embeddings else np.empty((0, engine.model.dimension), np.float32)
-    return Embedded(rows, stacked, left_out)
 
 
-def _embed(engine: FaceEngine, file: Path) -> NDArray[np.float32] | str:
-    """Returns (dimension,) float32, or why there is none."""
+def _outcome(embed: Callable[[bytes], NDArray[np.float32]], file: Path) -> NDArray[np.float32] | str:
     try:
-        image = decode(file.read_bytes())
-        face, _ = largest(engine, image, QualityBar.NONE)
-        embedding: NDArray[np.float32] = engine.embed(image, [face.detection])[0]
+        return embed(file.read_bytes())
     except NoFaceInPicture:
         return "no face found"
     except PictureUnreadable as error:
@@ -94,4 +152,37 @@ def _embed(engine: FaceEngine, file: Path) -> NDArray[np.float32] | str:
         return f"too large: {error}"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    return embedding
+
+
+def _embed_one(engine: FaceEngine, choice: FaceChoice, data: bytes) -> NDArray[np.float32]:
+    """Returns (1, dimension) float32."""
+    image = decode(data)
+    face = _central(engine, image) if choice is FaceChoice.CENTRAL else largest(engine, image, QualityBar.NONE)[0]
+    return engine.embed(image, [face.detection])
+
+
+def _embed_all(engine: FaceEngine, data: bytes) -> NDArray[np.float32]:
+    """Returns (faces, dimension) float32."""
+    image = decode(data)
+    kept, _ = select(analyse(engine, image), image, QualityBar.AUTO, FACES_MAX)
+    if not kept:
+        raise NoFaceInPicture
+    return engine.embed(image, [portrait.detection for portrait in kept])
+
+
+def _no_face(engine: FaceEngine) -> NDArray[np.float32]:
+    return np.empty((0, engine.model.dimension), np.float32)
+
+
+def _central(engine: FaceEngine, image: Image) -> Portrait:
+    """Returns the face whose middle is nearest to the picture's; raises NoFaceInPicture if there is none."""
+
+    def off_centre_px(portrait: Portrait) -> float:
+        box = portrait.detection.box
+        across, down = box.left + box.width / 2 - 0.5, box.top + box.height / 2 - 0.5
+        return hypot(across * image.width_px, down * image.height_px)
+
+    portraits = analyse(engine, image)
+    if not portraits:
+        raise NoFaceInPicture
+    return min(portraits, key=off_centre_px)

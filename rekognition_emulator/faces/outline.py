@@ -1,8 +1,8 @@
-"""Changes when other parts of a JPEG or PNG file are let through to its decoder: what a file says before it is decoded.
+"""The header of a JPEG or PNG file, read before it is decoded, and the file without whatever makes no pixels.
 
 A file is walked from piece to piece and written anew with those pieces alone that make pixels. Notes, profiles, texts,
 previews and further pictures – where files hide what costs much to read, or what is meant for another program – never
-reach a decoder; of the camera's notes we read the one number that we need. What decoding will cost is known at the end
+reach a decoder; of a JPEG's EXIF we read the one number that we need. What decoding will cost is known at the end
 of the walk: pixels, bytes of memory, and for a JPEG of many scans how many blocks all of them visit.
 
 Refused: leaving this to Pillow. Its headers are read in Python, piece by piece: 15 MB of empty pieces took 18 s, with
@@ -32,6 +32,9 @@ VISITS_MAX: Final = 64_000_000
 """Blocks that the scans of a JPEG visit. Ours: libjpeg visits each 6 times with its scripts, 20 million in the largest
 picture that memory allows; a visit takes at most 50 ns."""
 
+DECODES_WITHOUT_END: Final = 4
+"""How often a JPEG without its end is decoded, to see whether more is missing; its scans may visit as much less."""
+
 SCAN_VISITS: Final = 100
 """What beginning a scan costs, in blocks: its tables are made anew."""
 
@@ -50,12 +53,17 @@ _TABLES: Final = frozenset((0xC4, 0xDB, 0xDD))
 _COLOURS: Final = frozenset((0xE0, 0xEE))
 """JFIF and Adobe: which colours the components are."""
 _IGNORED: Final = frozenset((0xDC, *range(0xE0, 0xF0), 0xFE))
-_END, _SCAN, _NOTES = 0xD9, 0xDA, 0xE1
+_END, _SCAN, _EXIF = 0xD9, 0xDA, 0xE1
+
+END: Final = b"\xff\xd9"
+"""A JPEG's last two bytes."""
 
 _COMPONENTS: Final = frozenset((1, 3, 4))
 _SAMPLE_BITS, _FACTORS, _LENGTH_BYTES = 8, range(1, 5), 2
-_BLOCK_BYTES: Final = 128
-"""64 coefficients of 16 bits."""
+_PLACES: Final = 64
+"""Coefficients of a block."""
+_BLOCK_BYTES: Final = 2 * _PLACES
+"""16 bits each."""
 
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Colour type of a PNG → samples of a pixel."""
@@ -78,8 +86,11 @@ class Outline:
         file: a JPEG or PNG of the same pixels, with nothing else in it.
         width_px: as stored, before it is turned upright.
         height_px: likewise.
-        orientation: of EXIF, 1 to 8; 1 where the camera's notes are missing or damaged.
-        stored_bytes: what a decoder holds of the whole picture at once; 0 if it decodes row by row.
+        orientation: of a JPEG's first EXIF segment, 1 to 8; 1 where that is missing or damaged, and for every PNG.
+        stored_bytes: what a decoder holds of the whole picture at once, or goes through if that is more; 0 if it
+            decodes row by row.
+        has_end: False for a JPEG that came without ``END``, which ``file`` has: only a decoder can tell whether pixels
+            are missing, too.
     """
 
     file: bytes
@@ -87,6 +98,7 @@ class Outline:
     height_px: int
     orientation: int
     stored_bytes: int
+    has_end: bool = True
 
 
 def outline(picture: bytes) -> Outline:
@@ -144,6 +156,10 @@ class _Frame:
 
 def _jpeg(picture: bytes) -> Outline:
     kept, frame, turn, start = _jpeg_header(picture)
+    # In compressed data no marker but restarts can occur, so that these two bytes are an end wherever they stand.
+    has_end = picture.rfind(END, start) >= 0
+    if not has_end:
+        picture = picture.removesuffix(END[:1]) + END
     kept.append(picture[start - 2 :])
     blocks = sum(frame.blocks.values())
     # Each takes a code for its mean and, unless that is left to later scans, one for its end.
@@ -151,21 +167,21 @@ def _jpeg(picture: bytes) -> Outline:
         raise PictureUnreadable("too short for its sides")
     stored_bytes = 0
     if frame.progressive or picture[start + 2] != len(frame.blocks):
-        _check_scans(picture, start, frame)
+        _check_scans(picture, start, frame, complete=not has_end)
         stored_bytes = blocks * _BLOCK_BYTES
-    return Outline(b"".join(kept), frame.width_px, frame.height_px, turn, stored_bytes)
+    return Outline(b"".join(kept), frame.width_px, frame.height_px, turn, stored_bytes, has_end)
 
 
 def _jpeg_header(picture: bytes) -> tuple[list[bytes], _Frame, int, int]:
     """Returns the segments that a decoder needs before the first scan, frame, orientation, and where that scan is."""
-    kept, frame, turn, at = [b"\xff\xd8"], None, 1, 2
+    kept, frame, turn, at = [b"\xff\xd8"], None, None, 2
     for _ in range(PIECES_MAX):
         kind, start, at = _segment(picture, at, _MARKER)
         if kind in _FRAMES and frame is None:
             frame = _frame(kind, picture[start:at])
         elif kind == _SCAN and frame is not None and sum(map(len, kept)) <= HEADER_BYTES_MAX:
-            return kept, frame, turn, start
-        elif kind == _NOTES and turn == 1 and picture.startswith(b"Exif\0\0", start + 2):
+            return kept, frame, turn or 1, start
+        elif kind == _EXIF and turn is None and picture.startswith(b"Exif\0\0", start + 2):
             turn = orientation(picture[start + 8 : at])
         elif kind not in _TABLES | _COLOURS | _IGNORED | _BARE:
             raise PictureUnreadable(f"marker {kind:#x} where it does not belong")
@@ -206,22 +222,30 @@ def _frame(kind: int, segment: bytes) -> _Frame:
     return _Frame(width_px, height_px, kind == _PROGRESSIVE, blocks)
 
 
-def _check_scans(picture: bytes, start: int, frame: _Frame) -> None:
+def _check_scans(picture: bytes, start: int, frame: _Frame, *, complete: bool) -> None:
     """Adds up what the scans cost, the first of which begins at ``start``.
 
     Raises:
         PictureTooCostly: more than any encoder asks for.
-        PictureUnreadable: something between the scans that belongs nowhere; a decoder could read it otherwise.
+        PictureUnreadable: something between the scans that belongs nowhere; a decoder could read it otherwise. Or
+            ``complete`` is asked for, and a scan is missing.
     """
     visits, kind = 0, _SCAN
+    visits_max = VISITS_MAX // DECODES_WITHOUT_END if complete else VISITS_MAX
+    missing = {(part, place) for part in frame.blocks for place in range(_PLACES)} if complete else set()
     at = start + struct.unpack_from(">H", picture, start)[0]
     for _ in range(PIECES_MAX):
         if kind == _END:
+            if missing:
+                raise PictureUnreadable("truncated between two scans")
             return
         if kind == _SCAN:
             parts = picture[start + 3 : start + 3 + 2 * picture[start + 2] : 2]
+            first, last, bits_left = picture[at - 3], picture[at - 2], picture[at - 1] & 15
+            if missing and not bits_left:
+                missing.difference_update((part, place) for part in parts for place in range(first, last + 1))
             visits += SCAN_VISITS + sum(frame.blocks.get(part, 0) for part in parts)
-            if visits > VISITS_MAX:
+            if visits > visits_max:
                 raise PictureTooCostly("too many scans")
         elif kind not in _TABLES | _IGNORED | _BARE:
             raise PictureUnreadable(f"marker {kind:#x} between scans")
@@ -231,7 +255,9 @@ def _check_scans(picture: bytes, start: int, frame: _Frame) -> None:
 
 def _png(picture: bytes) -> Outline:
     width_px, height_px, row_bytes = _png_header(picture)
-    kept, turn, data_bytes, at = [picture[:_PNG_HEADER_END]], 1, 0, _PNG_HEADER_END
+    # An orientation in ``eXIf`` is not read: AWS corrects that of JPEG alone. Source: API model, IndexFacesResponse's
+    # OrientationCorrection: "Images in .png format don't contain Exif metadata".
+    kept, data_bytes, at = [picture[:_PNG_HEADER_END]], 0, _PNG_HEADER_END
     for _ in range(PIECES_MAX):
         if at + 8 > len(picture):
             break
@@ -245,8 +271,6 @@ def _png(picture: bytes) -> Outline:
         if kind == b"IDAT" or kind in _PNG_TABLES:
             kept.append(chunk)
             data_bytes += length if kind == b"IDAT" else 0
-        elif kind == b"eXIf":
-            turn = orientation(chunk[8:-4])
         elif kind[:1].isupper():
             raise PictureUnreadable(f"an unknown chunk {kind!r} that must not be ignored")
     else:
@@ -254,7 +278,9 @@ def _png(picture: bytes) -> Outline:
     if data_bytes * DEFLATE_RATIO_MAX < height_px * row_bytes:
         raise PictureUnreadable("too short for its sides")
     kept.append(b"\0\0\0\0IEND\xaeB`\x82")
-    return Outline(b"".join(kept), width_px, height_px, turn, width_px * height_px * _PIXEL_BYTES)
+    # Rows of 16 bits are larger than what is kept of them; a decoder goes through every byte, and time is bounded so.
+    stored_bytes = height_px * max(width_px * _PIXEL_BYTES, row_bytes)
+    return Outline(b"".join(kept), width_px, height_px, 1, stored_bytes)
 
 
 def _png_header(picture: bytes) -> tuple[int, int, int]:

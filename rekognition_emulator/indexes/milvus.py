@@ -308,7 +308,7 @@ class MilvusIndex(FaceIndex):
         with self._lock:
             if self._opened is None:
                 if self._is_lite:
-                    Path(self._uri).parent.mkdir(parents=True, exist_ok=True)
+                    Path(self._uri).parent.mkdir(0o700, parents=True, exist_ok=True)
                 self._opened = _connect(self._uri, self._token)
             return self._opened
 

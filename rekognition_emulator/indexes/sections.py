@@ -40,7 +40,7 @@ def write(path: Path, heading: Mapping[str, object], sections: Mapping[str, Iter
         OSError: it cannot be written.
     """
     table: dict[str, tuple[int, int, int]] = {}
-    with path.open("wb") as file:
+    with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:  # embeddings are private
         for name, arrays in sections.items():
             start = (max(file.tell(), 1) + _PAGE - 1) // _PAGE * _PAGE
             file.seek(start)

@@ -69,7 +69,8 @@ class Snapshots:
             OSError: it cannot be written.
         """
         with self._lock:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(0o700, parents=True, exist_ok=True)
+            self._folder.chmod(0o700)  # an earlier version of this program may have made it
             path = self._path(collection.key)
             draft = path.with_suffix(f".{os.getpid()}")
             milestone = uuid4()

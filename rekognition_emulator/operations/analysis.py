@@ -10,6 +10,7 @@ from rekognition_emulator.faces.errors import NoFaceInPicture
 from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, largest, select
 from rekognition_emulator.faces.quality import QualityBar
 from rekognition_emulator.observation import stage
+from rekognition_emulator.operations.absence import note_absent
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.intake import picture_bytes, wanted_attributes
 from rekognition_emulator.operations.rendering import bounding_box, compared_face, face_detail, shown_similarity
@@ -28,7 +29,9 @@ def detect_faces(context: Context, request: api.DetectFacesRequest) -> api.Detec
             [portrait.detection for portrait in portraits],
             wanted_attributes(request.get("Attributes", [])),
         )
-    return {"FaceDetails": [face_detail(*face) for face in zip(portraits, attributes, strict=True)]}
+    details = [face_detail(*face) for face in zip(portraits, attributes, strict=True)]
+    note_absent(request.get("Attributes", []), details)
+    return {"FaceDetails": details}
 
 
 def compare_faces(context: Context, request: api.CompareFacesRequest) -> api.CompareFacesResponse:

@@ -6,8 +6,8 @@ from typing import Final
 from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.operations import HANDLERS
 
-PAGE: Final = "README.md#operations"
-"""Where the table stands that an unsupported operation's answer points to."""
+PAGE: Final = "/operations"
+"""Where a server shows the table that an unsupported operation's answer points to."""
 
 _PLANNED: Final = "planned: "
 _OUT_OF_SCOPE: Final = "out of scope: "

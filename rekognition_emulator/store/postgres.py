@@ -115,16 +115,20 @@ class PostgresStore(FaceStore):
             row = connection.execute(
                 """
                 WITH gone AS (
-                    DELETE FROM collections WHERE account = %s AND region = %s AND name = %s RETURNING id
+                    DELETE FROM collections WHERE account = %s AND region = %s AND name = %s
+                    RETURNING id, face_count, user_count
+                ), noted AS (
+                    INSERT INTO deleted_collections SELECT id FROM gone
                 )
-                INSERT INTO deleted_collections SELECT id FROM gone RETURNING collection_id
+                SELECT id, face_count, user_count FROM gone
                 """,
                 [owner.account, owner.region, name],
             ).fetchone()
             if row is None:
                 raise CollectionNotFound(name)
-            record(connection)
-        self._sweep(row[0])
+            key, faces, users = row
+            record(connection, faces_deleted=faces, users_deleted=users)
+        self._sweep(key)
 
     def sweep(self) -> None:
         """Removes what deleted collections have left behind.

@@ -1,4 +1,4 @@
-"""Collections into files and back: changes when a collection has to take more along.
+"""Collections into files and back.
 
 Reading sees one moment of the collection, while others go on writing. Writing is one transaction, at the end of which
 the collection appears: an import that is interrupted leaves nothing that anybody sees, and is simply repeated. Faces
@@ -21,15 +21,18 @@ from rekognition_emulator.faces.detection import BoundingBox
 from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFound
 from rekognition_emulator.faces.gallery import Embedding, EnrolledFace, NewFace, Owner
 from rekognition_emulator.faces.users import User
-from rekognition_emulator.store.archive import PART, ArchiveUnusable, Described, Part, create_archive, open_archive
+from rekognition_emulator.store.archive import PART, ArchiveUnusable, Check, Part, create_archive, open_archive
+from rekognition_emulator.store.archive_lines import Described
 from rekognition_emulator.store.audit import record
+from rekognition_emulator.store.integrity import collection_faults
 
 Progress = Callable[[int], None]
 """(users or faces that were just carried over) → None."""
 
 PATIENT: Final = """
 -- A slow disk, of which this transaction waits for every part, is no client that has vanished; and nobody waits for it.
-SET LOCAL idle_in_transaction_session_timeout = 0
+SET LOCAL idle_in_transaction_session_timeout = 0;
+SET LOCAL statement_timeout = 0
 """
 
 
@@ -75,14 +78,19 @@ def export_collection(
 def import_collection(
     pool: ConnectionPool,
     path: Path,
+    check: Check,
     target: Callable[[Described], tuple[Owner, str]],
     begin: Callable[[Described], Progress],
 ) -> Described:
     """Makes a collection of a file that ``export_collection`` has written: all of it, or nothing.
 
+    The file is not believed: each line is checked as it is read, and before anybody sees the collection, the rules of
+    ``integrity`` are, such as that faces belong to users who are there.
+
     Args:
         pool: to the database.
         path: of the file.
+        check: what is demanded of every line besides.
         target: told what the file holds, says whose it becomes and under which name.
         begin: called once it is known how much there is.
 
@@ -94,7 +102,7 @@ def import_collection(
         ArchiveUnusable: the file was cut or changed, is of another version, or holds what cannot be stored.
         OSError: it cannot be read.
     """
-    with open_archive(path) as (described, parts), pool.connection() as connection, connection.transaction():
+    with open_archive(path, check) as (described, parts), pool.connection() as connection, connection.transaction():
         owner, name = target(described)
         connection.execute(PATIENT)
         if _exists(connection, owner, name):
@@ -125,6 +133,8 @@ def import_collection(
             raise ArchiveUnusable(f"{path} cannot be stored: {error.diag.message_primary or error}.") from error
         if not created.rowcount:
             raise CollectionExists(name)
+        if faults := collection_faults(connection, key):
+            raise ArchiveUnusable(f"{path} cannot be used: its collection {'; '.join(faults)}.")
         record(connection, faces_imported=described.face_count, users_imported=described.user_count)
     return described
 

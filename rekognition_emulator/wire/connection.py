@@ -1,30 +1,26 @@
-"""Changes when a connection may take more or less: of time, of bytes around a body, of the process's descriptors.
+"""One client's HTTP connection, bounded: in time, in bytes around a body, in the process's descriptors.
 
 Uvicorn's protocol has no bounds here. A client could keep a connection for ever by sending nothing, a header a minute,
 a header without end, a body after its answer, or by never reading the answer; each kept memory or one of the
 descriptors, and with the last of those nobody else was let in. The bounds of a body itself are the endpoint's.
 
 A connection has one deadline at a time: for the head of a request, then for the rest of it. What happens between a
-request and its answer is bounded elsewhere.
+request and its answer is bounded elsewhere. When there are as many connections as may be, the one goes that has kept
+the server waiting longest, and never the newcomer.
 
-An answer leaves in one piece. Uvicorn writes its head and its body one after the other, and of a process that is killed
-in between a client gets a 200 with nothing in it, which botocore takes for an answer if it has no attempt left.
-
-Who is refused is refused at the door where that is possible: without a task, and without the application.
+The headers of a request are what came in its head: trailers are dropped, since they come when everything has been
+decided. An answer leaves in one piece. Uvicorn writes its head and its body one after the other, and of a process that
+is killed in between a client gets a 200 with nothing in it, which botocore takes for an answer if it has no attempt
+left.
 """
 
 import asyncio
 import resource
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from starlette.responses import Response
-from starlette.types import Scope
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
-
-Door = Callable[[Scope], Response | None]
-"""A request without its body → its whole answer, or None if it may come in. Never raises and never waits."""
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_BYTES_MAX: Final = 65_536
 """Of everything that is no body: request line, headers, trailers, lengths of chunks. Ours: AWS's own load balancers
@@ -39,9 +35,10 @@ REQUEST_SECONDS_MAX: Final = 75.0
 ANSWER_SECONDS_MAX: Final = 60.0
 """For an answer to be fetched. Ours: the largest, 2 MB, at 0.3 Mbit/s."""
 
-SURPLUS_BYTES_MAX: Final = 2**24
-"""What a client may still send of a body after its request was refused. Ours: a body of the largest size, so that the
-client gets round to reading the answer instead of finding the connection broken."""
+SURPLUS_BYTES_MAX: Final = 2**26
+"""What a client may still send of a body after its request was refused; it is dropped. SDKs that write everything
+before they read (Go, Ruby) find the connection broken otherwise, and no answer. Ours: the largest pictures of cameras,
+in base64, several times over."""
 
 CONNECTIONS_MAX: Final = 4096
 """Ours: some 20 kB each. At most half of the descriptors that the process may open; the others are for the database,
@@ -66,10 +63,20 @@ def _connections_max() -> int:
 
 
 class _Pieces:
-    """A transport that sends together what is written in one turn of the loop."""
+    """A transport that sends together what is written in one turn of the loop, and that may close lingeringly.
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    Args:
+        transport: underneath.
+        lingers: whether the client is still sending a body, and would find the connection broken if it were closed.
+
+    Attributes:
+        is_lingering: whether it only waits for the end of the body.
+    """
+
+    def __init__(self, transport: asyncio.Transport, lingers: Callable[[], bool]) -> None:
         self._transport = transport
+        self._lingers = lingers
+        self.is_lingering = False
         self._pending: list[bytes] = []
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a transport has
@@ -87,63 +94,140 @@ class _Pieces:
             self._transport.writelines(self._pending)
             self._pending = []
 
+    def is_closing(self) -> bool:
+        """Returns whether nothing more will be sent."""
+        return self.is_lingering or self._transport.is_closing()
+
     def close(self) -> None:
-        """Sends what is left and closes."""
+        """Sends what is left and closes: what is sent at once, what is read once the body is over."""
         self.flush()
-        self._transport.close()
+        if not self._lingers():
+            self._transport.close()
+        elif not self.is_closing():
+            self.is_lingering = True
+            self._transport.write_eof()
+
+
+class HeadRefused(Exception):
+    """A head of which no request is made; the parser ends with it, and uvicorn answers 400."""
+
+
+Close = Callable[[], None]
+"""Closes a connection; always the same for the same one, so that it stands for it."""
+
+
+class Connections:
+    """Those connections of a server whose client has the next move, in the order of their last ones."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[Close, None] = OrderedDict()
+
+    def put_last(self, connection: Close) -> None:
+        """Notes that the client has moved, or that it is the client's turn now."""
+        self._waiting[connection] = None
+        self._waiting.move_to_end(connection)
+
+    def remove(self, connection: Close) -> None:
+        """Notes that it is the server's turn, or that the connection is no more."""
+        self._waiting.pop(connection, None)
+
+    def close_longest_waiting(self) -> bool:
+        """Closes the connection whose client has not moved for longest; returns whether there is one."""
+        if not self._waiting:
+            return False
+        close, _ = self._waiting.popitem(last=False)
+        close()
+        return True
 
 
 class Connection(HttpToolsProtocol):
     """One client's connection, bounded.
 
     Args:
-        door: is asked about each request when it is its turn.
+        others: of the same server.
         uvicorns: what uvicorn makes its protocols of.
     """
 
     _deadline: asyncio.TimerHandle | None = None
     _excess_bytes = 0
     _surplus_bytes = 0
+    _is_in_head = False
+    _is_in_body = False
+    _may_linger = True
 
-    def __init__(self, *uvicorns: Any, door: Door, **named: Any) -> None:  # noqa: ANN401 - uvicorn's
+    def __init__(self, *uvicorns: Any, others: Connections, **named: Any) -> None:  # noqa: ANN401 - uvicorn's
         super().__init__(*uvicorns, **named)
-        self._door = door
+        self._others = others
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        """Starts the clock, or turns the client away."""
-        super().connection_made(cast("asyncio.Transport", _Pieces(transport)))
-        if len(self.connections) > _connections_max():
+        """Starts the clock; for lack of room another client has to go, or this one if the server is busy with all."""
+        pieces = _Pieces(transport, lambda: self._is_in_body and self._is_idle() and self._may_linger)
+        super().connection_made(cast("asyncio.Transport", pieces))
+        if len(self.connections) > _connections_max() and not self._others.close_longest_waiting():
             self.transport.write(_TURNED_AWAY)
             self.transport.close()
         else:
             self._set_deadline(HEAD_SECONDS_MAX)
+            self._note_move()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the clock."""
         self._clear_deadline()
+        self._others.remove(self._close_at_once)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Counts what is no body, after the parser has seen what of it is."""
+        if self._deadline is None and self._is_idle():
+            self._set_deadline(HEAD_SECONDS_MAX)  # also for what begins no request, such as an empty line
         self._excess_bytes += len(data)
         super().data_received(data)
         if self._excess_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
             self.send_400_response("Too much around the body.")
+        elif self._excess_bytes > HEAD_BYTES_MAX and cast("_Pieces", self.transport).is_lingering:
+            self.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:
+        """Says that something is no HTTP, unless it comes after an answer that was the last."""
+        if cast("_Pieces", self.transport).is_lingering:
+            self.transport.abort()
+        else:
+            self._may_linger = False
+            super().send_400_response(msg)
 
     def on_message_begin(self) -> None:
         """Starts the clock for the headers."""
         super().on_message_begin()
+        self._is_in_head = True
         self._set_deadline(HEAD_SECONDS_MAX)
+        self._note_move()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Takes a header, and no trailer."""
+        if self._is_in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Starts the clock for the rest."""
+        """Looks at the head before anything is made of it, and starts the clock for the rest.
+
+        Raises:
+            HeadRefused: it is too long, or its body is coded in a way that nobody here decodes.
+        """
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEAD_BYTES_MAX:
+            raise HeadRefused
+        codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if codings not in ([], [b"chunked"]):
+            raise HeadRefused
         super().on_headers_complete()
+        self._is_in_head, self._is_in_body = False, True
         self._set_deadline(REQUEST_SECONDS_MAX)
+        self._note_move()
 
     def on_body(self, body: bytes) -> None:
         """Counts what belongs to the body, and what nobody waits for any more."""
         super().on_body(body)
         self._excess_bytes -= 2 * len(body)
+        self._note_move()
         if self.cycle.response_complete:
             self._surplus_bytes += len(body)
             if self._surplus_bytes > SURPLUS_BYTES_MAX:
@@ -152,34 +236,45 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Stops the clock: from here it is the server that takes its time."""
         super().on_message_complete()
+        self._is_in_body = False
         self._excess_bytes = self._surplus_bytes = 0
         self._clear_deadline()
+        if self.transport.is_closing():
+            self.transport.close()
+        self._note_move()
 
     def on_response_complete(self) -> None:
         """Watches over an answer that did not go out at once."""
         cast("_Pieces", self.transport).flush()
         super().on_response_complete()
+        if cast("_Pieces", self.transport).is_lingering:
+            self.flow.resume_reading()  # which uvicorn leaves to connections that stay
+        self._note_move()
         if self.transport.get_write_buffer_size():
             self.loop.call_later(ANSWER_SECONDS_MAX, self._abort_if_unread)
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        """Answers a request itself that the door turns away, and has the application answer all others."""
-        refusal = self._door(cast("Scope", cycle.scope))
-        if refusal is None:
-            super()._start_asgi_task(cycle, app)
-            return
-        headers = [*self.server_state.default_headers, *refusal.raw_headers]
-        if not cycle.keep_alive:
-            headers.append((b"connection", b"close"))
-        lines = [STATUS_LINE[refusal.status_code], *(b"%b: %b\r\n" % header for header in headers), b"\r\n"]
-        self.transport.write(b"".join([*lines, refusal.body]))
-        cycle.response_started = cycle.response_complete = True
-        if not cycle.keep_alive:
-            self.transport.close()
-        if self.pipeline:
-            self.loop.call_soon(self.on_response_complete)  # thousands may be in line: none within another
+    def shutdown(self) -> None:
+        """Ends when what is asked has been answered, as the server stops; it lingers for nobody any more."""
+        self._may_linger = False
+        super().shutdown()
+
+    def _close_at_once(self) -> None:
+        """Closes, whatever the client is about to send."""
+        self._may_linger = False
+        self.transport.close()
+
+    def _is_idle(self) -> bool:
+        """Returns whether all requests of which the head has come are answered."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is None or cycle.response_complete
+
+    def _note_move(self) -> None:
+        """Puts the connection last if it is the client's move, and takes it out of the line if it is the server's."""
+        is_waiting = self._is_idle() or (self._is_in_body and not self.pipeline)
+        if is_waiting and not self.transport.is_closing():
+            self._others.put_last(self._close_at_once)
         else:
-            self.on_response_complete()
+            self._others.remove(self._close_at_once)
 
     def _set_deadline(self, seconds: float) -> None:
         self._clear_deadline()

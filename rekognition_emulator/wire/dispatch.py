@@ -87,7 +87,7 @@ class Dispatcher:
         handlers: operation → handler, called as ``handler(context, request)``. That names, requests and responses
             belong together is proved by the type of the table that is passed here.
         faults: (exception, operation) → the error that AWS has for it; None if nobody foresaw it.
-        coverage_page: where users read which operations are served.
+        coverage_page: path of a page of this server that says which operations are served.
         strict: whether every answer and every error is checked against the model; for tests.
 
     Attributes:
@@ -164,7 +164,8 @@ class Dispatcher:
     def _call(self, operation: _Operation, body: bytes, context: object, permit: Permit) -> bytes:
         if operation.handler is None:
             raise UnsupportedOperationException(
-                f"This server does not offer {operation.model.name}. Which operations it offers: {self._coverage_page}"
+                f"This server does not offer {operation.model.name}. GET {self._coverage_page} of the same endpoint "
+                "lists the operations that it offers, and why the others are missing."
             )
         with stage("parse"):
             request = operation.parse(body)

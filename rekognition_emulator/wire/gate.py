@@ -5,14 +5,14 @@ read, ``identify`` at the signature once it is there and before it is parsed, ``
 known what is asked of which resource, and before anything is done.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import ip_address
 from itertools import count
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -24,16 +24,39 @@ from rekognition_emulator.access.keyring import (
     KeysUnavailable,
     Principal,
 )
-from rekognition_emulator.access.policy import Decision
-from rekognition_emulator.api.core import ExpiredTokenException, ServiceError, UnrecognizedClientException
+from rekognition_emulator.access.policy import READ_OBJECT, READ_OBJECT_VERSION, Decision
+from rekognition_emulator.api.core import (
+    ExpiredTokenException,
+    InvalidSignatureException,
+    ServiceError,
+    UnrecognizedClientException,
+)
 from rekognition_emulator.observation import current
 from rekognition_emulator.wire.dispatch import InternalServerError
-from rekognition_emulator.wire.sigv4 import SERVICE, Head, Signature, read_signature, scope_region, verify
+from rekognition_emulator.wire.sigv4 import (
+    SERVICE,
+    Head,
+    Signature,
+    SignedHeadersUnusable,
+    read_signature,
+    scope_region,
+    verify,
+)
 
 Mode = Literal["enforce", "warn"]
 
 ANY_RESOURCE: Final = "*"
 """What an operation is about that is about no resource in particular."""
+
+HOST_CHARS_MAX: Final = 261
+"""Of a Host header: a name in DNS, a colon and a port."""
+
+_HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::[0-9]{0,5})?", re.IGNORECASE)
+_PROXYING: Final = frozenset({b"forwarded", b"via", b"x-real-ip"})
+_PROXYING_LEAD: Final = b"x-forwarded-"
+"""Headers of a request that another machine has sent. Proxies add them to what they pass on, if they are told to."""
+_COLLECTION_ID: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,255}")
+_SLASHES: Final = re.compile("/+")
 
 log = structlog.get_logger(__name__)
 
@@ -98,11 +121,14 @@ class Gate:
             ServiceError: it cannot be true, as AWS puts it.
         """
         if self.is_open:
+            _require_no_proxy(head)
             _require_local_name(head)
             return None
         try:
             return self._claim(head)
         except ServiceError as error:
+            if isinstance(error.__cause__, SignedHeadersUnusable):
+                _log_mismatch(head, request_id, cause=str(error.__cause__))
             self._refuse(error, request_id)
             return None
 
@@ -110,22 +136,33 @@ class Gate:
         """Returns whose request it is if the claim is true: enough to refuse a caller, not to let one in."""
         return self._account if claim is None else claim.credentials.principal.account
 
-    def identify(self, claim: Claim | None, head: Head, body: bytes, request_id: str) -> Caller:
-        """Returns who calls, once the body is there and before it is parsed.
+    def identify(self, claim: Claim | None, head: Head, content_hash: str, request_id: str) -> Caller:
+        """Returns who calls, once the body is there and before it is parsed. Asks memory alone, so it never waits.
+
+        Args:
+            claim: what the head claims.
+            head: of the request.
+            content_hash: SHA-256 of its body as 64 lower-case hexadecimal digits.
+            request_id: for the log.
 
         Raises:
-            ServiceError: it is somebody else, or the request is not what was signed.
+            ServiceError: it is somebody else, the request is not what was signed, or the key is good no more.
         """
         if claim is None and self._mode != "warn":
             claim = self.admit(head, request_id)  # while the body came, the first key may have come as well
         if claim is not None:
             try:
-                verify(claim.signature, claim.credentials.secret, head, body)
+                # The key may have been disabled or deleted while the body came.
+                credentials = self._find(claim.signature, datetime.now(UTC))
+                verify(claim.signature, credentials.secret, head, content_hash)
             except ServiceError as error:
+                if isinstance(error, InvalidSignatureException):
+                    _log_mismatch(head, request_id, signed_host=_signed_host(claim, head, content_hash))
                 self._refuse(error, request_id)
             else:
-                principal = claim.credentials.principal
-                return Caller(principal.account, claim.signature.region, request_id, principal)
+                principal = credentials.principal
+                region = claim.signature.region or self._default_region
+                return Caller(principal.account, region, request_id, principal)
         region = scope_region(head.header("authorization") or "") or self._default_region
         return Caller(self._account, region, request_id)
 
@@ -135,18 +172,42 @@ class Gate:
         Raises:
             AccessDeniedException: they do not.
         """
+        action, resource = f"{SERVICE}:{operation}", resource_of(caller, request)
+        if "ResourceArn" in request:
+            current().collection = _collection_of(caller, resource)
         if caller.principal is None:
             return
-        action, resource = f"{SERVICE}:{operation}", resource_of(caller, request)
         if reason := _refusal(caller.principal, action, resource):
-            message = f"User: {caller.principal.arn} is not authorized to perform: {action} on resource: {resource}"
-            self._refuse(AccessDeniedException(f"{message} {reason}"), caller.request_id)
+            self._refuse(AccessDeniedException(_told(caller.principal, action, resource, reason)), caller.request_id)
+
+    def may_read(self, caller: Caller, bucket: str, name: str, version: str | None) -> bool:
+        """Says whether the caller's policies allow an image in S3 to be read; to be asked before anything is fetched.
+
+        It raises nothing, for a refusal must look as an object does that is not there: at AWS, which reads the object
+        with its caller's own rights, whoever may not gets the error of a missing one.
+        """
+        if caller.principal is None:
+            return True
+        action = READ_OBJECT if version is None else READ_OBJECT_VERSION
+        # Some servers take several slashes for one, so that a name has to be allowed in both readings.
+        for each in dict.fromkeys((name, _SLASHES.sub("/", name).removeprefix("/"))):
+            resource = f"arn:aws:s3:::{bucket}/{each}"
+            if reason := _refusal(caller.principal, action, resource):
+                if self._mode != "warn":
+                    return False
+                why = _told(caller.principal, action, resource, reason)
+                self._spare("InvalidS3ObjectException", why, caller.request_id)
+                break
+        return True
 
     def _claim(self, head: Head) -> Claim:
         now = datetime.now(UTC)
         signature = read_signature(head, now)
+        return Claim(signature, self._find(signature, now))
+
+    def _find(self, signature: Signature, now: datetime) -> Credentials:
         try:
-            return Claim(signature, self._keyring.find(signature.access_key_id, signature.token, now))
+            return self._keyring.find(signature.access_key_id, signature.token, now)
         except CredentialsUnknown as error:
             raise UnrecognizedClientException("The security token included in the request is invalid.") from error
         except CredentialsExpired as error:
@@ -159,10 +220,28 @@ class Gate:
         """Raises the error, or in mode ``warn`` counts it and says so."""
         if self._mode != "warn":
             raise error
-        current().would_be_denied = error.code
         # Not the texts of other errors: they repeat the signature.
-        why = error.message if isinstance(error, AccessDeniedException) else None
-        log.warning("would be denied", request_id=request_id, error=error.code, why=why, refusals=next(self._refusals))
+        self._spare(error.code, error.message if isinstance(error, AccessDeniedException) else None, request_id)
+
+    def _spare(self, code: str, why: str | None, request_id: str) -> None:
+        """Counts a refusal that ``warn`` does not carry out, and says so."""
+        current().would_be_denied = code
+        log.warning("would be denied", request_id=request_id, error=code, why=why, refusals=next(self._refusals))
+
+
+def _require_no_proxy(head: Head) -> None:
+    """Returns if nothing tells that a proxy has passed the request on: then it may come from any machine.
+
+    A proxy that speaks HTTP/1.1, calls us by a local name and adds nothing cannot be told from a program here.
+
+    Raises:
+        AccessDeniedException: something does; nginx, as it comes, speaks HTTP/1.0 and adds no header.
+    """
+    if head.http_version != "1.1" or any(name in _PROXYING or name.startswith(_PROXYING_LEAD) for name in head.names):
+        raise AccessDeniedException(
+            "Without an access key this server answers only to programs on its own machine, not through a proxy and "
+            "not by HTTP/1.0: create a key."
+        )
 
 
 def _require_local_name(head: Head) -> None:
@@ -175,7 +254,7 @@ def _require_local_name(head: Head) -> None:
         AccessDeniedException: it is called by another one.
     """
     called = head.header("host")
-    if called is not None and not _is_local(called):
+    if called is not None and (len(called) > HOST_CHARS_MAX or not _is_local(called)):
         raise AccessDeniedException(
             "Without an access key this server answers only to localhost and the addresses of its own machine, not to "
             "another name in the Host header: create a key."
@@ -184,11 +263,41 @@ def _require_local_name(head: Head) -> None:
 
 @lru_cache(maxsize=64)
 def _is_local(called: str) -> bool:
+    found = _HOST.fullmatch(called)
+    if found is None:
+        return False
+    name = (found[1] or found[2]).lower()
     try:
-        name = urlsplit(f"//{called}").hostname or ""
         return name == "localhost" or name.endswith(".localhost") or ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def _log_mismatch(head: Head, request_id: str, *, signed_host: str | None = None, cause: str | None = None) -> None:
+    """Tells the operator what a wrong secret cannot explain: a proxy that passes on another Host than was signed."""
+    hosts = {"host": head.header("host"), "x_forwarded_host": head.header("x-forwarded-host")}
+    shown = {name: host and host[:HOST_CHARS_MAX] for name, host in hosts.items()}
+    log.warning("signature_mismatch", request_id=request_id, **shown, signed_host=signed_host, cause=cause)
+
+
+def _signed_host(claim: Claim, head: Head, content_hash: str) -> str | None:
+    """Returns the Host with which the signature would be right; None unless a proxy has said which it was."""
+    others = [header for header in head.headers if header[0] != b"host"]
+    for host in _forwarded_hosts(head):
+        try:
+            sent = replace(head, headers=[*others, (b"host", host.encode("latin-1"))])
+            verify(claim.signature, claim.credentials.secret, sent, content_hash)
+        except InvalidSignatureException:
+            continue
+        return host
+    return None
+
+
+def _forwarded_hosts(head: Head) -> Iterator[str]:
+    """Yields what the Host may have been before a proxy, two names at most."""
+    name, port = (head.header(f"x-forwarded-{part}") for part in ("host", "port"))
+    name = (name or head.header("host") or "").partition(",")[0]
+    yield from (host for host in (name, f"{name}:{port}") if host != head.header("host") and _HOST.fullmatch(host))
 
 
 def resource_of(caller: Caller, request: Mapping[str, Any]) -> str:
@@ -196,8 +305,25 @@ def resource_of(caller: Caller, request: Mapping[str, Any]) -> str:
     if "ResourceArn" in request:
         return str(request["ResourceArn"])
     if "CollectionId" in request:
-        return f"arn:aws:{SERVICE}:{caller.region}:{caller.account}:collection/{request['CollectionId']}"
+        return f"{_collections(caller)}{request['CollectionId']}"
     return ANY_RESOURCE
+
+
+def _collections(caller: Caller) -> str:
+    """Returns what the full names of all the caller's collections begin with."""
+    return f"arn:aws:{SERVICE}:{caller.region}:{caller.account}:collection/"
+
+
+def _collection_of(caller: Caller, resource: str) -> str | None:
+    """Returns which of the caller's collections a full name is that of, whether or not it exists; None if of none."""
+    theirs = _collections(caller)
+    name = resource.removeprefix(theirs)
+    return name if resource.startswith(theirs) and _COLLECTION_ID.fullmatch(name) else None
+
+
+def _told(principal: Principal, action: str, resource: str, reason: str) -> str:
+    """Returns the sentence in which AWS refuses this."""
+    return f"User: {principal.arn} is not authorized to perform: {action} on resource: {resource} {reason}"
 
 
 def _refusal(principal: Principal, action: str, resource: str) -> str | None:

@@ -1,92 +1,90 @@
-"""Changes when it is decided in another way which requests wait for which.
+"""Two priority classes of requests over one pool of workers, each with a bounded queue that accounts share fairly.
 
-Two lanes lead to the same workers. Albums take the broad one, and everything that somebody waits for takes the express
-lane: one worker more than albums may occupy. So a visitor's search waits for other visitors and never for an album, and
-an album goes on however many visitors come, since in front of the workers everybody queues in one line.
+Albums are bulk, and everything that somebody waits for is interactive: it may occupy one worker more than albums do. So
+a visitor's search waits for other visitors and never for an album, and an album goes on however many visitors come,
+since in front of the workers an account's two classes take turns. Accounts share the workers by the time that they use
+them, and the queue by what they have in it (``fair_queue``): none waits for all that another has sent.
 
-A pool of its own for each lane was refused: one of them would stand idle while the other is overrun.
+A pool of its own for each class was refused: one of them would stand idle while the other is overrun.
+
+A request needs a slot of its class, and gets one when its caller is proved and its body complete: so slots are held
+only by what is worked on or about to be.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
+
+from rekognition_emulator.fair_queue import FairQueue, Slot
 
 T = TypeVar("T")
 
 EXPRESS_WORKERS: Final = 1
-"""Beside those that albums may occupy. Ours: most that comes by this lane mainly waits for the database."""
+"""Beside those that albums may occupy. Ours: most that is interactive mainly waits for the database."""
 
 
 @dataclass(eq=False)
-class Lane:
-    """Where requests wait for one another.
+class PriorityClass:
+    """Requests that wait for one another.
 
     Attributes:
+        name: of the class.
         workers: that its requests may occupy.
-        places: for requests that are inside, from before their bodies are read.
-        turns: as many as workers; requests come to them in the order in which their bodies were complete.
-        handed_over: requests whose bodies are complete.
+        taken: how many requests are worked on or wait for that.
     """
 
+    name: str
     workers: int
-    places: asyncio.Semaphore
-    turns: asyncio.Semaphore
-    handed_over: int = 0
-
-    @property
-    def is_full(self) -> bool:
-        """Whether there is no place."""
-        return self.places.locked()
+    taken: int = 0
 
 
 class Lanes:
-    """The workers and the lanes that lead to them; all but the work itself happens on one thread.
+    """The workers and the classes that lead to them; all but the work itself happens on one thread.
 
     Args:
         workers: that albums may occupy; there is one more.
-        queue_max: requests of each lane that may be read or wait meanwhile.
-        on_change: is told how many requests are inside, and how many of them wait for a worker.
+        queue_max: requests of each class that may wait meanwhile.
+        on_change: is told how many requests have a slot, and how many of them wait for a worker.
     """
 
     def __init__(self, workers: int, queue_max: int, on_change: Callable[[int, int], None]) -> None:
         everybody = workers + EXPRESS_WORKERS
-        self._pool = ThreadPoolExecutor(everybody, thread_name_prefix="worker")
-        self.broad = _lane(workers, queue_max)
-        self.express = _lane(everybody, queue_max)
+        self.bulk = PriorityClass("bulk", workers)
+        self.interactive = PriorityClass("interactive", everybody)
+        classes = (self.bulk, self.interactive)
+        self._workers = FairQueue(everybody, {each.name: each.workers for each in classes}, queue_max)
+        # A thread for each request: more than there are workers are alive only where some have set their slots aside.
+        self._pool = ThreadPoolExecutor(sum(each.workers + queue_max for each in classes), thread_name_prefix="worker")
         self._on_change = on_change
-        self._inside = 0
 
-    @asynccontextmanager
-    async def place(self, lane: Lane) -> AsyncIterator[None]:
-        """Holds one of the lane's places."""
-        async with lane.places:
-            self._inside += 1
-            self._tell()
-            try:
-                yield
-            finally:
-                self._inside -= 1
-                self._tell()
+    def has_room(self, priority: PriorityClass, account: str) -> bool:
+        """Returns whether a request of this account would get a slot now, if need be in place of another's."""
+        return self._workers.has_room(account, priority.name)
 
-    async def work(self, lane: Lane, work: Callable[[], T]) -> T:
-        """Has a worker do this, as soon as it is the request's turn and one is free."""
-        lane.handed_over += 1
+    async def work(self, priority: PriorityClass, account: str, work: Callable[[], T]) -> T:
+        """Has a worker do this, in a slot, as soon as it is the account's turn and a worker is free.
+
+        Raises:
+            QueueFull: there is no slot, or it had to be left to an account with fewer.
+        """
+        priority.taken += 1
         self._tell()
         try:
-            async with lane.turns:
-                return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            async with self._workers.slot(account, priority.name) as slot:
+                return await asyncio.get_running_loop().run_in_executor(self._pool, _in_slot, slot, work)
         finally:
-            lane.handed_over -= 1
+            priority.taken -= 1
+            self._tell()
 
     def _tell(self) -> None:
-        in_broad = min(self.broad.handed_over, self.broad.workers)
-        in_express = min(self.express.handed_over, self.express.workers - in_broad)
-        waiting = self.broad.handed_over + self.express.handed_over - in_broad - in_express
-        self._on_change(self._inside, waiting)
+        in_bulk = min(self.bulk.taken, self.bulk.workers)
+        in_interactive = min(self.interactive.taken, self.interactive.workers - in_bulk)
+        inside = self.bulk.taken + self.interactive.taken
+        self._on_change(inside, inside - in_bulk - in_interactive)
 
 
-def _lane(workers: int, queue_max: int) -> Lane:
-    return Lane(workers, asyncio.Semaphore(workers + queue_max), asyncio.Semaphore(workers))
+def _in_slot(slot: Slot, work: Callable[[], T]) -> T:
+    with slot.in_thread():
+        return work()

@@ -1,4 +1,4 @@
-"""Changes when it is decided in another way how often an account may ask.
+"""Rate limits of accounts: how many requests of each operation one may send a second.
 
 As at AWS, an account has so many requests a second of each operation; a second's worth may come at once. Differs from
 AWS: regions share one limit, because here a caller is in whichever it names. Source: AWS General Reference, Amazon
@@ -23,7 +23,7 @@ RATE_MAX: Final = 10_000.0
 _SECOND_NS: Final = 1_000_000_000
 
 
-class Rates:
+class RateLimiter:
     """Buckets of tokens, one for each account and operation; safe to use from many threads.
 
     Of a bucket only the moment is kept at which it will be full, and nothing of a bucket that is.
@@ -43,7 +43,7 @@ class Rates:
         """Returns how many buckets are kept."""
         return len(self._full_at_ns)
 
-    def is_spent(self, account: str, operation: str | None) -> bool:
+    def is_exhausted(self, account: str, operation: str | None) -> bool:
         """Returns whether the account has no request left now; takes none.
 
         Args:
@@ -57,7 +57,7 @@ class Rates:
         full_at_ns = self._full_at_ns.get((account, operation or EVERY_OTHER), now_ns)
         return _is_beyond(full_at_ns, now_ns, interval_ns)
 
-    def take(self, account: str, operation: str | None) -> bool:
+    def try_acquire(self, account: str, operation: str | None) -> bool:
         """Takes a request from an account that is proved; returns whether it had one left."""
         interval_ns = self._interval_ns(operation)
         if interval_ns is None:

@@ -7,11 +7,12 @@ narrowed by a policy document that every back end would have to write, and no SD
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from rekognition_emulator.access.keyring import CredentialsExpired, CredentialsUnknown, KeysUnavailable
+from rekognition_emulator.access.ready_made import OBJECTS
 from rekognition_emulator.access.sessions import LIFETIME_MAX, LIFETIME_MIN, TemporaryCredentials
 from rekognition_emulator.api.core import (
     MissingAuthenticationTokenException,
@@ -30,10 +31,13 @@ OPERATION: Final = "SearchFacesByImage"
 
 DURATION_DEFAULT: Final = timedelta(minutes=15)
 
+OBJECTS_MAX: Final = 10
+"""Ours: a visitor's images lie in one place, and each is in the token that every request of theirs carries."""
+
 _COLLECTION_ID: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,255}")
 
-IssueSession = Callable[[str, str, timedelta, datetime], TemporaryCredentials]
-"""(access key id, collection, lifetime, now) → credentials; raises as ``Keyring.issue_session``."""
+IssueSession = Callable[[str, str, timedelta, datetime, Sequence[str]], TemporaryCredentials]
+"""(access key id, collection, lifetime, now, objects in S3) → credentials; raises as ``Keyring.issue_session``."""
 
 
 def answer_session_request(caller: Caller, body: bytes, gate: Gate, issue: IssueSession) -> WireResponse:
@@ -41,7 +45,8 @@ def answer_session_request(caller: Caller, body: bytes, gate: Gate, issue: Issue
 
     Args:
         caller: who has signed it.
-        body: JSON with CollectionId and, if fifteen minutes are not right, DurationSeconds.
+        body: JSON with CollectionId, DurationSeconds if fifteen minutes are not right, and S3Objects if the session may
+            name images in S3 rather than send them: patterns such as ``selfies/party/*``.
         gate: knows what the caller may do.
         issue: makes the credentials.
     """
@@ -62,24 +67,33 @@ def _session(caller: Caller, body: bytes, gate: Gate, issue: IssueSession) -> Te
         raise MissingAuthenticationTokenException("Missing Authentication Token")
     if caller.principal.session_policy is not None:
         raise AccessDeniedException("Cannot call POST /sessions with session credentials")
-    collection, lifetime = _read(body)
+    collection, objects, lifetime = _read(body)
     current().collection = collection
     gate.permit(caller, OPERATION, {"CollectionId": collection})
-    return issue(caller.principal.key, collection, lifetime, datetime.now(UTC))
+    return issue(caller.principal.key, collection, lifetime, datetime.now(UTC), objects)
 
 
-def _read(body: bytes) -> tuple[str, timedelta]:
+def _read(body: bytes) -> tuple[str, list[str], timedelta]:
     try:
         members = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise SerializationException from error
-    if not isinstance(members, dict) or members.keys() - {"CollectionId", "DurationSeconds"}:
-        raise ValidationException("The body is not an object with CollectionId and, if need be, DurationSeconds.")
+    if not isinstance(members, dict) or members.keys() - {"CollectionId", "DurationSeconds", "S3Objects"}:
+        raise ValidationException(
+            "The body is not an object with CollectionId and, if need be, DurationSeconds and S3Objects."
+        )
     collection = members.get("CollectionId")
     if not isinstance(collection, str) or not _COLLECTION_ID.fullmatch(collection):
         raise ValidationException(f"CollectionId must satisfy regular expression pattern: {_COLLECTION_ID.pattern}")
+    objects = members.get("S3Objects", [])
+    if not isinstance(objects, list) or len(objects) > OBJECTS_MAX or not all(map(_is_pattern_of_objects, objects)):
+        raise ValidationException(f"S3Objects must be up to {OBJECTS_MAX} patterns such as selfies/party/*.")
     seconds = members.get("DurationSeconds", int(DURATION_DEFAULT.total_seconds()))
     least, most = int(LIFETIME_MIN.total_seconds()), int(LIFETIME_MAX.total_seconds())
     if type(seconds) is not int or not least <= seconds <= most:
         raise ValidationException(f"DurationSeconds must be a whole number from {least} to {most}.")
-    return collection, timedelta(seconds=seconds)
+    return collection, objects, timedelta(seconds=seconds)
+
+
+def _is_pattern_of_objects(value: object) -> bool:
+    return isinstance(value, str) and OBJECTS.fullmatch(value) is not None

@@ -4,13 +4,16 @@ Source: IAM User Guide, "AWS Signature Version 4 for API requests"; texts of err
 services words them. Two steps, because the second needs the body: ``read_signature`` refuses what can be seen to be
 wrong from the headers alone, ``verify`` the rest. The content is always hashed, whatever the client says of it, so
 UNSIGNED-PAYLOAD is a wrong signature; and what the query says is only signed, so a presigned URL carries no signature.
+
+Anybody may send what is read here. So every step is linear in the bytes that came, what is made of them is no longer
+than they are, and lists that no SDK fills are short: names of signed headers, parameters of the query.
 """
 
 import hashlib
 import hmac
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, KeysView, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -33,13 +36,36 @@ MINUTES_MAX: Final = 15
 SIGNING_KEYS_MAX: Final = 1024
 """Derived keys that are remembered: four HMACs saved for each caller, day and region."""
 
-UNSIGNED_ON_THE_WAY: Final = frozenset({"x-amz-cf-id"})
+UNSIGNED_ON_THE_WAY: Final = frozenset({b"x-amz-cf-id"})
 """Headers of AWS's form that no client signs, because CloudFront adds them."""
 
-_REGION: Final = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}")
-_CREDENTIAL: Final = re.compile(rf"\bCredential=[^/,\s]+/[0-9]{{8}}/({_REGION.pattern})/{SERVICE}/{TERMINATOR}\b")
+AUTHORIZATION_CHARS_MAX: Final = 8192
+SIGNED_HEADERS_MAX: Final = 64
+QUERY_PARAMETERS_MAX: Final = 64
+"""Ours. SDKs sign some ten headers, with those of tracing some fifteen, in 500 characters, and send no query."""
+
+DATE_CHARS_MAX: Final = 64
+"""Ours; HTTP's own form has 29."""
+
+ECHO_CHARS_MAX: Final = 1024
+"""Of what a caller sent, in the text of an error. Ours: an honest Authorization header is repeated whole."""
+
+MISMATCH: Final = (
+    "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
+    "and signing method. Consult the service documentation for details."
+)
+
+_REGION: Final = re.compile(r"[a-z0-9-]{0,32}")
+"""The default region, where it is empty; any other name, such as ``local``, is a region of its own. Ours: AWS knows its
+regions by name. Resource names have no other characters for them, and ``REKOGNITION_REGION`` has the same."""
+
+_DAY: Final = re.compile(r"[0-9]{8}")
 _DATE_FORMAT: Final = "%Y%m%dT%H%M%SZ"
 _DATE: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+
+
+class SignedHeadersUnusable(Exception):
+    """Headers are named as signed that were not sent, or in a way in which no SDK names them; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +76,35 @@ class Head:
         path: not decoded.
         query: likewise, without the question mark.
         headers: names in lower case; a name may come more than once.
+        http_version: such as ``1.1``.
     """
 
     method: str
     path: bytes
     query: bytes
     headers: Sequence[tuple[bytes, bytes]]
+    http_version: str = "1.1"
+    _values: Mapping[bytes, Sequence[bytes]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        values: dict[bytes, list[bytes]] = {}
+        for name, value in self.headers:
+            values.setdefault(name, []).append(value)
+        object.__setattr__(self, "_values", values)
+
+    @property
+    def names(self) -> KeysView[bytes]:
+        """The headers' names, each once."""
+        return self._values.keys()
 
     def header(self, name: str) -> str | None:
         """Returns a header's value, several joined by commas; None if it is not there."""
-        value = self._value(name)
-        return None if value is None else value.decode("latin-1")
-
-    def canonical_header(self, name: str) -> bytes:
-        """Returns a header as it is signed: spaces around it gone, those inside it single."""
-        return name.encode("latin-1") + b":" + (self._value(name) or b"") + b"\n"
-
-    def _value(self, name: str) -> bytes | None:
         wanted = name.encode("latin-1")
-        values = [b" ".join(value.split()) for given, value in self.headers if given == wanted]
-        return b",".join(values) if values else None
+        return self.canonical_value(wanted).decode("latin-1") if wanted in self._values else None
+
+    def canonical_value(self, name: bytes) -> bytes:
+        """Returns a header's value as it is signed: spaces around it gone, those inside it single, several joined."""
+        return b",".join(b" ".join(value.split()) for value in self._values.get(name, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +113,7 @@ class Signature:
 
     Attributes:
         access_key_id: whose it claims to be.
-        region: for which it is.
+        region: for which it is, as it is signed; empty where the scope names none.
         token: of a session; None without one.
         timestamp: of the request, as it is signed.
         signed_headers: names separated by semicolons, as they were given.
@@ -94,9 +129,12 @@ class Signature:
 
 
 def scope_region(authorization: str) -> str | None:
-    """Returns the region of an Authorization header's credential scope; None if it names none of AWS's form."""
-    found = _CREDENTIAL.search(authorization)
-    return found[1] if found else None
+    """Returns the region of an Authorization header's credential scope, maybe an empty one; None if it has no scope."""
+    match _parameters(authorization).get("Credential", "").split("/", SCOPE_PARTS):
+        case [_, day, region, service, terminator] if _DAY.fullmatch(day) and _REGION.fullmatch(region):
+            return region if (service, terminator) == (SERVICE, TERMINATOR) else None
+        case _:
+            return None
 
 
 def read_signature(head: Head, now: datetime) -> Signature:
@@ -108,7 +146,7 @@ def read_signature(head: Head, now: datetime) -> Signature:
     authorization = head.header("authorization")
     if not authorization:
         raise MissingAuthenticationTokenException("Missing Authentication Token")
-    parts = _parts(authorization)
+    parts = _parameters(authorization)
     date = head.header("x-amz-date") or head.header("date")
     _require_parts(parts, date, authorization)
     assert date is not None, "just required"
@@ -126,13 +164,18 @@ def read_signature(head: Head, now: datetime) -> Signature:
     )
 
 
-def verify(signature: Signature, secret: str, head: Head, body: bytes) -> None:
+def verify(signature: Signature, secret: str, head: Head, content_hash: str) -> None:
     """Returns if the request is what was signed with the secret.
+
+    Args:
+        signature: that the head claims.
+        secret: of the key that it names.
+        head: of the request.
+        content_hash: SHA-256 of its body as 64 lower-case hexadecimal digits.
 
     Raises:
         InvalidSignatureException: it is not, in whatever way.
     """
-    content_hash = hashlib.sha256(body).hexdigest()
     scope = f"{signature.timestamp[:8]}/{signature.region}/{SERVICE}/{TERMINATOR}"
     canonical = canonical_request(head, signature.signed_headers, content_hash)
     signed = "\n".join([ALGORITHM, signature.timestamp, scope, hashlib.sha256(canonical).hexdigest()])
@@ -140,32 +183,32 @@ def verify(signature: Signature, secret: str, head: Head, body: bytes) -> None:
     digits = hmac.new(key, signed.encode(), hashlib.sha256).hexdigest()
     is_ours = hmac.compare_digest(digits.encode(), signature.digits.encode("latin-1"))
     if not is_ours or head.header("x-amz-content-sha256") not in {None, content_hash}:
-        raise InvalidSignatureException(
-            "The request signature we calculated does not match the signature you provided. Check your AWS Secret "
-            "Access Key and signing method. Consult the service documentation for details."
-        )
+        raise InvalidSignatureException(MISMATCH)
 
 
 def canonical_request(head: Head, signed_headers: str, content_hash: str) -> bytes:
     """Returns the request in the one form in which it is signed."""
-    headers = b"".join(map(head.canonical_header, signed_headers.split(";")))
+    names = signed_headers.encode("latin-1")
+    headers = b"".join(b"%b:%b\n" % (name, head.canonical_value(name)) for name in names.split(b";"))
     lines = [
         head.method.encode(),
         _canonical_path(head.path),
         _canonical_query(head.query),
         headers,
-        signed_headers.encode("latin-1"),
+        names,
         content_hash.encode(),
     ]
     return b"\n".join(lines)
 
 
-def _parts(authorization: str) -> dict[str, str]:
+def _parameters(authorization: str) -> dict[str, str]:
+    """Returns the parameters of a header; none if it is of another algorithm, too long, or has one of them twice."""
     algorithm, _, rest = authorization.partition(" ")
-    if algorithm != ALGORITHM:
+    if algorithm != ALGORITHM or len(authorization) > AUTHORIZATION_CHARS_MAX:
         return {}
-    pairs = (part.strip(" ").partition("=") for part in rest.split(","))
-    return {name: value for name, _, value in pairs}
+    pairs = [part.strip(" ").partition("=") for part in rest.split(",")]
+    parameters = {name: value for name, _, value in pairs}
+    return parameters if len(parameters) == len(pairs) else {}
 
 
 def _require_parts(parts: dict[str, str], date: str | None, authorization: str) -> None:
@@ -177,28 +220,30 @@ def _require_parts(parts: dict[str, str], date: str | None, authorization: str) 
     if not date:
         missing.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
     if missing:
-        raise IncompleteSignatureException(f"{' '.join(missing)} Authorization={authorization}")
+        raise IncompleteSignatureException(f"{' '.join(missing)} Authorization={_echo(authorization)}")
 
 
 def _read_date(text: str) -> datetime:
     try:
+        if len(text) > DATE_CHARS_MAX:
+            raise ValueError  # noqa: TRY301 - as for any other text that is no date
         if _DATE.fullmatch(text):
             return datetime.strptime(text, _DATE_FORMAT).replace(tzinfo=UTC)
         date = parsedate_to_datetime(text)
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise IncompleteSignatureException(
-            f"Date must be in ISO-8601 'basic format'. Got '{text}'. See http://en.wikipedia.org/wiki/ISO_8601"
+            f"Date must be in ISO-8601 'basic format'. Got '{_echo(text)}'. See http://en.wikipedia.org/wiki/ISO_8601"
         ) from error
 
 
 def _read_scope(credential: str, day: str, date: str) -> tuple[str, str]:
     """Returns the access key's id and the region."""
-    scope = credential.split("/")
+    scope = credential.split("/", SCOPE_PARTS)
     if len(scope) != SCOPE_PARTS:
         raise IncompleteSignatureException(
             "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, "
-            f"got '{credential}'"
+            f"got '{_echo(credential)}'"
         )
     access_key_id, scope_day, region, service, terminator = scope
     if not _REGION.fullmatch(region):
@@ -207,24 +252,33 @@ def _read_scope(credential: str, day: str, date: str) -> tuple[str, str]:
         raise InvalidSignatureException(f"Credential should be scoped to correct service: '{SERVICE}'.")
     if terminator != TERMINATOR:
         raise InvalidSignatureException(
-            f"Credential should be scoped with a valid terminator: '{TERMINATOR}', not '{terminator}'."
+            f"Credential should be scoped with a valid terminator: '{TERMINATOR}', not '{_echo(terminator)}'."
         )
     if scope_day != day:
         raise InvalidSignatureException(
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
-            f"'{scope_day}' != '{day}', from '{date}'."
+            f"'{_echo(scope_day)}' != '{day}', from '{date}'."
         )
     return access_key_id, region
 
 
 def _require_signed(head: Head, signed_headers: str) -> None:
-    """Refuses a request of which a header that counts could be exchanged on the way."""
-    signed = set(signed_headers.split(";"))
-    if "host" not in signed or head.header("host") is None:
+    """Refuses a request of which a header that counts could be exchanged, and a list of headers that no SDK makes.
+
+    At AWS such a list, of names that are repeated, in disorder, in upper case or not there, matches no signature.
+    """
+    names = signed_headers.encode("latin-1").split(b";")
+    signed = frozenset(names)
+    if b"host" not in signed or b"host" not in head.names:
         raise InvalidSignatureException("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
-    for name in sorted({name.decode("latin-1") for name, _ in head.headers} - signed - UNSIGNED_ON_THE_WAY):
-        if name.startswith("x-amz-"):
-            raise InvalidSignatureException(f"'{name}' must be a 'SignedHeader' in the AWS Authorization.")
+    if names != sorted(signed) or len(names) > SIGNED_HEADERS_MAX or not signed <= head.names:
+        absent = _echo(b", ".join(sorted(signed - head.names)).decode("latin-1"))
+        odd = f"signed, but not there: {absent}" if absent else "too many, in disorder or repeated"
+        raise InvalidSignatureException(MISMATCH) from SignedHeadersUnusable(odd)
+    unsigned = [name for name in head.names - signed - UNSIGNED_ON_THE_WAY if name.startswith(b"x-amz-")]
+    if unsigned:
+        name = _echo(min(unsigned).decode("latin-1"))
+        raise InvalidSignatureException(f"'{name}' must be a 'SignedHeader' in the AWS Authorization.")
 
 
 def _require_present(signed_at: datetime, now: datetime) -> None:
@@ -262,9 +316,16 @@ def _canonical_query(query: bytes) -> bytes:
 
 
 def _pairs(query: bytes) -> Iterator[tuple[bytes, bytes]]:
+    if query.count(b"&") >= QUERY_PARAMETERS_MAX:
+        raise InvalidSignatureException(MISMATCH)
     for pair in query.split(b"&") if query else ():
         name, _, value = pair.partition(b"=")
         yield quote(unquote_to_bytes(name), safe="").encode(), quote(unquote_to_bytes(value), safe="").encode()
+
+
+def _echo(text: str) -> str:
+    """Returns what a caller sent, for the text of an error."""
+    return text if len(text) <= ECHO_CHARS_MAX else f"{text[:ECHO_CHARS_MAX]}…"
 
 
 @lru_cache(maxsize=SIGNING_KEYS_MAX)

@@ -1,12 +1,22 @@
 import json
+import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rekognition_emulator.access.policy import Decision, PolicyUnusable, parse_policy
-from rekognition_emulator.access.ready_made import ACTIONS, BROWSER_ACTIONS, policy_of
+from rekognition_emulator.access.policy import (
+    POLICY_CHARS_MAX,
+    READ_OBJECT,
+    READ_OBJECT_VERSION,
+    Decision,
+    PolicyUnusable,
+    adopt_policy,
+    parse_policy,
+)
+from rekognition_emulator.access.ready_made import ACTIONS, BROWSER_ACTIONS, policy_of, preset
 
 WEDDING = "arn:aws:rekognition:eu-west-1:123456789012:collection/wedding"
 ALLOWED, NOT_ALLOWED, DENIED = Decision.ALLOWED, Decision.NOT_ALLOWED, Decision.DENIED
@@ -60,6 +70,34 @@ def test_actions(pattern: str, action: str, *, matches: bool) -> None:
 def test_resources(pattern: str, *, matches: bool) -> None:
     """Letter case counts, a wildcard does not reach into the next part, and other characters mean themselves."""
     assert (decide("rekognition:SearchFaces", WEDDING, statement("Allow", "*", pattern)) is ALLOWED) is matches
+
+
+@given(pattern=st.text("ab*?[.", max_size=8), name=st.text("ab[.", max_size=8))
+def test_wildcards_mean_what_a_regular_expression_for_them_means(pattern: str, name: str) -> None:
+    """Each star any characters, each question mark any one, and everything else itself."""
+    expression = "".join({"*": ".*", "?": "."}.get(character) or re.escape(character) for character in pattern)
+    where = "arn:aws:rekognition:eu-west-1:123456789012:"
+    decided = decide("rekognition:SearchFaces", where + name, statement("Allow", "*", where + pattern))
+    assert (decided is ALLOWED) is (re.fullmatch(expression, name) is not None)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "matches"),
+    [
+        ("*-" * 120 + "wedding", "-" * 255, False),
+        ("*-" * 120 + "wedding", "-" * 255 + "wedding", True),
+        ("*?" * 120 + "b", "a" * 255, False),
+        ("*" * 1900 + "b", "a" * 255, False),
+        ("*" + "a" * 1000 + "b", "a" * 2000, False),
+    ],
+)
+def test_wildcards_do_not_try_every_way(pattern: str, name: str, *, matches: bool) -> None:
+    """A matcher that tries each star's possibilities with each other's would not end in a lifetime."""
+    where = "arn:aws:rekognition:eu-west-1:123456789012:collection/"
+    decided = decide("rekognition:SearchFaces", where + name, statement("Allow", "*", where + pattern))
+    assert (decided is ALLOWED) is matches
+    stars = statement("Allow", "rekognition:" + "*" * 1900 + "x")
+    assert parse_policy(json.dumps({"Statement": stars})).idle_actions(["rekognition:SearchFaces"])
 
 
 def test_what_is_about_no_resource_is_allowed_by_a_star_only() -> None:
@@ -118,15 +156,84 @@ GOOD = statement("Allow", "rekognition:*")
         ({"Statement": GOOD | {"Resource": "wedding"}}, "neither * nor an ARN"),
         ({"Statement": GOOD | {"Resource": "arn:aws:rekognition:*"}}, "neither * nor an ARN"),
         ({"Statement": GOOD | {"Resource": "arn:aws:rekognition:*:*:collection/${aws:username}"}}, "variable"),
-        ({"Statement": [GOOD] * 200}, "characters"),
+        ({"Statement": GOOD | {"Action": "rekognition:" + "*" * 3000}}, "2048 are the most"),
+        ({"Statement": GOOD | {"Resource": ["*", "arn:aws:rekognition:::" + "*" * 3000]}}, "2048 are the most"),
     ],
 )
-def test_what_has_no_meaning_is_refused(document: Any, says: str) -> None:
+@pytest.mark.parametrize("read", [parse_policy, adopt_policy])
+def test_what_has_no_meaning_is_refused(read: Callable[[str], object], document: Any, says: str) -> None:
     """A policy never says less than its author believes: what is not understood is named."""
     with pytest.raises(PolicyUnusable) as refused:
-        parse_policy(document if isinstance(document, str) else json.dumps(document))
+        read(document if isinstance(document, str) else json.dumps(document))
     assert says in str(refused.value)
     assert str(refused.value).endswith(".")
+
+
+def test_what_is_given_has_a_length_and_what_is_stored_has_none() -> None:
+    """A key whose policy has grown since it was made, by a migration, goes on to work."""
+    longest = json.dumps({"Statement": GOOD, "Id": ""})
+    longest = longest.replace('""', f'"{"x" * (POLICY_CHARS_MAX - len(longest))}"')
+    assert adopt_policy(longest).document == longest
+    with pytest.raises(PolicyUnusable, match="6145 characters"):
+        adopt_policy(f"{longest} ")
+    assert parse_policy(f"{longest} ") == parse_policy(longest)
+
+
+LOGS = statement("Allow", ["logs:CreateLogStream", "logs:PutLogEvents"], "arn:aws:logs:*:*:*")
+INDEX = statement("Allow", ["rekognition:IndexFaces"])
+
+
+def adopted(*statements: Any) -> tuple[Any, dict[int, list[str]]]:
+    """What is kept of a policy of these statements, and what is left out."""
+    done = adopt_policy(json.dumps({"Version": "2012-10-17", "Statement": list(statements)}))
+    return json.loads(done.document)["Statement"], {number: list(others) for number, others in done.left_out.items()}
+
+
+def test_other_services_are_left_out() -> None:
+    """Whole statements, whatever they say, and single actions; what is ours stays word for word."""
+    conditional = statement("Allow", "kms:Decrypt") | {"Condition": {"Bool": {"aws:SecureTransport": "true"}}}
+    variable = {"Effect": "Deny", "Action": "iam:*", "NotResource": "arn:aws:iam::*:user/${aws:username}"}
+    photos = statement("Allow", ["s3:PutObject", "S3:getobject", "rekognition:Detect*"], "arn:aws:s3:::photos/*")
+    kept, left_out = adopted(LOGS, conditional, INDEX, variable, photos)
+    assert kept == [INDEX, photos | {"Action": ["S3:getobject", "rekognition:Detect*"]}]
+    assert left_out == {
+        1: ["logs:CreateLogStream", "logs:PutLogEvents"],
+        2: ["kms:Decrypt"],
+        4: ["iam:*"],
+        5: ["s3:PutObject"],
+    }
+
+
+@pytest.mark.parametrize(
+    "action", ["*", "rekognition:*", "s3:*", "s3:Get*", "S3:GetObject", ["s3:GetObject*", "logs:*"]]
+)
+def test_a_denial_of_ours_is_never_left_out(action: Any) -> None:
+    """However it is written."""
+    kept, _ = adopted(INDEX, statement("Deny", action))
+    assert [each["Effect"] for each in kept] == ["Allow", "Deny"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"Condition": {}},
+        {"NotResource": "*"},
+        {"Resource": "arn:aws:s3:::photos/${aws:username}/*"},
+        {"NotAction": "logs:*"},
+    ],
+)
+@pytest.mark.parametrize("effect", ["Allow", "Deny"])
+def test_what_cannot_be_honoured_is_refused_beside_other_services(effect: str, more: dict[str, Any]) -> None:
+    """A statement that is also about ours says all of what it says, or nothing is taken."""
+    mixed = statement(effect, ["logs:*", "s3:GetObject"]) | more
+    with pytest.raises(PolicyUnusable, match="Statement 2"):
+        adopted(INDEX, mixed)
+
+
+def test_a_policy_without_anything_of_ours_is_refused() -> None:
+    """A key with it could do nothing."""
+    with pytest.raises(PolicyUnusable, match="nothing about Rekognition"):
+        adopted(LOGS)
 
 
 def test_slips_of_the_pen() -> None:
@@ -146,7 +253,7 @@ def test_slips_of_the_pen() -> None:
         (BROWSER_ACTIONS, ("wedding",), [("SearchFacesByImage", WEDDING)], [("SearchFaces", WEDDING)]),
     ],
 )
-def test_ready_made_policies(actions: Any, collections: Any, allowed: Any, refused: Any) -> None:
+def test_policies_of_actions(actions: Any, collections: Any, allowed: Any, refused: Any) -> None:
     """Each short name allows what it says, in every region of its account, and nothing else."""
     policy = parse_policy(policy_of(actions, "123456789012", collections))
     for operation, resource in allowed:
@@ -156,3 +263,26 @@ def test_ready_made_policies(actions: Any, collections: Any, allowed: Any, refus
     if collections:
         foreign = WEDDING.replace("123456789012", "999999999999")
         assert policy.decide(f"rekognition:{allowed[0][0]}", foreign) is NOT_ALLOWED
+
+
+SELFIE = "arn:aws:s3:::selfies/party/ada.jpg"
+
+
+@pytest.mark.parametrize(
+    ("name", "collections", "objects", "reads", "reads_not"),
+    [
+        ("full", (), (), [SELFIE, "arn:aws:s3:::private/a"], []),
+        ("full", ("wedding",), (), [SELFIE], []),
+        ("full", (), ("photos/*",), ["arn:aws:s3:::photos/a/b:c"], [SELFIE]),
+        ("read", (), (), [], [SELFIE]),
+        ("search", ("wedding",), (), [], [SELFIE]),
+        ("search", ("wedding",), ("selfies/party/*", "x/y"), [SELFIE, "arn:aws:s3:::x/y"], ["arn:aws:s3:::selfies/a"]),
+        ("read", (), ("*",), [SELFIE], []),
+    ],
+)
+def test_presets_and_images_in_s3(name: str, collections: Any, objects: Any, reads: Any, reads_not: Any) -> None:
+    """The whole of S3 for ``full`` unless some is named, for the others only what is; with a version likewise."""
+    policy = parse_policy(preset(name, "123456789012", collections, objects))
+    for action in (READ_OBJECT, READ_OBJECT_VERSION):
+        assert [policy.decide(action, each) for each in reads] == [ALLOWED] * len(reads)
+        assert [policy.decide(action, each) for each in reads_not] == [NOT_ALLOWED] * len(reads_not)

@@ -74,7 +74,10 @@ class ByTheEyes(FaceDetector):
 
 def ours(detector: FaceDetector, embedder: Embedder, folder: Path) -> Way:
     """Builds a way of ours; the folder is of weights, or of prepared networks for dlib's."""
-    opened = dlib_embedder(folder, 1, embedder) if embedder.name == DLIB.name else open_embedder(embedder, folder, 1)
+    if embedder.name == DLIB.name:
+        opened = dlib_embedder(folder, 1, embedder)
+    else:
+        opened = open_embedder(embedder, folder, folder, 1)
     engine = ComposedEngine(detector, opened, threads=1)
 
     def embed(image: Image) -> Embedding | None:

@@ -21,7 +21,8 @@ from rekognition_emulator.engines.models import DLIB as DLIB_MODEL
 from rekognition_emulator.faces.detection import BoundingBox
 from rekognition_emulator.faces.gallery import EnrolledFace, NewFace, Owner
 from rekognition_emulator.faces.users import User
-from rekognition_emulator.store.archive import PART, Described, Part, create_archive
+from rekognition_emulator.store.archive import PART, Part, create_archive
+from rekognition_emulator.store.archive_lines import Described
 from rekognition_emulator.store.transfer import import_collection
 from tests.bench.timing import timed
 from tests.embeddings import ARCFACE, Space, faces_of_people
@@ -82,7 +83,9 @@ class Album:
 
 def load(pool: ConnectionPool, path: Path, name: str) -> float:
     """Imports an archive as a collection of this name; returns the seconds that it took."""
-    return timed(lambda: import_collection(pool, path, lambda _: (OWNER, name), lambda _: lambda _: None))
+    return timed(
+        lambda: import_collection(pool, path, lambda _: None, lambda _: (OWNER, name), lambda _: lambda _: None)
+    )
 
 
 def settle(pool: ConnectionPool) -> None:

@@ -6,7 +6,7 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.cli import calibration, evaluation
+from rekognition_emulator.cli import calibration, evaluation, retrieval, unlabelled
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.embedding import FaceModel
 from rekognition_emulator.faces.engine import FaceEngine
@@ -17,11 +17,13 @@ POINTS = np.array([(0.4, 0.4), (0.6, 0.4), (0.5, 0.5), (0.42, 0.6), (0.58, 0.6)]
 
 def picture_of(person: int, take: int) -> PIL.Image.Image:
     """A picture in which ``ColourEngine`` sees that person; different takes differ a little."""
-    return PIL.Image.new("RGB", (80, 80), (person >> 8, person & 255, take))
+    picture = PIL.Image.effect_noise((160, 160), 60).convert("RGB")  # sharp enough for the quality filter
+    picture.paste((person >> 8, person & 255, take), (0, 0, 8, 8))
+    return picture if person else PIL.Image.new("RGB", picture.size)
 
 
 class ColourEngine(FaceEngine):
-    """Knows people by the red and green of their pictures, to the last shade; black is nobody."""
+    """Knows people by the red and green of a picture's corner, to the last shade; a black picture shows nobody."""
 
     @property
     def model(self) -> FaceModel:
@@ -31,7 +33,7 @@ class ColourEngine(FaceEngine):
 
     def detect(self, image: Image) -> list[Detection]:
         """One face in the middle."""
-        return [Detection(BoundingBox(0.3, 0.3, 0.4, 0.4), POINTS, 99.9)] if image.pixels.any() else []
+        return [Detection(BoundingBox(0.2, 0.2, 0.6, 0.6), POINTS, 99.9)] if image.pixels.any() else []
 
     def embed(self, image: Image, detections: Sequence[Detection]) -> NDArray[np.float32]:
         """A direction per person, and a little noise per take."""
@@ -46,6 +48,8 @@ class ColourEngine(FaceEngine):
 def colours(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands work with ``ColourEngine``."""
     monkeypatch.setattr(evaluation, "load_face_engine", lambda _settings: ColourEngine())
+    monkeypatch.setattr(retrieval, "load_face_engine", lambda _settings: ColourEngine())
+    monkeypatch.setattr(unlabelled, "load_face_engine_to_measure", lambda _settings: ColourEngine())
     monkeypatch.setattr(calibration, "load_face_engine_to_measure", lambda _settings: ColourEngine())
 
 
@@ -70,3 +74,13 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
         picture_of(person, 0).save(directory / f"{person}.png")
     (directory / "album.csv").write_text("file,person\n" + "".join(f"{one}.png,{one}\n" for one in range(1, 449)))
     return directory / "album.csv"
+
+
+@pytest.fixture(scope="session")
+def selfies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A third take of each of five people who are in the album, and one of somebody who is not."""
+    directory = tmp_path_factory.mktemp("selfies")
+    for person in (1, 2, 3, 4, 5, 99):
+        (directory / f"person-{person:02}").mkdir()
+        picture_of(person, 3).save(directory / f"person-{person:02}" / "selfie.png")
+    return directory

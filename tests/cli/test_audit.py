@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -50,6 +51,18 @@ def test_table(run: Run) -> None:
     assert lines[2].rstrip().endswith("done (would be AccessDeniedException)  2,000 faces matched")
 
 
+def test_what_was_counted(run: Run, pool: ConnectionPool) -> None:
+    """How often, and since when."""
+    observation = Observation("latest", operation="DeleteFaces", account="123456789012", key_name="web")
+    observation.error = "AccessDeniedException"
+    row = Row.of(observation, status=400)
+    append(pool, [replace(row, times=1_234, first_over_at=row.over_at - 50)])
+    (line,) = [json.loads(line) for line in run("--json").splitlines()]
+    first, last = (datetime.fromisoformat(line[name]) for name in ("first_at", "at"))
+    assert (line["times"], round((last - first).total_seconds())) == (1_234, 50)
+    assert f"AccessDeniedException, 1,234 times since {first:%H:%M:%S}" in run()
+
+
 @pytest.mark.usefixtures("rows")
 def test_json(run: Run) -> None:
     """All that is known, a line each; the latest so many, where that is asked for."""
@@ -71,6 +84,8 @@ def test_json(run: Run) -> None:
         "would_be_denied": None,
         "counts": {"faces_matched": 0},
         "deleted_faces": [],
+        "times": 1,
+        "first_at": None,
     }
     assert [json.loads(line)["request_id"] for line in run("--json", "--limit", "1").splitlines()] == ["request-2"]
 
@@ -88,3 +103,4 @@ def test_since(since: str, count: int, run: Run) -> None:
 def test_since_when(run: Run) -> None:
     """What is no time is said to be none."""
     assert "yesterday is no time" in run("--since", "yesterday", succeeds=False)
+    assert "999999d is no time" in run("--since", "999999d", succeeds=False)

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -57,13 +58,55 @@ def test_evaluate_pairs(album: Path, tmp_path: Path) -> None:
         rows += [f"{one}_0001.png,{one}_0002.png,1", f"{one}_0001.png,{other}_0001.png,0"]
     listed = tmp_path / "pairs.csv"
     listed.write_text("\n".join(rows))
-    said = run("evaluate", "--pairs", listed, "--images", album, "--json", tmp_path / "out.json", "--workers", 1)
+    options = ("--face", "central", "--workers", 1)
+    said = run("evaluate", "--pairs", listed, "--images", album, "--json", tmp_path / "out.json", *options)
     numbers = read(tmp_path / "out.json")
     assert (numbers["same_pairs"], numbers["stranger_pairs"], numbers["pairs_left_out"]) == (24, 24, 1)
     assert numbers["accuracy"]["mean"] == pytest.approx(1)
     assert numbers["rank_one"] is None
+    assert numbers["face"] == "central"
+    assert "on the central faces of 49 pictures" in said
     assert "1 of 49 pairs lack a face" in said
     assert "FPIR" not in said
+
+
+@pytest.mark.usefixtures("colours")
+def test_evaluate_selfies(album: Path, selfies: Path, tmp_path: Path) -> None:
+    """What selfies find is shown, written and drawn; whoever is not in the album is counted apart."""
+    said = run(
+        *("evaluate", "--album", album, "--selfies", selfies),
+        *("--json", tmp_path / "out.json", "--plot", tmp_path / "plot.png"),
+    )
+    numbers = read(tmp_path / "out.json")
+    assert (numbers["images"], numbers["faces"], numbers["selfies"], numbers["visitors"]) == (51, 50, 5, 1)
+    assert [at["images"] for at in numbers["at_ranks"]] == [10, 20, 50]
+    assert [at["similarity"] for at in numbers["at_thresholds"]] == [60, 80, 90]
+    assert numbers["at_ranks"][0]["recall"] == pytest.approx((2 / 3 + 4) / 5)  # one of the first's shows no face
+    assert numbers["at_thresholds"][1]["false_positive_identification_rate"] == 0
+    assert numbers["face"] == "largest"
+    for words in ("5 of people who are in the album, 1 of visitors who are not", "FPIR", "nobody.png: no face found"):
+        assert words in said
+    with PIL.Image.open(tmp_path / "plot.png") as plot:
+        assert len(set(plot.convert("RGB").get_flattened_data())) > 3
+
+
+@pytest.mark.usefixtures("colours")
+def test_compare_models(album: Path, selfies: Path, tmp_path: Path) -> None:
+    """Several models are measured on the same images and stand side by side."""
+    arguments = ("compare", "--model", "one", "--model", "two", "--album", album, "--selfies", selfies)
+    said = run(*arguments, "--json", tmp_path / "out.json", "--plot", tmp_path / "plot.png")
+    one, two = read(tmp_path / "out.json")["models"]
+    assert one["at_thresholds"] == two["at_thresholds"]  # both are the same engine here
+    assert said.count("colours: recall") >= 2
+    assert (tmp_path / "plot.png").exists()
+
+
+@pytest.mark.usefixtures("colours")
+def test_selfies_of_nobody_in_the_album_are_refused(album: Path, selfies: Path, tmp_path: Path) -> None:
+    """Where people are called differently in both, a sentence says so."""
+    shutil.copytree(selfies / "person-01", tmp_path / "someone")
+    said = run("evaluate", "--album", album, "--selfies", tmp_path, succeeds=False)
+    assert "no selfie shows anybody in the album" in said
 
 
 @pytest.mark.usefixtures("colours")
@@ -83,10 +126,11 @@ def test_calibrate(crowd: Path, tmp_path: Path) -> None:
     said = run("calibrate", "--album", crowd, "--json", tmp_path / "out.json")
     curve = read(tmp_path / "out.json")
     assert (curve["people"], curve["stranger_pairs"], curve["same_pairs"]) == (448, 448 * 447 // 2, 0)
-    assert [similarity for _, similarity in curve["calibration"]] == [0, 40, 60, 80, 90, 99, 100]
+    assert [similarity for _, similarity in curve["calibration"]] == [0, 6, 20, 40, 60, 80, 90, 99, 100]
     cosines = [cosine for cosine, _ in curve["calibration"]]
     assert cosines == sorted(set(cosines))
-    assert [point["measured"] for point in curve["curve"]] == [True, True, True, False, False]
+    assert [point["similarity"] for point in curve["curve"] if not point["measured"]] == [90, 99]
+    assert curve["face"] == "largest"
     assert curve["pictures_from"] == str(crowd)
     assert len(curve["measured_on"]) == len("2000-01-01")
     assert "too few pairs to measure" in said

@@ -100,6 +100,42 @@ def test_a_policy_of_one_s_own(run: Run, stored: Callable[[], list[AccessKey]], 
     assert "index-only.json" in run("list")
 
 
+def test_the_policy_of_a_lambda(run: Run, stored: Callable[[], list[AccessKey]], tmp_path: Path) -> None:
+    """It is about other services as well: what is left out is said once each, and the key can do the rest."""
+    file = tmp_path / "lambda-role.json"
+    logs, dynamodb = ["logs:CreateLogGroup", "logs:PutLogEvents"], ["dynamodb:PutItem"]
+    allowed = [
+        (logs, "arn:aws:logs:*:*:*"),
+        (["s3:GetObject"], ["arn:aws:s3:::photos/*"]),
+        (dynamodb, ["arn:aws:dynamodb:us-east-1:000000000000:table/faces"]),
+        (["rekognition:IndexFaces"], "*"),
+    ]
+    statements = [{"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in allowed]
+    file.write_text(json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    said = run("create", "lambda", "--policy", file)
+    assert re.findall(r"Left out of statement (\d).*: (.*)\.", said) == [("1", ", ".join(logs)), ("3", *dynamodb)]
+    policy = parse_policy(stored()[0].policy)
+    assert policy.decide("rekognition:IndexFaces", WEDDING) is Decision.ALLOWED
+    assert policy.decide("s3:GetObject", "arn:aws:s3:::photos/a/b") is Decision.ALLOWED
+    assert policy.decide("s3:GetObject", "arn:aws:s3:::private/a") is Decision.NOT_ALLOWED
+    assert policy.decide("logs:PutLogEvents", "*") is Decision.NOT_ALLOWED
+    file.write_text(json.dumps({"Statement": statements[0]}))
+    assert "says nothing about Rekognition" in run("create", "logs", "--policy", file, succeeds=False)
+
+
+def test_images_in_s3(run: Run, stored: Callable[[], list[AccessKey]]) -> None:
+    """A ready-made policy and a session name those that are said, ``full`` all that there are."""
+    run("create", "backend", "--policy", "full")
+    run("create", "web", "--policy", "search", "--collection", "wedding")
+    run("create", "kiosk", "--policy", "search", "--collection", "wedding", "--s3", "selfies/*")
+    assert "search: wedding, selfies/*" in run("list")
+    selfie, other = "arn:aws:s3:::selfies/a.jpg", "arn:aws:s3:::private/a.jpg"
+    assert [
+        [parse_policy(key.policy).decide("s3:GetObject", each) is Decision.ALLOWED for each in (selfie, other)]
+        for key in stored()
+    ] == [[True, True], [False, False], [True, False]]
+
+
 REFUSALS = [
     (("create", "two words", "--policy", "full"), "is no name"),
     (("create", "AKIAIOSFODNN7EXAMPLE", "--policy", "full"), "looks like the id"),
@@ -108,6 +144,12 @@ REFUSALS = [
     (("create", "web", "--policy", "search", "--collection", "a/b"), "is no collection's id"),
     (("create", "web", "--policy", "full", "--account", "12"), "is no account"),
     (("create", "web"), "--policy"),
+    (("create", "web", "--policy", "search", "--s3", "selfies"), "is not a bucket and a name in it"),
+    (("create", "web", "--policy", "search", "--s3", "selfies/${aws:username}"), "is not a bucket and a name in it"),
+    (("create", "web", "--policy", "full", "--days", "inf"), "from 0.001 to 36,500"),
+    (("create", "web", "--policy", "full", "--days", "nan"), "from 0.001 to 36,500"),
+    (("create", "web", "--policy", "full", "--days", "1e9"), "from 0.001 to 36,500"),
+    (("create", "web", "--policy", "full", "--days", "0"), "from 0.001 to 36,500"),
     (("rotate", "nobody"), "no key called nobody"),
     (("disable", "nobody"), "no key nobody"),
     (("delete", "AKIAIOSFODNN7EXAMPLE"), "no key AKIA"),
@@ -127,6 +169,16 @@ def test_a_name_is_taken_once(run: Run) -> None:
     """The sentence says what to do instead."""
     run("create", "web", "--policy", "search")
     assert "called web: rotate it" in run("create", "web", "--policy", "full", succeeds=False)
+
+
+@pytest.mark.parametrize("hours", ["1e12", "inf", "nan", "-1"])
+def test_a_grace_that_is_none(run: Run, stored: Callable[[], list[AccessKey]], hours: str) -> None:
+    """It is refused in words, and nothing is changed."""
+    run("create", "web", "--policy", "search")
+    before = stored()
+    assert "from 0 to 876,000" in run("rotate", "web", f"--grace-hours={hours}", succeeds=False)
+    assert "from 0.001 to" in run("rotate", "web", "--days", "0", succeeds=False)
+    assert stored() == before
 
 
 def test_rotation(run: Run, stored: Callable[[], list[AccessKey]]) -> None:
@@ -179,6 +231,21 @@ def test_a_session_is_good_for_the_servers_of_this_master_key(run: Run, pool: Co
     found = keyring.find(printed["AccessKeyId"], printed["SessionToken"], now)
     assert found.secret == printed["SecretAccessKey"]
     assert timedelta(seconds=60) < datetime.fromisoformat(printed["Expiration"]) - now <= timedelta(seconds=120)
+    assert found.principal.decide_in_session("s3:GetObject", "arn:aws:s3:::selfies/a") is Decision.NOT_ALLOWED
+    printed = json.loads(run("session", "--key", "web", "--collection", "wedding", "--s3", "selfies/*"))
+    found = keyring.find(printed["AccessKeyId"], printed["SessionToken"], now)
+    assert found.principal.decide_in_session("s3:GetObject", "arn:aws:s3:::selfies/a") is Decision.ALLOWED
+
+
+def test_open(run: Run, stored: Callable[[], list[AccessKey]]) -> None:
+    """Only without any key, which deleting the last one says."""
+    run("create", "web", "--policy", "full")
+    run("create", "two", "--policy", "full")
+    assert "delete them first" in run("open", succeeds=False)
+    assert "last one" not in run("delete", "two")
+    assert "last one" in run("delete", "web")
+    assert not stored()
+    assert "Nobody is asked for a key" in run("open")
 
 
 def test_the_master_key(run: Run, stored: Callable[[], list[AccessKey]], tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "REKOGNITION_DATA_DIR": tmp_path / "data",
         "REKOGNITION_MODELS_DIR": tmp_path / "models",
+        "REKOGNITION_RECOMMENDED_DIR": tmp_path / "recommended",
         "REKOGNITION_ATTRIBUTES_DIR": tmp_path / "deepface",
         "COLUMNS": 200,
     }.items():
@@ -77,18 +78,28 @@ def run(*arguments: object, succeeds: bool = True) -> str:
 
 def row(table: str, name: str) -> str:
     """Returns a model's row of the list."""
-    (line,) = [line for line in table.splitlines() if re.match(rf". {name} ", line)]
-    return line
+    (line,) = [line for line in table.splitlines() if re.match(rf" *{name} ", line)]
+    return line.rstrip()
 
 
 def is_chosen(table: str, name: str) -> bool:
     """Returns whether a model's row says that it is chosen."""
-    return row(table, name).split("│")[-2].strip() == "yes"
+    return row(table, name).endswith("yes")
 
 
 def sha256(contents: bytes) -> str:
     """Returns a checksum."""
     return hashlib.sha256(contents).hexdigest()
+
+
+def test_the_list_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every model has one line of 80 columns, and nothing of it is cut off."""
+    monkeypatch.setenv("COLUMNS", "80")
+    table = run("list")
+    assert "…" not in table
+    assert max(map(len, table.splitlines())) <= 80
+    named = [line.split()[0] for line in table.splitlines()[3:] if line.strip()]
+    assert named == [*models.DETECTORS, *models.EMBEDDERS, *models.ESTIMATORS]
 
 
 def test_a_first_pull_is_binding(publisher: Publisher, folder: Path, tmp_path: Path) -> None:
@@ -301,10 +312,10 @@ def test_what_an_operator_can_mend_is_said_in_words(folder: Path, monkeypatch: p
 
 
 def test_addresses_of_publishers_are_trustworthy() -> None:
-    """Every one is TLS and ends in the file's name; what a package carries has none, and permissive models have one."""
+    """Every one is TLS and ends in a file's name; what a package carries has none, and permissive models have one."""
     for model in (*models.DETECTORS.values(), *models.EMBEDDERS.values(), *models.ESTIMATORS.values()):
         assert not (model.urls and model.package)
         assert model.urls or model.package or model.profile is models.Profile.RESEARCH
-        for url in model.urls:
-            assert url.startswith("https://")
-            assert url.endswith("/" + next(iter(model.files)))
+        assert all(url.startswith("https://") for url in model.urls)
+        assert sum(len(model.addresses(file)) for file in model.files) == len(model.urls)
+        assert not model.urls or all(model.addresses(file) for file in model.files)

@@ -1,4 +1,5 @@
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,6 +69,65 @@ def test_files_become_collections(run: Run, albums: PostgresStore, tmp_path: Pat
     run("import", here, there)
     for region, name in ((OWNER.region, "wedding"), ("us-east-1", "wedding"), ("ap-south-1", "wedding-2")):
         assert albums.get_collection(Owner(OWNER.account, region), name).face_count == 3
+
+
+def test_no_name_chooses_a_path(run: Run, pool: ConnectionPool, tmp_path: Path) -> None:
+    """A region or name out of an archive, or out of a request, leads nowhere but into the folder of the export."""
+    store = PostgresStore(pool)
+    regions = ["../../x", "..", ".", "a/b", "/etc", "", "%2E", "r" * 300, "local"]
+    for region in regions:
+        store.create_collection(Owner(OWNER.account, region), "..", "100.1")
+    run("export", "--all", "--to", tmp_path / "a" / "b" / "all")
+    outside = [file for file in tmp_path.rglob("*.gz") if tmp_path / "a" / "b" / "all" not in file.parents]
+    inside = list((tmp_path / "a" / "b" / "all").glob("*/*.gz"))
+    assert outside == []
+    assert len({file.parent for file in inside}) == len(inside) == len(regions)
+    for file in inside:
+        plain = file.parent.name == "local"
+        said = run("import", file, "--as", "new", succeeds=plain)
+        assert plain or "cannot be a region" in said or "a region that is empty" in said
+        if file.parent.name == "a%2Fb":
+            run("import", file, "--as", "new", "--region", "eu-west-3")
+
+
+def test_every_name_makes_a_file(run: Run, pool: ConnectionPool, tmp_path: Path) -> None:
+    """Also one of 255 characters, and one that differs from it in the last of them."""
+    store = PostgresStore(pool)
+    for name in ("n" * 255, "n" * 254 + "m", "short"):
+        store.create_collection(OWNER, name, "100.1")
+    run("export", "--all", "--to", tmp_path)
+    names = sorted(file.name for file in tmp_path.rglob("*.gz"))
+    assert len(names) == 3
+    assert "short.jsonl.gz" in names
+    for file in tmp_path.rglob("*.gz"):
+        assert "100.1" in run("import", file, "--region", "us-east-1")
+    listed = store.list_collections(Owner(OWNER.account, "us-east-1"), after=None, limit=9).items
+    assert [collection.name for collection in listed] == ["n" * 254 + "m", "n" * 255, "short"]
+
+
+@pytest.mark.usefixtures("albums")
+def test_one_that_cannot_be_exported_does_not_keep_the_others(run: Run, tmp_path: Path) -> None:
+    """It is named, the others are written, and the exit code tells."""
+    (tmp_path / OWNER.region).mkdir()
+    (tmp_path / OWNER.region / "fair.jsonl.gz").write_text("mine")
+    said = run("export", "--all", "--to", tmp_path, succeeds=False)
+    assert f"fair in {OWNER.region} is not exported: " in said
+    assert "exists already" in said
+    assert "1 of 3 collections are not exported" in said
+    assert len(list(tmp_path.rglob("wedding.jsonl.gz"))) == 2
+    assert (tmp_path / OWNER.region / "fair.jsonl.gz").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("albums")
+def test_exports_are_private_whatever_the_umask(run: Run, tmp_path: Path) -> None:
+    """Embeddings are for their owner's eyes: files 0600 in folders 0700, from the first byte on."""
+    before = os.umask(0)
+    try:
+        run("export", "--all", "--to", tmp_path / "new" / "folder")
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "new", *(tmp_path / "new").rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
 
 
 @pytest.mark.usefixtures("albums")

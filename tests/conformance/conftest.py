@@ -9,7 +9,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.server import Server, create_key
 
@@ -20,6 +19,9 @@ KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 def s3_url() -> Iterator[str]:
     """An S3 server."""
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    pytest.importorskip("moto", reason="S3 is played by moto, a tool of the tests")
+    from moto.server import ThreadedMotoServer
+
     moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     moto.start()
     host, port = moto.get_host_and_port()

@@ -8,6 +8,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+pytest.importorskip("skimage", reason="the suite's pictures are made from scikit-image's portrait")
+
 from conformance.__main__ import all_cases, main
 from conformance.boundaries import OPERATIONS
 from conformance.cases import CASES

@@ -14,6 +14,7 @@ from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.image import Image
 from tests.detectors import YUNET_FILE, YUNET_N, write_retinaface, write_scrfd
 from tests.networks import COARSE, embedded_engine, write_embedder, write_manifest
+from tests.openvino import write_ir_embedder
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +35,10 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("models")
     with pytest.MonkeyPatch.context() as patch:
         for name, embedder in list(EMBEDDERS.items()):
-            if name != DLIB.name:
+            if embedder.format == "openvino":
+                patch.setitem(EMBEDDERS, name, write_ir_embedder(folder, embedder))
+                write_manifest(folder, name=name, calibration=COARSE)
+            elif name != DLIB.name:
                 # SFace's graph takes a single face; so does its stand-in.
                 path = write_embedder(folder, embedder, batch=1 if embedder is SFACE else "n")
                 sha256 = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.engines.alignment import ARCFACE_TEMPLATE
 from rekognition_emulator.engines.composed import OTHERS_OPEN_MAX, ComposedEngine
-from rekognition_emulator.engines.embedder import FACES_AT_ONCE, AlignedEmbedder, of_unit_length
+from rekognition_emulator.engines.embedder import FACES_AT_ONCE, AlignedEmbedder, Crop, of_unit_length
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.embedding import FaceModel
 from rekognition_emulator.faces.engine import FaceDetector, FaceEmbedder
@@ -28,7 +28,7 @@ def left_and_right(faces: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def embedder(version: str, *, mirrored: bool = True) -> AlignedEmbedder:
     """An embedder without a network."""
-    return AlignedEmbedder(model(version), ARCFACE_TEMPLATE, 112, mirrored=mirrored, network=left_and_right)
+    return AlignedEmbedder(model(version), Crop(ARCFACE_TEMPLATE, 112), mirrored=mirrored, network=left_and_right)
 
 
 class Blind(FaceDetector):

@@ -12,13 +12,32 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rekognition_emulator.engines import deepface_detector
+from rekognition_emulator.engines.licences import Acceptance, record_acceptance
 from rekognition_emulator.engines.manifest import read_detectors, read_manifests
-from rekognition_emulator.engines.models import ARCFACE, EMBEDDERS, SFACE, Profile, SingleShotDetector
+from rekognition_emulator.engines.models import (
+    ARCFACE,
+    EMBEDDERS,
+    RETAIL_0095,
+    SFACE,
+    Embedder,
+    Profile,
+    SingleShotDetector,
+)
 from rekognition_emulator.engines.networks import ModelUnusable, WeightsMismatch
-from rekognition_emulator.engines.selection import AUTO, ModelFiles, load_detector, load_engine, load_engine_to_measure
+from rekognition_emulator.engines.selection import (
+    AUTO,
+    ModelFiles,
+    choose_detector,
+    load_detector,
+    load_engine,
+    load_engine_to_measure,
+)
+from rekognition_emulator.engines.yunet import YuNet
+from rekognition_emulator.faces.embedding import Evidence
 from rekognition_emulator.faces.image import Image
-from tests.detectors import YUNET_N, write_planted_scrfd
+from tests.detectors import YUNET_FILE, YUNET_N, write_planted_scrfd
 from tests.networks import COARSE, MOBILEFACE, write_embedder, write_manifest
+from tests.openvino import write_ir_embedder
 
 
 @pytest.fixture
@@ -26,7 +45,8 @@ def files(cache_dir: Path, tmp_path: Path) -> ModelFiles:
     """Two empty folders, ArcFace accepted."""
     for folder in ("models", "deepface"):
         (tmp_path / folder).mkdir()
-    return ModelFiles(cache_dir, tmp_path / "models", tmp_path / "deepface", frozenset({"arcface"}))
+    folders = (tmp_path / "models", tmp_path / "deepface")
+    return ModelFiles(cache_dir, *folders, frozenset({"arcface"}), recommended_dir=tmp_path / "recommended")
 
 
 def sha256(path: Path) -> str:
@@ -43,13 +63,15 @@ def arcface(files: ModelFiles) -> Path:
 
 
 def test_auto_takes_what_needs_nothing(files: ModelFiles) -> None:
-    """Without weights of ArcFace the embedded engine serves."""
-    assert load_engine(AUTO, "mtcnn", files).model.name == "dlib"
+    """Where no weights are, the embedded engine serves."""
+    assert load_engine(AUTO, AUTO, files).model.name == "dlib"
+    assert choose_detector(AUTO, files) == "mtcnn"
 
 
 def test_auto_takes_arcface_where_all_is_given(files: ModelFiles, arcface: Path) -> None:
     """Weights, checksum, calibration and acceptance make it the default."""
-    assert load_engine(AUTO, "mtcnn", files).model.name == "arcface"
+    model = load_engine(AUTO, "mtcnn", files).model
+    assert (model.name, model.evidence) == ("arcface", Evidence.OPERATOR)
 
 
 def test_auto_takes_no_model_that_was_not_accepted(files: ModelFiles, arcface: Path) -> None:
@@ -57,10 +79,50 @@ def test_auto_takes_no_model_that_was_not_accepted(files: ModelFiles, arcface: P
     assert load_engine(AUTO, "mtcnn", replace(files, accepted=frozenset())).model.name == "dlib"
 
 
-def test_auto_takes_no_model_without_calibration(files: ModelFiles, arcface: Path) -> None:
-    """Weights that happen to lie there are not used as long as nobody knows what their cosines mean."""
+def test_auto_takes_no_weights_that_nobody_vouches_for(files: ModelFiles, arcface: Path) -> None:
+    """Though the licence is accepted: whatever lies in DeepFace's folder may be anything."""
     (files.models_dir / "arcface.toml").unlink()
     assert load_engine(AUTO, "mtcnn", files).model.name == "dlib"
+
+
+def test_auto_takes_no_provisional_curve_by_mere_presence(files: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Permissive weights that lie there serve if they are named; of what they mean nothing was measured."""
+    path = write_embedder(files.models_dir, SFACE, batch=1)
+    monkeypatch.setitem(EMBEDDERS, "sface", replace(SFACE, files={path.name: sha256(path)}))
+    assert load_engine(AUTO, "mtcnn", files).model.name == "dlib"
+    model = load_engine("sface", "mtcnn", files).model
+    assert (model.name, model.evidence) == ("sface", Evidence.PROVISIONAL)
+
+
+def test_auto_takes_the_better_of_those_that_were_measured(files: ModelFiles, arcface: Path, retail: Embedder) -> None:
+    """By the true match rate where thresholds live; a licence that was accepted is a word that counts for more."""
+    unaccepted = replace(files, accepted=frozenset())
+    assert load_engine(AUTO, "mtcnn", replace(unaccepted, recommended_dir=None)).model.name == "dlib"
+    model = load_engine(AUTO, "mtcnn", unaccepted).model
+    assert (model.name, model.version, model.evidence) == (retail.name, "108.1", Evidence.MEASURED)
+    assert load_engine(AUTO, "mtcnn", files).model.name == "arcface"
+
+
+def test_auto_takes_the_last_word(files: ModelFiles, arcface: Path) -> None:
+    """Of two models that were accepted, the one that was accepted last."""
+    buffalo = write_embedder(files.models_dir, EMBEDDERS["buffalo_s"])
+    write_manifest(files.models_dir, name="buffalo_s", sha256=sha256(buffalo))
+    there = replace(files, accepted=frozenset())
+    for name in ("arcface", "buffalo_s", "arcface"):
+        licence = EMBEDDERS[name].licence
+        record_acceptance(files.models_dir, Acceptance(name, licence, "2030-01-01", "ada"))
+        assert load_engine(AUTO, "mtcnn", there).model.name == name
+
+
+def test_auto_takes_yunet_where_it_is(files: ModelFiles, weights: Callable[[str], Path]) -> None:
+    """And a detector whose licence was accepted before it."""
+    (files.models_dir / YUNET_FILE).symlink_to(weights(YUNET_FILE))
+    assert choose_detector(AUTO, files) == "yunet"
+    assert isinstance(load_detector(AUTO, files), YuNet)
+    planted = write_planted_scrfd(files.models_dir / "det_10g.onnx")
+    write_manifest(files.models_dir, name="scrfd-10g", sha256=sha256(planted))
+    assert choose_detector(AUTO, files) == "yunet"
+    assert choose_detector(AUTO, replace(files, accepted=frozenset({"scrfd-10g"}))) == "scrfd-10g"
 
 
 @pytest.mark.parametrize("name", [name for name, row in EMBEDDERS.items() if row.profile is Profile.RESEARCH])
@@ -70,11 +132,25 @@ def test_research_models_are_accepted_by_name(files: ModelFiles, name: str) -> N
         load_engine(name, "mtcnn", replace(files, accepted=frozenset()))
 
 
-def test_uncalibrated_models_do_not_serve(files: ModelFiles) -> None:
-    """Named, accepted and at hand is not enough."""
-    write_embedder(files.models_dir, ARCFACE)
-    with pytest.raises(ModelUnusable, match=r"not calibrated.*arcface\.toml"):
+def test_models_that_nobody_has_measured_serve_provisionally(files: ModelFiles) -> None:
+    """Named, accepted, at hand and vouched for is enough; the curve says what it rests on."""
+    path = write_embedder(files.models_dir, ARCFACE)
+    with pytest.raises(ModelUnusable, match=r"gives no SHA-256.*arcface\.toml"):
         load_engine("arcface", "mtcnn", files)
+    write_manifest(files.models_dir, name="arcface", sha256=sha256(path))
+    model = load_engine("arcface", "mtcnn", files).model
+    assert model.evidence is Evidence.PROVISIONAL
+    assert model.similarity(0.32) == pytest.approx(50)  # DeepFace's threshold
+    assert load_engine(AUTO, "mtcnn", files).model == model
+
+
+def test_an_operators_own_model_needs_a_calibration(files: ModelFiles) -> None:
+    """Of a model that is in no table not even a threshold is known."""
+    path = write_embedder(files.models_dir, replace(ARCFACE, files={"own.onnx": None}))
+    own = {**MOBILEFACE, "file": "own.onnx", "sha256": sha256(path), "dimension": 512, "layout": "NHWC"}
+    write_manifest(files.models_dir, name="own", **own)
+    with pytest.raises(ModelUnusable, match=r"own is not calibrated.*calibrate"):
+        load_engine("own", "mtcnn", files)
 
 
 def test_missing_weights_are_named(files: ModelFiles) -> None:
@@ -171,6 +247,53 @@ def test_a_model_is_measured_before_it_serves(files: ModelFiles, portrait: Image
         load_engine("arcface", "mtcnn", files)
 
 
+@pytest.fixture
+def retail(files: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> Embedder:
+    """A model of two files that set-up has fetched, and that no manifest speaks of."""
+    assert files.recommended_dir
+    files.recommended_dir.mkdir()
+    embedder = write_ir_embedder(files.recommended_dir, RETAIL_0095)
+    monkeypatch.setitem(EMBEDDERS, embedder.name, embedder)
+    return embedder
+
+
+def test_collections_keep_a_recommended_model(files: ModelFiles, retail: Embedder, portrait: Image) -> None:
+    """Where another model is named for new ones, those that were made with it are served without a word more."""
+    engine = load_engine("dlib", "mtcnn", files)
+    older = engine.embedder(retail.version)
+    assert older
+    assert older.embed(portrait, engine.detect(portrait)).shape == (1, 256)
+
+
+@pytest.mark.parametrize("file", RETAIL_0095.files)
+def test_each_file_of_a_model_has_to_be_what_it_was(files: ModelFiles, retail: Embedder, file: str) -> None:
+    """The layers as well as the weights; and though the network is in the cache already."""
+    load_engine(retail.name, "mtcnn", files)
+    assert files.recommended_dir
+    path = files.recommended_dir / file
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(WeightsMismatch, match=file):
+        load_engine(retail.name, "mtcnn", files)
+    path.unlink()
+    with pytest.raises(ModelUnusable, match=r"\.xml and .*\.bin are neither in .* models pull retail-0095 fetches it"):
+        load_engine(retail.name, "mtcnn", files)
+
+
+def test_an_operator_calibrates_what_the_table_vouches_for(files: ModelFiles, retail: Embedder) -> None:
+    """A manifest need not repeat checksums that are known, and must not contradict them."""
+    write_manifest(files.models_dir, name=retail.name, calibration=COARSE)
+    model = load_engine(retail.name, "mtcnn", files).model
+    assert (model.version, model.evidence) == (retail.version, Evidence.OPERATOR)
+    assert model.similarity(0.75) == pytest.approx(80)
+    write_manifest(files.models_dir, name=retail.name, sha256="0" * 64, calibration=COARSE)
+    with pytest.raises(ModelUnusable, match="another SHA-256 for retail-0095 than its publisher"):
+        load_engine(retail.name, "mtcnn", files)
+    write_manifest(files.models_dir, name=retail.name)
+    write_manifest(files.models_dir, name="arcface", calibration=COARSE)
+    with pytest.raises(ModelUnusable, match=r"arcface\.toml lacks sha256"):
+        load_engine(retail.name, "mtcnn", files)
+
+
 OWN = {"name": "own", **MOBILEFACE, "calibration": [[0.3, 40], [0.5, 80]], "calibration_source": "a test"}
 
 
@@ -198,6 +321,7 @@ def test_a_wrong_manifest_is_a_sentence(tmp_path: Path, key: str, value: object)
     assert embedder.name not in EMBEDDERS or key == "name"
     assert all("/" not in file for file in embedder.files)
     if embedder.calibration:
+        assert embedder.evidence in {Evidence.OPERATOR, EMBEDDERS.get(embedder.name, embedder).evidence}
         cosines, similarities = np.array(embedder.calibration).T
         assert (np.diff(cosines) > 0).all()
         assert (np.diff(similarities) > 0).all()

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.evaluation.calibration import SIMILARITIES, TooFewPairs, calibrate, pictures_needed
 from rekognition_emulator.evaluation.scores import Scores
+from rekognition_emulator.faces.embedding import FaceModel
 
 
 def strangers(seed: int, pairs: int) -> NDArray[np.float32]:
@@ -36,11 +37,12 @@ def test_a_curve_rises_and_keeps_every_promise_on_its_own_pairs(seed: int, pairs
 def test_what_cannot_be_measured_asks_for_more() -> None:
     """From 100,000 pairs on 80 is measured; 90 and 99 lie on the line to the end, higher than many pairs put them."""
     few, many = calibrate(counted(strangers(1, 100_000))), calibrate(counted(strangers(1, 10_000_000)))
-    assert [point.measured for point in few] == [True, True, True, False, False]
+    assert [point.similarity for point in few if not point.measured] == [90, 99]
     assert all(point.measured for point in many)
-    assert few[3].cosine == pytest.approx((few[2].cosine + 1) / 2)
-    assert few[3].cosine > many[3].cosine
-    assert few[4].cosine > many[4].cosine
+    *_, at_80, at_90, at_99 = few
+    assert at_90.cosine == pytest.approx((at_80.cosine + 1) / 2)
+    assert at_90.cosine > many[-2].cosine
+    assert at_99.cosine > many[-1].cosine
 
 
 def test_no_stranger_that_was_seen_passes_where_nothing_was_measured() -> None:
@@ -48,8 +50,22 @@ def test_no_stranger_that_was_seen_passes_where_nothing_was_measured() -> None:
     cosines = strangers(1, 100_000)
     cosines[0] = 0.95
     curve = calibrate(counted(cosines))
-    assert curve[3].cosine > 0.95
-    assert curve[4].cosine > curve[3].cosine
+    *_, at_90, at_99 = curve
+    assert at_90.cosine > 0.95
+    assert at_99.cosine > at_90.cosine
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.floats(-0.2, 0.6), st.floats(0.02, 0.12), st.integers(0, 2**32))
+def test_ordinary_strangers_lie_low_whatever_the_model(mean: float, spread: float, seed: int) -> None:
+    """Half of them below 6 and nine in ten below 20, however near to each other a model puts them; none at 38."""
+    cosines = np.clip(np.random.default_rng(seed).normal(mean, spread, 200_000), -0.999, 0.999).astype(np.float32)
+    curve = [(-1.0, 0.0), *((point.cosine, point.similarity) for point in calibrate(counted(cosines))), (1.0, 100.0)]
+    model = FaceModel("example", "99.0", 8, "ours", curve)
+    similarities = np.sort([model.similarity(float(cosine)) for cosine in cosines[:5000]])
+    assert similarities[2500] < 7
+    assert similarities[4500] < 22
+    assert similarities[4950] == pytest.approx(40, abs=6)
 
 
 def test_too_few_pairs_are_refused_with_what_it_takes() -> None:

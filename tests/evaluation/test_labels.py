@@ -3,7 +3,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rekognition_emulator.evaluation.labels import LabelledPair, LabelsUnusable, number_people, read_album, read_pairs
+from rekognition_emulator.evaluation.labels import (
+    LabelledImage,
+    LabelledPair,
+    LabelsUnusable,
+    number_people,
+    read_album,
+    read_event,
+    read_pairs,
+)
 
 
 def test_lfw_pairs_are_read_with_their_folds(tmp_path: Path) -> None:
@@ -89,3 +97,37 @@ def test_a_picture_labelled_twice_is_refused(tmp_path: Path) -> None:
 def test_people_are_numbered_alike() -> None:
     """Equal names, equal numbers."""
     assert number_people(["b", "a", "b"]).tolist() == [1, 0, 1]
+
+
+def test_an_image_in_several_folders_shows_several_people(tmp_path: Path) -> None:
+    """Copies are one image; an image beside the folders shows nobody that is known."""
+    for name, data in {
+        "ann/1.jpg": b"both",
+        "bob/x/7.JPG": b"both",
+        "bob/2.png": b"bob",
+        "crowd.jpg": b"crowd",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    assert read_event(tmp_path) == [
+        LabelledImage(tmp_path / "ann/1.jpg", frozenset({"ann", "bob"})),
+        LabelledImage(tmp_path / "bob/2.png", frozenset({"bob"})),
+        LabelledImage(tmp_path / "crowd.jpg", frozenset()),
+    ]
+
+
+def test_an_image_in_several_rows_shows_several_people(tmp_path: Path) -> None:
+    """Each row adds a person; one without a person still names an image that is searched."""
+    (tmp_path / "event.csv").write_text("file,person,note\n1.jpg,ann,x\n1.jpg,bob\n2.jpg,\n3.jpg\n")
+    assert read_event(tmp_path / "event.csv") == [
+        LabelledImage(tmp_path / "1.jpg", frozenset({"ann", "bob"})),
+        LabelledImage(tmp_path / "2.jpg", frozenset()),
+        LabelledImage(tmp_path / "3.jpg", frozenset()),
+    ]
+
+
+def test_an_event_of_nobody_is_refused(tmp_path: Path) -> None:
+    """Without a person there is nothing to measure, and the sentence says what was expected."""
+    (tmp_path / "1.jpg").write_bytes(b"x")
+    with pytest.raises(LabelsUnusable, match="labels nobody: expected a folder per person"):
+        read_event(tmp_path)

@@ -1,14 +1,19 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
+from numpy.typing import NDArray
 
 from rekognition_emulator.evaluation.comparison import compare_album
 from rekognition_emulator.evaluation.labels import number_people, read_album
 from rekognition_emulator.evaluation.measurement import measure_album
-from rekognition_emulator.evaluation.pictures import embed_pictures
+from rekognition_emulator.evaluation.pictures import FaceChoice, embed_album, embed_pictures
+from rekognition_emulator.faces.detection import BoundingBox, Detection
+from rekognition_emulator.faces.embedding import FaceModel
 from rekognition_emulator.faces.engine import FaceEngine
+from rekognition_emulator.faces.image import Image
 
 
 def test_people_who_do_not_exist_are_told_apart(engine: FaceEngine, album_dir: Path) -> None:
@@ -30,6 +35,44 @@ def test_people_who_do_not_exist_are_told_apart(engine: FaceEngine, album_dir: P
     at_80 = measured.at_similarities[0]
     assert (at_80.false_matches, at_80.true_matches) == (0, 18)
     assert (at_80.false_positive_identification_rate, at_80.false_negative_identification_rate) == (0, 0)
+
+
+class TwoFaces(FaceEngine):
+    """Sees a large face at the left and a small one in the middle of every picture, and embeds them by their size."""
+
+    @property
+    def model(self) -> FaceModel:
+        """Two numbers a face."""
+        return FaceModel("two", "1.2", 2, "ours", ((-1, 0), (1, 100)))
+
+    def detect(self, image: Image) -> list[Detection]:  # noqa: ARG002 - it sees them everywhere
+        """Both."""
+        points = np.array([(0.4, 0.4), (0.6, 0.4), (0.5, 0.5), (0.42, 0.6), (0.58, 0.6)], np.float32)
+        return [
+            Detection(BoundingBox(0, 0.1, 0.4, 0.8), points, 99.9),
+            Detection(BoundingBox(0.45, 0.4, 0.1, 0.2), points, 99.9),
+        ]
+
+    def embed(self, image: Image, detections: Sequence[Detection]) -> NDArray[np.float32]:  # noqa: ARG002 - likewise
+        """(1, 0) for the large one, (0, 1) for the small one."""
+        return np.array([[1, 0] if face.box.area > 0.1 else [0, 1] for face in detections], np.float32)
+
+
+@pytest.mark.parametrize(("choice", "embedding"), [("largest", [1, 0]), ("central", [0, 1])])
+def test_the_labelled_face_is_the_largest_or_the_most_central(
+    tmp_path: Path, choice: str, embedding: list[float]
+) -> None:
+    """In a press photograph the one that the label names may be the smaller one."""
+    PIL.Image.new("RGB", (200, 100)).save(tmp_path / "two.png")
+    embedded = embed_pictures(TwoFaces(), [tmp_path / "two.png"], workers=1, face=FaceChoice(choice))
+    assert embedded.embeddings.tolist() == [embedding]
+
+
+def test_a_picture_without_faces_has_no_central_one(engine: FaceEngine, tmp_path: Path) -> None:
+    """It is left out as one without a largest face is."""
+    PIL.Image.new("RGB", (200, 200)).save(tmp_path / "empty.png")
+    embedded = embed_pictures(engine, [tmp_path / "empty.png"], workers=1, face=FaceChoice.CENTRAL)
+    assert [left_out.reason for left_out in embedded.left_out] == ["no face found"]
 
 
 def test_one_worker_and_several_give_the_same(engine: FaceEngine, album_dir: Path) -> None:
@@ -74,3 +117,19 @@ def test_a_failing_engine_is_not_taken_for_a_picture_without_a_face(
     monkeypatch.setattr(engine, "embed", fail)
     with pytest.raises(RuntimeError, match="out of order"):
         embed_pictures(engine, [picture.file for picture in read_album(album_dir)], workers=2)
+
+
+def test_every_face_of_an_image_is_searched(engine: FaceEngine, album_dir: Path, tmp_path: Path) -> None:
+    """Two people side by side are two faces of one image, each nearest to its own person's."""
+    files = [picture.file for picture in read_album(album_dir)]
+    left, right = (PIL.Image.open(file).resize((320, 320)) for file in (files[0], files[3]))
+    both = PIL.Image.new("RGB", (640, 320))
+    both.paste(left, (0, 0))
+    both.paste(right, (320, 0))
+    both.save(tmp_path / "both.png")
+    PIL.Image.new("RGB", (200, 200)).save(tmp_path / "empty.png")
+    album = embed_album(engine, [tmp_path / "empty.png", tmp_path / "both.png", files[0]], workers=2)
+    assert album.image_of.tolist() == [1, 1, 2]
+    assert [(each.file.name, each.reason) for each in album.left_out] == [("empty.png", "no face found")]
+    people = embed_pictures(engine, [files[1], files[4]], workers=1).embeddings
+    assert sorted((album.embeddings[:2] @ people.T).argmax(axis=1).tolist()) == [0, 1]

@@ -22,7 +22,14 @@ from rekognition_emulator.faces.errors import (
     PictureUnreadable,
 )
 from rekognition_emulator.faces.image import STORED_BYTES_MAX, decode
-from rekognition_emulator.faces.outline import HEADER_BYTES_MAX, PIECES_MAX, VISITS_MAX, orientation, outline
+from rekognition_emulator.faces.outline import (
+    DECODES_WITHOUT_END,
+    HEADER_BYTES_MAX,
+    PIECES_MAX,
+    VISITS_MAX,
+    orientation,
+    outline,
+)
 from tests.bombs import (
     TABLES,
     baseline,
@@ -65,6 +72,10 @@ EXPENSIVE = {
         PictureUnreadable,
     ),
     "large-from-nothing-png": (png(header(10_000, 10_000), rows(100, 100)), PictureUnreadable),
+    "eight-bytes-a-pixel": (
+        png(header(10_000, 10_000, 16, 6, 1), chunk(b"IDAT", bytes(800_000))),
+        PictureTooCostly,
+    ),
     "notes-by-the-thousand": (baseline(80, 80, segment(0xE1, b"Exif\0\0") * (PIECES_MAX + 1)), PictureUnreadable),
     "tables-by-the-thousand": (baseline(80, 80, TABLES * (HEADER_BYTES_MAX // len(TABLES) + 1)), PictureUnreadable),
     "chunks-by-the-thousand": (
@@ -210,6 +221,7 @@ def test_scans_count_by_what_they_cost() -> None:
         (progressive(800, 600, 3), 100 * 75 * 3 * 128),
         (progressive(801, 601, 3), 101 * 76 * 3 * 128),
         (png(header(800, 600), rows(800, 600)), 800 * 600 * 4),
+        (png(header(800, 600, 16, 6), rows(800, 600, 16, 6)), (800 * 8 + 1) * 600),
     ],
 )
 def test_memory_is_known_before_decoding(file: bytes, stored_bytes: int) -> None:
@@ -257,7 +269,7 @@ def test_the_largest_pictures_take_what_they_may(file: Any, mb_max: int) -> None
 @contextmanager
 def taken() -> Iterator[None]:
     """Another large picture is being decoded."""
-    with image._alone:
+    with image._alone.slot_in_thread(1):
         yield
 
 
@@ -310,18 +322,30 @@ def test_a_damaged_large_picture_gives_its_turn_back(monkeypatch: pytest.MonkeyP
 def test_orientation_is_read_from_any_notes(camera: bytes, expected: int) -> None:
     """Either order of bytes; a number that is none, a directory that lies elsewhere or nowhere: upright as stored."""
     assert orientation(camera) == expected
-    for file in (
-        baseline(80, 160, segment(0xE1, b"Exif\0\0" + camera)),
-        png(header(80, 160), chunk(b"eXIf", camera), rows(80, 160)),
-    ):
-        assert outline(file).orientation == expected
-        assert decode(file).pixels.shape == ((80, 160, 3) if expected in {5, 6, 7, 8} else (160, 80, 3))
+    file = baseline(80, 160, segment(0xE1, b"Exif\0\0" + camera))
+    assert outline(file).orientation == expected
+    assert decode(file).pixels.shape == ((80, 160, 3) if expected in {5, 6, 7, 8} else (160, 80, 3))
 
 
-def test_of_several_notes_the_first_turning_ones_count() -> None:
-    """A second EXIF segment, as editors leave behind, turns nothing once more."""
-    file = baseline(80, 160, *[segment(0xE1, b"Exif\0\0" + notes(number)) for number in (6, 3)])
-    assert outline(file).orientation == 6
+@pytest.mark.parametrize(
+    ("first", "expected"), [(notes(1), 1), (notes(6), 6), (notes(3), 3), (notes(9), 1), (b"damaged", 1), (b"", 1)]
+)
+def test_the_first_exif_segment_counts(first: bytes, expected: int) -> None:
+    """A second one, as editors leave behind, turns nothing, whatever the first says; XMP stands in the same segment."""
+    xmp = segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x/>")
+    file = baseline(80, 160, xmp, *[segment(0xE1, b"Exif\0\0" + each) for each in (first, notes(8))])
+    assert outline(file).orientation == expected
+
+
+def test_a_picture_without_its_end_may_cost_no_more_than_another() -> None:
+    """It is decoded several times, to see whether more is missing, and so its scans may visit as much less."""
+    assert len(image.CONTINUATIONS) + 1 == DECODES_WITHOUT_END
+    blocks = 500 * 500
+    most = (VISITS_MAX // DECODES_WITHOUT_END - 3 * blocks - 100) // (blocks + 100)
+    with pytest.raises(PictureUnreadable, match="between two scans"):  # the builder never completes the means
+        outline(progressive(4000, 4000, most)[:-2])
+    with pytest.raises(PictureTooCostly):
+        outline(progressive(4000, 4000, most + 1)[:-2])
 
 
 @pytest.mark.parametrize("interlace", [0, 1])

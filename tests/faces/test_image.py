@@ -57,17 +57,28 @@ def test_png_arrives_exactly_as_it_was_written() -> None:
     np.testing.assert_array_equal(image.pixels, np.asarray(_scene()))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def _exif(orientation: int) -> PIL.Image.Exif:
+    exif = PIL.Image.Exif()
+    exif[_ORIENTATION] = orientation
+    return exif
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_exif_orientation_comes_out_upright(orientation: int, kind: str) -> None:
+def test_every_exif_orientation_comes_out_upright(orientation: int) -> None:
     """What a camera stored turned or mirrored is undone, and the sides are those of the upright picture."""
     undone_by = [None, None, 0, 3, 1, 5, 2, 6, 4][orientation]  # the inverse of what a viewer has to do
     stored = _scene() if undone_by is None else _scene().transpose(PIL.Image.Transpose(undone_by))
-    exif = PIL.Image.Exif()
-    exif[_ORIENTATION] = orientation
-    image = decode(_file(stored, kind, exif=exif, quality=95, subsampling=0))
+    image = decode(_file(stored, "JPEG", exif=_exif(orientation), quality=95, subsampling=0))
     assert (image.width_px, image.height_px) == (120, 90)
     assert _difference(image.pixels, np.asarray(_scene())) < 3
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_an_orientation_in_a_png_turns_nothing(orientation: int) -> None:
+    """AWS corrects the orientation of JPEG alone, so that boxes are in the frame of a PNG's stored pixels."""
+    image = decode(_file(_scene(), exif=_exif(orientation)))
+    assert (image.width_px, image.height_px) == (120, 90)
+    np.testing.assert_array_equal(image.pixels, np.asarray(_scene()))
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
@@ -195,6 +206,59 @@ def test_a_truncated_picture_is_refused(kind: str, share: float) -> None:
     whole = _file(_scene(), kind)
     with pytest.raises(PictureUnreadable):
         decode(whole[: int(len(whole) * share)])
+
+
+def _noisy(kind: str) -> PIL.Image.Image:
+    """A scene of this mode that leaves no block of a JPEG empty."""
+    noise = np.random.default_rng(5).normal(0, 20, (90, 120, 3))
+    return PIL.Image.fromarray((np.asarray(_scene()) + noise).clip(0, 255).astype(np.uint8)).convert(kind)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, id="baseline"),
+        pytest.param({"progressive": True}, id="progressive"),
+        pytest.param({"optimize": True}, id="optimised"),
+        pytest.param({"quality": 95, "subsampling": 0}, id="fine"),
+        pytest.param({"restart_marker_rows": 1}, id="restarts"),
+    ],
+)
+def test_only_the_end_of_a_jpeg_may_be_missing(mode: str, options: dict[str, object]) -> None:
+    """Without the last marker, or half of it, every pixel is there; a byte less: no pixel differs or it is refused."""
+    whole = _file(_noisy(mode), "JPEG", **options)
+    assert whole.endswith(b"\xff\xd9")
+    for cut in (1, 2):
+        np.testing.assert_array_equal(decode(whole[:-cut]).pixels, decode(whole).pixels)
+    refused = 0
+    for cut in range(3, 300):
+        try:
+            shown = decode(whole[:-cut]).pixels
+        except PictureUnreadable:
+            refused += 1
+        else:
+            np.testing.assert_array_equal(shown, decode(whole).pixels)
+    assert refused >= 295  # a last byte may say no more than that nothing follows
+
+
+def test_a_progressive_jpeg_that_ends_between_two_scans_is_truncated() -> None:
+    """Every scan is whole and so is the file, but for the refinements that never came."""
+    whole = _file(_noisy("RGB"), "JPEG", progressive=True)
+    scans = [at for at in range(len(whole)) if whole.startswith(b"\xff\xda", at)]
+    tables = [whole.rfind(b"\xff\xc4", 0, at) for at in scans[1:]]  # each scan's own code stands before it
+    assert len(scans) > 5
+    for cut in (*scans[1:], *tables):
+        with pytest.raises(PictureUnreadable):
+            decode(whole[:cut])
+
+
+def test_the_end_may_be_missing_of_a_picture_that_is_shrunk() -> None:
+    """Both continuations are compared at the scale at which the picture is looked at."""
+    whole = _file(_noisy("RGB").resize((120, 3840)), "JPEG")
+    np.testing.assert_array_equal(decode(whole[:-2]).pixels, decode(whole).pixels)
+    with pytest.raises(PictureUnreadable):
+        decode(whole[:-200])
 
 
 _SEEDS = [

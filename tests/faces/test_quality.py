@@ -1,4 +1,5 @@
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,14 @@ from rekognition_emulator.faces.detection import BoundingBox, Detection, Portrai
 from rekognition_emulator.faces.errors import PictureUnreadable
 from rekognition_emulator.faces.image import decode
 from rekognition_emulator.faces.pipeline import analyse, select
-from rekognition_emulator.faces.quality import REQUIREMENTS, QualityBar, Reason, measure_quality, reasons
+from rekognition_emulator.faces.quality import (
+    REQUIREMENTS,
+    QualityBar,
+    Reason,
+    brightness_of,
+    measure_quality,
+    reasons,
+)
 from tests.networks import embedded_engine
 
 _WHOLE = BoundingBox(0, 0, 1, 1)
@@ -44,15 +52,34 @@ def test_sharpness_falls_with_every_blur() -> None:
 
 
 def test_brightness_falls_with_every_darkening() -> None:
-    """Brightness follows the light in proportion."""
+    """It comes from the mean light and from nothing else."""
     whole = _pixels(_texture()).astype(float)
-    brightness = [
-        measure_quality((whole * light).astype(np.uint8), _WHOLE).brightness for light in (1, 0.5, 0.25, 0.1, 0)
-    ]
-    assert brightness == pytest.approx([brightness[0] * light for light in (1, 0.5, 0.25, 0.1, 0)], abs=0.5)
+    luma = float(np.asarray(_texture().convert("L")).mean()) / 2.55
+    lights = (1, 0.5, 0.25, 0.1, 0)
+    brightness = [measure_quality((whole * light).astype(np.uint8), _WHOLE).brightness for light in lights]
+    assert brightness == sorted(brightness, reverse=True)
+    assert brightness == pytest.approx([brightness_of(luma * light) for light in lights], abs=1)
 
 
-@pytest.mark.parametrize(("grey", "brightness"), [(0, 0), (51, 20), (255, 100)])
+@pytest.mark.parametrize(("luma", "of_aws"), [(46.9, 76.2), (52.3, 86.4), (63.2, 92.5)])
+def test_brightness_is_near_what_aws_answers(luma: float, of_aws: float) -> None:
+    """Programs compare it with constants that were found with AWS."""
+    assert brightness_of(luma) == pytest.approx(of_aws, abs=4)
+
+
+def test_brightness_is_that_of_aws_on_its_own_pictures(aws_answers_dir: Path, tmp_path: Path) -> None:
+    """Two pictures whose answers by AWS are public, found and measured by the embedded engine."""
+    answers = {
+        "face.jpeg": json.loads((aws_answers_dir / "face_detection.json").read_text())["FaceDetails"][0],
+        "face2.jpg": json.loads((aws_answers_dir / "face_compare.json").read_text())["FaceMatches"][0]["Face"],
+    }
+    engine = embedded_engine(tmp_path, threads=2)
+    for name, answer in answers.items():
+        largest = analyse(engine, decode((aws_answers_dir / name).read_bytes()))[0]
+        assert largest.quality.brightness == pytest.approx(answer["Quality"]["Brightness"], abs=5), name
+
+
+@pytest.mark.parametrize(("grey", "brightness"), [(0, 0), (51, 42.76), (255, 100)])
 def test_a_plain_face_has_the_brightness_of_its_grey_and_no_sharpness(grey: int, brightness: float) -> None:
     """The ends of the scale, and no division by a contrast of nothing."""
     quality = measure_quality(np.full((50, 50, 3), grey, np.uint8), _WHOLE)
@@ -95,7 +122,7 @@ def test_a_box_without_a_pixel_has_no_quality(box: tuple[float, float, float, fl
     assert measure_quality(np.full((100, 100, 3), 255, np.uint8), BoundingBox(*box)) == Quality(0, 0)
 
 
-_GOOD = {"yaw": 0.0, "pitch": 0.0, "roll": 0.0, "brightness": 50.0, "sharpness": 90.0, "confidence": 99.9}
+_GOOD = {"yaw": 0.0, "pitch": 0.0, "roll": 0.0, "brightness": 80.0, "sharpness": 90.0, "confidence": 99.9}
 
 
 @pytest.fixture
@@ -111,6 +138,22 @@ def portrait(face: Callable[..., Detection]) -> Callable[..., Portrait]:
         )
 
     return make
+
+
+@pytest.mark.parametrize(
+    ("bar", "luma_min"), [(QualityBar.AUTO, 8), (QualityBar.LOW, 8), (QualityBar.MEDIUM, 15), (QualityBar.HIGH, 25)]
+)
+def test_how_dark_a_face_may_be(portrait: Callable[..., Portrait], bar: QualityBar, luma_min: float) -> None:
+    """The bars stand for an amount of light, on whatever scale that is shown."""
+    assert reasons(portrait(brightness=brightness_of(luma_min)), 200, bar) == []
+    assert reasons(portrait(brightness=brightness_of(luma_min - 0.1)), 200, bar) == [Reason.LOW_BRIGHTNESS]
+
+
+def test_fifty_pixels_are_enough_for_every_bar(portrait: Callable[..., Portrait]) -> None:
+    """AWS's guide asks for so many, and its HIGH passes a face of 59."""
+    for bar in QualityBar:
+        assert reasons(portrait(), 50, bar) == []
+    assert reasons(portrait(), 49.9, QualityBar.HIGH) == [Reason.SMALL_BOUNDING_BOX]
 
 
 @pytest.mark.parametrize("bar", QualityBar)

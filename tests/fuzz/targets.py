@@ -11,6 +11,7 @@ import warnings
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from random import Random
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -167,7 +168,7 @@ class Signatures:
         head = Head("POST", b"/", b"", [(name.strip().lower(), value.strip()) for name, _, value in pairs])
         try:
             signature = read_signature(head, self._now)
-            verify(signature, KEYS[1], head, SIGNED_BODY)
+            verify(signature, KEYS[1], head, sha256(SIGNED_BODY).hexdigest())
         except ServiceError as error:
             return error.code
         return "verified"

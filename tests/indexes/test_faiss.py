@@ -155,6 +155,7 @@ def test_many_changes_are_written_down_in_the_background(
         time.sleep(0.01)
     restarted.again()
     assert list(restarted.folder.iterdir()) == [path]
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     counts = told(store, monkeypatch)
     assert len(found(restarted.index, now(store))) == 30
     assert counts == []

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from psycopg_pool import ConnectionPool
 
+pytest.importorskip("pymilvus", reason="Milvus is an extra")
+
 from rekognition_emulator.faces.gallery import Collection
 from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.faces.store import FaceStore

@@ -8,6 +8,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
+from structlog.testing import capture_logs
 
 from rekognition_emulator.access.keys import AccessKey
 from rekognition_emulator.faces.errors import CollectionExists
@@ -80,6 +81,7 @@ def test_every_change_brings_its_row(pool: JoiningPool) -> None:
         "AssociateFaces": {"faces_associated": 2},
         "DisassociateFaces": {"faces_disassociated": 1},
         "DeleteFaces": {"faces_deleted": 1},
+        "DeleteCollection": {"faces_deleted": 2, "users_deleted": 0},
     }
     (deletion,) = (row for row in rows if row.deleted_faces)
     assert (deletion.operation, len(deletion.deleted_faces or ())) == ("DeleteFaces", 1)
@@ -147,6 +149,66 @@ def test_reads_and_refusals_are_written_soon(pool: JoiningPool, monkeypatch: pyt
     assert rows[0].counts == {"faces_matched": 3}
     assert (rows[2].would_be_denied, rows[2].in_session) == ("AccessDeniedException", True)
     assert rows[0].at.timestamp() < before - 0.15
+
+
+def test_refusals_without_end_are_few_rows(pool: JoiningPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each key has some rows a minute; what is beyond is counted by what was refused, not by what a caller makes up."""
+    monkeypatch.setattr(auditing, "WRITE_S", 0.01)
+    log = AuditLog(pool)
+
+    def refused(number: int, key: str, operation: str, error: str) -> None:
+        made_up = {"collection": f"made-up-{number}", "region": f"made-up-{number}", "counts": {"faces_found": number}}
+        log.answered(asked(operation, error=error, status=400, key_id=key, key_name=key, **made_up))
+
+    for number in range(5_000):
+        refused(number, "narrow", ("DeleteFaces", "ListFaces")[number % 2], "AccessDeniedException")
+        log.answered(asked("SearchFaces", key_id="narrow")) if number < 100 else None
+    refused(0, "other", "DeleteFaces", "AccessDeniedException")
+    refused(0, "narrow", "DeleteFaces", "ValidationException")
+    log.answered(asked("DeleteFaces", status=500, error="InternalServerError", is_recorded=True, key_id="narrow"))
+    assert len(log._rows) == auditing.REFUSALS_A_MINUTE + 100 + 1 + 1
+    with log.followed():
+        pass
+    rows = logged(pool)
+    counted = [row for row in rows if row.times > 1]
+    told = {(row.operation, row.times, row.error, row.key_name, row.collection, row.region) for row in counted}
+    assert told == {
+        ("DeleteFaces", 2_470, "AccessDeniedException", "narrow", None, None),
+        ("ListFaces", 2_470, "AccessDeniedException", "narrow", None, None),
+    }
+    assert all(row.first_at and row.first_at < row.at and row.counts == {} for row in counted)
+    assert sum(row.times for row in rows) == 5_000 + 100 + 3
+    assert len(rows) == auditing.REFUSALS_A_MINUTE + 100 + 1 + 1 + 3
+    assert [row.operation for row in rows if row.error == "InternalServerError"] == ["DeleteFaces"]
+
+
+def test_each_minute_has_its_counts(pool: JoiningPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are written when it is over, also where nobody asks any more, and the next one begins with rows again."""
+    monkeypatch.setattr(auditing, "WRITE_S", 0.01)
+    monkeypatch.setattr(auditing, "MINUTE_S", 0.5)
+    monkeypatch.setattr(auditing, "REFUSALS_A_MINUTE", 2)
+    log = AuditLog(pool)
+    with log.followed():
+        for expected in ([1, 1, 3], [1, 1, 3] * 2):
+            for _ in range(5):
+                log.answered(asked("DeleteFaces", error="AccessDeniedException", status=400))
+            deadline = time.monotonic() + 20
+            while [row.times for row in logged(pool)] != expected:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+
+def test_counts_have_bounded_memory(pool: JoiningPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond it, how many are in no row is said in the other log."""
+    monkeypatch.setattr(auditing, "REFUSALS_A_MINUTE", 0)
+    monkeypatch.setattr(auditing, "COUNTS_MAX", 2)
+    log = AuditLog(pool)
+    for number in range(6):
+        log.answered(asked(f"Operation{number % 3}", error="AccessDeniedException", status=400))
+    with capture_logs() as lines, log.followed():
+        pass
+    assert [(row.operation, row.times) for row in logged(pool)] == [("Operation0", 2), ("Operation1", 2)]
+    assert [line["rows"] for line in lines if line["log_level"] == "error"] == [2]
 
 
 def test_rows_wait_while_the_database_is_away(pool: JoiningPool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +296,9 @@ def test_what_an_operator_changes(pool: JoiningPool, store: PostgresStore, tmp_p
         staging.exchange(album, "98.0")
         staging.discard(store.get_collection(OWNER, "album"), ["100.1"])
         export_collection(pool, OWNER, "album", tmp_path / "album.gz", lambda _: lambda _: None)
-        import_collection(pool, tmp_path / "album.gz", lambda _: (OWNER, "copy"), lambda _: lambda _: None)
+        import_collection(
+            pool, tmp_path / "album.gz", lambda _: None, lambda _: (OWNER, "copy"), lambda _: lambda _: None
+        )
         keys.add(key)
         keys.rotate(replace(key, access_key_id="AKIA2"), now)
         keys.enable("AKIA2", enabled=False)

@@ -1,3 +1,6 @@
+import errno
+import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -99,6 +102,19 @@ def flip(file: Path) -> None:
     file.write_bytes(content)
 
 
+def link(file: Path) -> None:
+    """Puts a link in the place of a file, to the same content."""
+    file.rename(file.with_name("moved"))
+    file.symlink_to("moved")
+
+
+def resign(copy: Path, manifest: bytes) -> None:
+    """Writes a manifest whose own checksum is right, as whoever changes a backup on purpose can."""
+    content = manifest[:-1] + b"\n"
+    last = b',"Manifest-Checksum":"%s"}\n' if len(manifest) > 2 else b'"Manifest-Checksum":"%s"}\n'
+    (copy / "backup_manifest").write_bytes(content + last % hashlib.sha256(content).hexdigest().encode())
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "flipped": (lambda copy: flip(copy / "global" / "pg_control"), "global/pg_control is not what was written"),
     "missing": (lambda copy: (copy / "PG_VERSION").unlink(), "PG_VERSION is missing"),
@@ -106,6 +122,22 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut": (lambda copy: (copy / "backup_manifest").write_text(""), "its manifest is not what was written"),
     "log": (lambda copy: shutil.rmtree(copy / "pg_wal"), "write-ahead log"),
     "none": (lambda copy: (copy / "backup_manifest").unlink(), "is no backup"),
+    "added": (lambda copy: (copy / "recovery.signal").touch(), "was not written with it: recovery.signal"),
+    "added below": (lambda copy: (copy / "base" / "x").touch(), "was not written with it: base/x"),
+    "added log": (
+        lambda copy: (copy / "pg_wal" / "0000000100000000000000FF").touch(),
+        "was not written with it: pg_wal/0000000100000000000000FF",
+    ),
+    "link to a folder": (lambda copy: (copy / "pg_tblspc" / "1").symlink_to("/etc"), "with it: pg_tblspc/1"),
+    "link to a file": (
+        lambda copy: link(copy / "PG_VERSION"),
+        "PG_VERSION is missing",
+    ),
+    "a manifest of its own": (lambda copy: resign(copy, b"{}"), "its manifest is not one of PostgreSQL's"),
+    "a manifest of elsewhere": (
+        lambda copy: resign(copy, b'{"WAL-Ranges":[],"Files":[{"Path":"../../etc/passwd","Size":1,"Checksum":"x"}]}'),
+        "its manifest names a file outside",
+    ),
 }
 
 
@@ -123,6 +155,40 @@ def test_a_damaged_backup_is_refused_before_anything_is_touched(
     with pytest.raises(BackupUnusable, match=says):
         restore(copy, tmp_path / "data", replace=True, progress=silent)
     assert not (tmp_path / "data" / "postgres").exists()
+
+
+@pytest.mark.usefixtures("saved")
+def test_backups_are_private_whatever_the_umask(home: Path) -> None:
+    """A backup, and what a restore makes of it, is its owner's alone at every moment."""
+    seen: list[Path] = []
+
+    def look(done: int, total: int) -> None:
+        if done in {0, total}:
+            seen.extend(path for path in (home / "strict").rglob("*") if path.lstat().st_mode & 0o044)
+
+    before = os.umask(0)
+    try:
+        back_up(home / "data", home / "strict" / "deep" / "backup", silent)
+        restore(home / "strict" / "deep" / "backup", home / "strict" / "data", replace=False, progress=look)
+    finally:
+        os.umask(before)
+    look(0, 0)
+    assert seen == []
+    assert names(home / "strict" / "data")
+
+
+def test_a_disk_that_is_full_ends_a_restore_in_words(home: Path, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database that was there stays, and nothing half copied takes room."""
+
+    def full(_source: object, _target: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    before = names(home / "data")
+    with pytest.raises(OSError, match="No space left on device"):
+        restore(saved, home / "data", replace=True, progress=silent)
+    assert names(home / "data") == before
+    assert not (home / "data" / "restore.unfinished").exists()
 
 
 def test_a_backup_appears_when_it_is_complete(home: Path, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

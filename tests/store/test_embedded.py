@@ -248,3 +248,64 @@ def test_long_and_odd_directory_with_an_unfinished_start(home: Path) -> None:
         assert sockets != odd
     assert stopped(odd)
     assert not sockets.exists()
+
+
+def files(directory: Path) -> dict[str, tuple[int, bytes]]:
+    """What is in a directory, to the last byte and mode."""
+    return {
+        str(path.relative_to(directory)): (path.stat().st_mode, path.read_bytes() if path.is_file() else b"")
+        for path in directory.rglob("*")
+        if path.name != "postgres.lock"
+    }
+
+
+@pytest.mark.parametrize("content", [b"garbage\n", b"", b"\xff\xfe", b"18.4\n", None])
+def test_a_data_directory_without_a_version_is_left_alone(content: bytes | None, tmp_path: Path) -> None:
+    """Garbage in PG_VERSION, or no such file beside others, gives a sentence; nothing is written over."""
+    (tmp_path / "postgres" / "base").mkdir(parents=True)
+    (tmp_path / "postgres" / "base" / "1").write_bytes(b"somebody's faces")
+    if content is not None:
+        (tmp_path / "postgres" / "PG_VERSION").write_bytes(content)
+    before = files(tmp_path)
+    with (
+        pytest.raises(DatabaseUnsuitable, match=r"PG_VERSION.*[Nn]othing was changed") as refused,
+        embedded_database(tmp_path),
+    ):
+        pass
+    assert "\n" not in str(refused.value)
+    assert files(tmp_path) == before
+
+
+def test_a_disk_without_room_gives_a_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    """Of one megabyte: one line says why, no log repeats pages of it, and nothing half made stays."""
+    with tempfile.TemporaryDirectory(prefix="rekognition-test-") as folder:
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=False).returncode
+        if mounted:
+            pytest.skip("only root can mount a small disk")
+        try:
+            Path(folder).chmod(0o755)
+            with (
+                pytest.raises(DatabaseUnsuitable, match="No space left on device") as refused,
+                embedded_database(Path(folder) / "data"),
+            ):
+                pass
+            assert "\n" not in str(refused.value)
+            assert not caplog.records
+            assert [path.name for path in (Path(folder) / "data").iterdir()] == ["postgres.lock"]
+        finally:
+            subprocess.run(["umount", folder], check=True)
+
+
+def test_the_data_directory_is_private_whatever_the_umask() -> None:
+    """Root's server runs as another user, who may pass through it, and no more."""
+    with tempfile.TemporaryDirectory(prefix="rekognition-test-") as folder:
+        Path(folder).chmod(0o755)
+        before = os.umask(0)
+        try:
+            with embedded_database(Path(folder) / "data", {"fsync": "off"}):
+                pass
+        finally:
+            os.umask(before)
+        assert not (Path(folder) / "data").stat().st_mode & 0o066
+        for path in (Path(folder) / "data").iterdir():
+            assert not path.stat().st_mode & 0o077

@@ -1,12 +1,17 @@
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
+from rekognition_emulator.access.keyring import Keyring
 from rekognition_emulator.access.keys import NameTaken
+from rekognition_emulator.access.policy import Decision, parse_policy
+from rekognition_emulator.store.database import open_pool
 from rekognition_emulator.store.keys import PostgresKeyStore
 from tests.keys import NOW, SECRET, VAULT, a_key
 
@@ -63,6 +68,44 @@ def test_rotation_lets_the_old_ones_expire(keys: PostgresKeyStore) -> None:
     assert stored == {key.access_key_id: key for key in (replace(old, expires_at=end), short, other, new)}
 
 
+def test_that_there_was_a_key_is_remembered(keys: PostgresKeyStore, pool: ConnectionPool) -> None:
+    """By whoever asks later, until somebody opens the servers, which is refused while there is a key."""
+
+    def is_keyed() -> bool:
+        keyring = Keyring(PostgresKeyStore(pool), lambda: VAULT)
+        keyring.refresh()
+        return keyring.is_keyed
+
+    assert not is_keyed()
+    keys.add(a_key("web"))
+    assert not keys.open()
+    assert keys.delete("web")
+    assert is_keyed()
+    assert keys.open()
+    assert not is_keyed()
+    keys.rotate(a_key("web"), NOW)
+    assert keys.delete("web")
+    assert is_keyed()
+
+
+@pytest.mark.parametrize(("operation", "remembers"), [("keys create", True), ("keys delete", False)])
+def test_a_key_from_before_this_was_remembered(database_url: str, operation: str, *, remembers: bool) -> None:
+    """The audit log of a database that is brought up to date may know of one that is gone."""
+    migration = "0009.access.sql"
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DROP TABLE access_control")
+        connection.execute("DELETE FROM applied_migrations WHERE name = %s", [migration])
+        connection.execute(
+            """
+            INSERT INTO audit_log (at, kept_until, request_id, account, key_name, in_session, operation, status, counts)
+            VALUES (now(), now() + interval '1 day', '1', '1', '(operator)', false, %s, 200, '{}')
+            """,
+            [operation],
+        )
+    with open_pool(database_url, connections_max=1) as pool:
+        assert PostgresKeyStore(pool).needs_a_key() is remembers
+
+
 @pytest.mark.parametrize("by_name", [True, False])
 def test_disabling_and_deleting(keys: PostgresKeyStore, *, by_name: bool) -> None:
     """By name all keys of it are meant, by id only one; what there is not is counted as none."""
@@ -78,3 +121,48 @@ def test_disabling_and_deleting(keys: PostgresKeyStore, *, by_name: bool) -> Non
     assert keys.delete(reference) == count
     assert len(keys.all_keys()) == 3 - count
     assert keys.delete(reference) == keys.enable("nobody", enabled=False) == 0
+
+
+ALLOW = {"Effect": "Allow", "Action": ["rekognition:*"], "Resource": "*"}
+
+
+def migrate_again(database_url: str, pool: ConnectionPool) -> None:
+    """Does to the keys what the migration does to those of earlier versions."""
+    with pool.connection() as database:
+        database.execute("DELETE FROM applied_migrations WHERE name = '0008.objects.sql'")
+    open_pool(database_url, connections_max=1).close()
+
+
+def test_a_policy_that_postgresql_cannot_read_holds_up_no_start(pool: ConnectionPool, database_url: str) -> None:
+    """It stays as it is, and allows what it says."""
+    odd = [json.dumps({"Statement": {**ALLOW, "Sid": sid}}) for sid in ("\x00", "\ud800", float("nan"))]
+    for number, policy in enumerate(odd):
+        PostgresKeyStore(pool).add(a_key(str(number), policy))
+    migrate_again(database_url, pool)
+    assert sorted(key.policy for key in PostgresKeyStore(pool).all_keys()) == sorted(odd)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        ALLOW,
+        [
+            ALLOW | {"Sid": "ü"},
+            {"Effect": "Deny", "Action": "rekognition:Delete*", "Resource": "*"},
+        ],
+    ],
+)
+def test_keys_of_earlier_versions_go_on_to_name_every_image_in_s3(
+    statement: Any, pool: ConnectionPool, database_url: str
+) -> None:
+    """What they were allowed before policies knew of S3; all that they said stays said, in its order."""
+    before = json.dumps({"Version": "2008-10-17", "Statement": statement, "Id": "x" * 6_000})
+    PostgresKeyStore(pool).add(a_key(policy=before))
+    migrate_again(database_url, pool)
+    (key,) = PostgresKeyStore(pool).all_keys()
+    told, policy = parse_policy(before), parse_policy(key.policy)
+    assert policy.statements[:-1] == told.statements
+    assert told.decide("s3:GetObject", "arn:aws:s3:::photos/a/b") is Decision.NOT_ALLOWED
+    for action in ("s3:GetObject", "s3:GetObjectVersion"):
+        assert policy.decide(action, "arn:aws:s3:::photos/a/b") is Decision.ALLOWED
+    assert policy.decide("s3:PutObject", "arn:aws:s3:::photos/a/b") is Decision.NOT_ALLOWED

@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,11 @@ from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFou
 from rekognition_emulator.faces.gallery import Collection, NewFace, Owner
 from rekognition_emulator.indexes.memory import MemoryIndex
 from rekognition_emulator.store import archive, transfer
-from rekognition_emulator.store.archive import ArchiveUnusable, Described
+from rekognition_emulator.store.archive import ArchiveUnusable
+from rekognition_emulator.store.archive_lines import Described
+from rekognition_emulator.store.database import open_pool
 from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.store.tags import PostgresTagStore
 from rekognition_emulator.store.transfer import export_collection, import_collection, list_names
 from rekognition_emulator.store.users import PostgresUserStore
 from tests.gallery import OWNER, embeddings, picture
@@ -60,6 +64,10 @@ def silent(_: Described) -> Callable[[int], None]:
     return lambda _: None
 
 
+def anything(_: object) -> None:
+    """Nothing more is demanded of a line."""
+
+
 def export(pool: ConnectionPool, name: str, path: Path, owner: Owner = OWNER) -> bytes:
     """Writes a collection into a file and returns what is in it."""
     export_collection(pool, owner, name, path, silent)
@@ -68,7 +76,7 @@ def export(pool: ConnectionPool, name: str, path: Path, owner: Owner = OWNER) ->
 
 def bring_in(pool: ConnectionPool, path: Path, owner: Owner = ELSEWHERE, name: str | None = None) -> None:
     """Makes a collection of a file, by default with its name in another account."""
-    import_collection(pool, path, lambda described: (owner, name or described.name), silent)
+    import_collection(pool, path, anything, lambda described: (owner, name or described.name), silent)
 
 
 def rows(pool: ConnectionPool) -> list[Any]:
@@ -230,7 +238,7 @@ def test_an_interrupted_import_leaves_nothing_and_can_be_repeated(
         return interrupt
 
     with pytest.raises(KeyboardInterrupt):
-        import_collection(pool, exported, lambda described: (ELSEWHERE, described.name), begin)
+        import_collection(pool, exported, anything, lambda described: (ELSEWHERE, described.name), begin)
     assert rows(pool) == before
     bring_in(pool, exported)
     assert list_names(pool, ELSEWHERE.account) == [(ELSEWHERE.region, album.name)]
@@ -248,7 +256,7 @@ def test_a_collection_that_is_there_is_not_touched(pool: ConnectionPool, exporte
         return lambda _: None
 
     with pytest.raises(CollectionExists):
-        import_collection(pool, exported, lambda described: (ELSEWHERE, described.name), begin)
+        import_collection(pool, exported, anything, lambda described: (ELSEWHERE, described.name), begin)
     assert PostgresStore(pool).get_collection(ELSEWHERE, album.name).face_count == 0
 
 
@@ -276,7 +284,7 @@ def test_an_index_outside_follows_an_import_in_parts(
 def test_an_export_of_another_version_is_refused(pool: ConnectionPool, exported: Path, tmp_path: Path) -> None:
     """A file of a later program says so, and one of another program, or nothing, is none of ours."""
     described, *rest = lines(exported)
-    with pytest.raises(ArchiveUnusable, match="version 2 of the format; this program reads 1"):
+    with pytest.raises(ArchiveUnusable, match="another version of the format; this program reads 1"):
         bring_in(pool, write(tmp_path / "later.gz", [{**described, "version": 2}, *rest]))
     with pytest.raises(ArchiveUnusable, match="no export of a collection"):
         bring_in(pool, write(tmp_path / "other.gz", [{"version": 1}]))
@@ -293,7 +301,7 @@ def test_embeddings_of_another_dimension_are_refused(
     described, *rest = lines(exported)
     announced = {**described, "collection": {**described["collection"], "dimension": 9}}
     PostgresStore(pool).delete_collection(OWNER, album.name)
-    with pytest.raises(ArchiveUnusable, match="do not have 9 dimensions"):
+    with pytest.raises(ArchiveUnusable, match="does not have 9 dimensions"):
         bring_in(pool, write(tmp_path / "nine.gz", [announced, *rest]))
     wide = make(pool, picture(embeddings(1, dimension=9)))
     with pytest.raises(ArchiveUnusable, match=rf"8 dimensions; those of the collection {wide.name}.* have 9"):
@@ -366,3 +374,34 @@ def test_vectors_are_read_back_bit_by_bit(pool: ConnectionPool, tmp_path: Path) 
     faces = store.list_faces(album, after=None, limit=3).items
     stored = [store.get_embedding(came, face.face_id) for face in faces]
     assert np.array_equal(np.sort(stored, axis=0), np.sort(vectors, axis=0))
+
+
+def test_what_earlier_programs_imported_is_mended(database_url: str) -> None:
+    """A moment or a tag that no answer can carry does not keep a whole account's lists from being answered."""
+    with open_pool(database_url, connections_max=1) as pool:
+        PostgresStore(pool).create_collection(OWNER, "sound", "100.1", {"event": "fair"})
+        before = PostgresStore(pool).get_collection(OWNER, "sound")
+        with pool.connection() as connection:
+            connection.execute("ALTER TABLE collections DROP CONSTRAINT collections_created_at_check")
+            connection.execute("DELETE FROM applied_migrations WHERE name = '0010.imported.sql'")
+            for name, moment in {
+                "late": "9999-12-31 23:59:59-12",
+                "never": "infinity",
+                "early": "4000-01-01 BC",
+            }.items():
+                query = """
+                    INSERT INTO collections (account, region, name, face_model_version, created_at, tags)
+                    VALUES (%s, %s, %s, '100.1', %s, '{"a": 1, "b": null, "c": "kept", "d": {}}')
+                """
+                connection.execute(query, [OWNER.account, OWNER.region, name, moment])
+    with open_pool(database_url, connections_max=1) as pool:
+        store = PostgresStore(pool)
+        listed = {each.name: each for each in store.list_collections(OWNER, after=None, limit=9).items}
+        assert listed["sound"] == before
+        assert {name: each.created_at.astimezone(UTC).year for name, each in listed.items() if name != "sound"} == {
+            "late": 9998,
+            "never": 9998,
+            "early": 1,
+        }
+        assert PostgresTagStore(pool).get_tags(listed["late"]) == {"c": "kept"}
+        assert PostgresTagStore(pool).get_tags(before) == {"event": "fair"}

@@ -101,6 +101,26 @@ def test_a_key_s_life_beside_a_running_server(
     assert server.stop() == 0
 
 
+@pytest.mark.timeout(180)
+def test_deleting_the_last_key_opens_no_server(
+    start_server: Callable[..., Server], new_data_dir: Callable[[], Path]
+) -> None:
+    """Neither one that has seen the key nor one that starts afterwards; opening them is a command of its own."""
+    data_dir = new_data_dir()
+    before = start_server(data_dir)
+    create_key(data_dir, "backend")
+    eventually(before.client(), "UnrecognizedClientException")
+    deleted = keys_command(data_dir, "delete", "backend")
+    assert "`keys open`" in deleted.stderr
+    after = start_server(data_dir)
+    for server in (before, after):
+        assert [code_of(server.client()) for _ in range(5)] == ["UnrecognizedClientException"] * 5
+    assert keys_command(data_dir, "open").returncode == 0
+    for server in (before, after):
+        eventually(server.client(), None)
+    assert after.stop() == before.stop() == 0
+
+
 def test_a_server_that_others_can_reach_needs_a_key(guarded: Server) -> None:
     """With one it starts, says so, and answers nobody else."""
     assert guarded.client().list_collections()["CollectionIds"] == ["wedding"]
@@ -114,9 +134,22 @@ def test_what_needs_no_key_does_nothing(guarded: Server) -> None:
     assert httpx.get(f"{guarded.url}/healthz").status_code == 200
     assert httpx.get(f"{guarded.url}/readyz").status_code == 200
     for path in ("/docs", "/openapi.json", "/redoc", "/keys"):
-        assert httpx.get(f"{guarded.url}{path}").status_code in {404, 405}
+        assert httpx.get(f"{guarded.url}{path}").status_code == 404
     assert httpx.post(f"{guarded.url}/x").status_code == 404
     assert httpx.post(f"{guarded.url}/sessions").json()["__type"] == "MissingAuthenticationTokenException"
+
+
+def test_health_pages_are_asked_in_the_ways_of_load_balancers(guarded: Server, data_dir: Path) -> None:
+    """Also with HEAD; any other method is refused, with what is allowed, a request's id and its line in the log."""
+    for path in ("/healthz", "/readyz"):
+        answer = httpx.head(f"{guarded.url}{path}")
+        assert (answer.status_code, answer.content) == (200, b"")
+        refused = httpx.delete(f"{guarded.url}{path}")
+        assert refused.status_code == 405
+        assert set(refused.headers["allow"].split(", ")) == {"GET", "HEAD"}
+        lines = [json.loads(line) for line in (data_dir / "server.log").read_text().splitlines() if line[:1] == "{"]
+        (line,) = [line for line in lines if line.get("request_id") == refused.headers["x-amzn-requestid"]]
+        assert (line["status"], line["error"]) == (405, "405")
 
 
 def test_a_refused_client_gets_the_answer_however_much_it_sends(guarded: Server) -> None:
@@ -184,9 +217,11 @@ def test_pages_of_named_sites_may_call(guarded: Server) -> None:
     assert set(answer.headers["access-control-allow-headers"].split(",")) >= set(
         asked["Access-Control-Request-Headers"].split(",")
     )
-    answer = httpx.post(guarded.url, headers={"Origin": "https://shop.example"})
-    assert answer.headers["access-control-allow-origin"] == "https://shop.example"
-    assert "x-amzn-RequestId" in answer.headers["access-control-expose-headers"]
+    for path in ("", "/sessions", "/elsewhere"):
+        answer = httpx.post(f"{guarded.url}{path}", headers={"Origin": "https://shop.example"})
+        assert answer.status_code in {400, 404}
+        assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+        assert "x-amzn-RequestId" in answer.headers["access-control-expose-headers"]
     foreign = httpx.options(guarded.url, headers=asked | {"Origin": "https://elsewhere.example"})
     assert "access-control-allow-origin" not in foreign.headers
 

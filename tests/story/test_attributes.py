@@ -10,6 +10,8 @@ from rekognition_emulator.engines.models import ESTIMATORS
 from tests.networks import write_networks
 from tests.server import Server
 
+pytest.importorskip("skimage", reason="people are made up from scikit-image's portrait")
+
 DEFAULT = {"BoundingBox", "Landmarks", "Pose", "Quality", "Confidence"}
 PICTURE = {"Bytes": selfie(PEOPLE[0])}
 

@@ -21,6 +21,8 @@ from tests.server import ROOT, Server, Session, create_key, keys_command
 
 Line = dict[str, Any]
 
+PARTY = "arn:aws:rekognition:eu-central-1:000000000000:collection/party"
+
 
 def audit_lines(data_dir: Path, *options: str, **environment: str) -> list[Line]:
     """Returns what ``audit`` says."""
@@ -80,6 +82,9 @@ def test_who_did_what(new_data_dir: Callable[[], Path], database_url: str, party
         ids = [record["Face"]["FaceId"] for record in records]
         with psycopg.connect(database_url) as database:
             vectors = [row[0] for row in database.execute("SELECT embedding::real[] FROM faces").fetchall()]
+        client(*backend).tag_resource(ResourceArn=PARTY, Tags={"event": "wedding"})
+        with pytest.raises(ClientError, match="AccessDenied"):
+            client(*reader).untag_resource(ResourceArn=PARTY, TagKeys=["event"])
         client(*session).search_faces_by_image(**album, Image={"Bytes": selfie})
         client(*reader).list_faces(**album)
         with pytest.raises(ClientError, match="AccessDenied"):
@@ -103,10 +108,12 @@ def test_who_did_what(new_data_dir: Callable[[], Path], database_url: str, party
             ("backend", False, "CreateCollection", None, {}),
             ("backend", False, "IndexFaces", None, {"faces_found": 2, "faces_indexed": 2}),
             ("backend", True, "SearchFacesByImage", None, {"faces_found": 1, "faces_matched": 1}),
+            ("backend", False, "TagResource", None, {}),
+            ("reader", False, "UntagResource", "AccessDeniedException", {}),
             ("reader", False, "ListFaces", None, {}),
             ("reader", False, "DeleteFaces", "AccessDeniedException", {}),
             ("backend", False, "DeleteFaces", None, {"faces_deleted": 1}),
-            ("backend", False, "DeleteCollection", None, {}),
+            ("backend", False, "DeleteCollection", None, {"faces_deleted": 1, "users_deleted": 0}),
             (operator, False, "keys disable", None, {}),
         ],
         key=str,
@@ -120,7 +127,7 @@ def test_who_did_what(new_data_dir: Callable[[], Path], database_url: str, party
     with psycopg.connect(database_url) as database:
         said = str(database.execute("SELECT array_agg(audit_log::text) FROM audit_log").fetchone())
     assert "faces_indexed" in said
-    assert len(signatures) == 8
+    assert len(signatures) == 10
     pieces = [*canaries([picture, selfie], vectors), backend[1], reader[1], *session[1:], *signatures]
     assert [piece for piece in pieces if piece in said] == []
 

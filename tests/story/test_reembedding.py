@@ -17,7 +17,6 @@ import boto3
 import numpy as np
 import psycopg
 import pytest
-from moto.server import ThreadedMotoServer
 from numpy.typing import NDArray
 from pgvector.psycopg import register_vector
 
@@ -256,6 +255,9 @@ def test_pictures_in_s3_are_read_again(
     pictures: dict[str, bytes],
 ) -> None:
     """Without chips faces come from where their pictures were read, as long as these are the same pictures."""
+    pytest.importorskip("moto", reason="S3 is played by moto, a tool of the tests")
+    from moto.server import ThreadedMotoServer
+
     storage = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     storage.start()
     try:

@@ -1,17 +1,17 @@
 """Pictures that a request names in S3 are worth the same as pictures that it carries."""
 
 import io
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import PIL.Image
 import pytest
 from botocore.exceptions import ClientError
-from moto.server import ThreadedMotoServer
-from skimage.data import astronaut
 
-from tests.server import Server
+from tests.server import Server, create_key, keys_command
 
 UNAVAILABLE = {
     "Code": "InvalidS3ObjectException",
@@ -26,14 +26,18 @@ KEY = "album 7/Zoë & Ünal.jpg"
 @pytest.fixture(scope="module")
 def portrait() -> bytes:
     """A JPEG with one face."""
+    data = pytest.importorskip("skimage.data", reason="the portrait is scikit-image's")
     encoded = io.BytesIO()
-    PIL.Image.fromarray(astronaut()).save(encoded, "JPEG", quality=95)
+    PIL.Image.fromarray(data.astronaut()).save(encoded, "JPEG", quality=95)
     return encoded.getvalue()
 
 
 @pytest.fixture(scope="module")
 def storage_url(portrait: bytes) -> Iterator[str]:
     """A server that speaks S3, with the portrait in a bucket and some objects that are no pictures."""
+    pytest.importorskip("moto", reason="S3 is played by moto, a tool of the tests")
+    from moto.server import ThreadedMotoServer
+
     storage = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     storage.start()
     url = "http://{}:{}".format(*storage.get_host_and_port())
@@ -133,6 +137,40 @@ def test_half_an_object_is_unusable(reader: Any, s3_object: dict[str, str]) -> N
 def test_objects_that_are_no_pictures_get_aws_s_error(reader: Any, key: str, error: dict[str, str]) -> None:
     """An empty object is no picture; more than 15 MB is too much even if it were one."""
     assert refusal(reader, stored(key)) == error
+
+
+def test_who_may_not_read_an_object_learns_nothing_of_it(
+    start_server: Callable[..., Server], new_data_dir: Callable[[], Path], storage_url: str
+) -> None:
+    """A visitor's session and a narrow key get one answer for what is there and what is not; a grant opens its part."""
+    data_dir = new_data_dir()
+    full = create_key(data_dir, "full")
+    narrow = create_key(data_dir, "narrow", "--policy", "read", "--s3", "event-photos/text*")
+    server = start_server(data_dir, REKOGNITION_S3_ENDPOINT_URL=storage_url, **CREDENTIALS)
+    server.keys = full
+    server.client().create_collection(CollectionId="wedding")
+
+    def in_session(*options: str) -> Any:
+        arguments = ("session", "--key", "full", "--collection", "wedding", *options)
+        made = json.loads(keys_command(data_dir, *arguments).stdout)
+        return server.client(keys=(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"]))
+
+    def answer(client: Any, image: dict[str, Any]) -> Any:
+        try:
+            client.search_faces_by_image(CollectionId="wedding", Image=image)
+        except ClientError as error:
+            return error.response["Error"]
+        return None
+
+    for image in (stored(), stored("missing"), stored(bucket="private"), stored(bucket="no-such-bucket")):
+        for client in (in_session(), in_session("--s3", "event-photos/other/*"), server.client(keys=narrow)):
+            assert answer(client, image) == UNAVAILABLE
+    for client in (server.client(), in_session("--s3", f"{BUCKET}/album*")):
+        assert answer(client, stored()) is None
+    assert answer(server.client(keys=narrow), stored("text.jpg"))["Code"] == "InvalidImageFormatException"
+    lines = [json.loads(line) for line in (data_dir / "server.log").read_text().splitlines()]
+    causes = [line["cause"] for line in lines if line["event"] == "no picture from S3"]
+    assert causes == ["no policy allows it"] * 12
 
 
 def test_storage_that_is_down_is_the_operator_s_to_see(

@@ -1,9 +1,12 @@
 """Starting and stopping, as an operator sees it."""
 
 import os
+import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -13,15 +16,24 @@ import pytest
 from tests.server import ROOT, Server
 
 
-def run(data_dir: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def has_ipv6() -> bool:
+    """Returns whether the loopback address of IPv6 can be listened on."""
+    with suppress(OSError), socket.socket(socket.AF_INET6) as listener:
+        listener.bind(("::1", 0))
+        return True
+    return False
+
+
+def run(data_dir: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs a server that is expected to end by itself."""
     return subprocess.run(
-        [sys.executable, "-m", "rekognition_emulator"],
+        [sys.executable, "-m", "rekognition_emulator", *arguments],
         cwd=ROOT,
         env={
             "PATH": os.environ["PATH"],
             "REKOGNITION_DATA_DIR": str(data_dir),
             "REKOGNITION_ATTRIBUTES_DIR": str(data_dir),  # not what happens to lie in somebody's home
+            "REKOGNITION_RECOMMENDED_DIR": str(data_dir),  # nor what set-up has fetched
             **environment,
         },
         capture_output=True,
@@ -40,6 +52,7 @@ def run(data_dir: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         ({"REKOGNITION_AUTH": "off"}, "REKOGNITION_AUTH"),
         ({"REKOGNITION_CORS_ORIGINS": "https://shop.example/path"}, "REKOGNITION_CORS_ORIGINS"),
         ({"REKOGNITION_PORT": "eighty"}, "REKOGNITION_PORT"),
+        ({"REKOGNITION_S3_BUCKET": "photos"}, "REKOGNITION_S3_BUCKET is no setting: REKOGNITION_S3_BUCKETS is."),
         ({"REKOGNITION_INDEX": "nothing"}, "REKOGNITION_INDEX"),
         ({"REKOGNITION_DETECTOR": "nothing"}, "detector nothing is none of mtcnn, yunet"),
         ({"REKOGNITION_FACE_MODEL": "nothing"}, "face model nothing is none of auto, dlib"),
@@ -60,6 +73,40 @@ def test_what_an_operator_can_mend_is_said_in_words(
     assert ended.returncode == 1
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_options_take_the_place_of_settings(server: Server, new_data_dir: Callable[[], Path]) -> None:
+    """Where to listen may be said either way; what is wrong is named as it was said."""
+    port = server.url.rpartition(":")[2]
+    ended = run(new_data_dir(), "serve", "--port", port, "--host", "127.0.0.1", REKOGNITION_HOST="example.com")
+    assert ended.returncode == 1
+    assert f"in use: 127.0.0.1 port {port}; --port or REKOGNITION_PORT chooses another" in ended.stderr
+    ended = run(new_data_dir(), "serve", "--host", "example.com")
+    assert ended.returncode == 1
+    assert "--host: " in ended.stderr
+    assert "REKOGNITION_HOST" not in ended.stderr
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="there is no IPv6 here")
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_an_address_of_ipv6_has_brackets(start_server: Callable[..., Server], processes: str) -> None:
+    """What is printed can be pasted, the address of the metrics as well."""
+    here = "::1"
+    server = start_server(
+        REKOGNITION_HOST=here,
+        REKOGNITION_METRICS_HOST=here,
+        REKOGNITION_METRICS_PORT="0",
+        REKOGNITION_PROCESSES=processes,
+    )
+    assert re.fullmatch(r"http://\[::1\]:\d+", server.url)
+    assert server.client().list_collections()["CollectionIds"] == []
+    assert server.process.stdout
+    banner: list[str] = []
+    while not (banner and banner[-1].startswith("Prometheus")):
+        banner.append(server.process.stdout.readline())
+        assert banner[-1], "it ends without them"
+    assert any(f'endpoint_url="{server.url}"' in line for line in banner)
+    assert re.fullmatch(r"Prometheus finds metrics on http://\[::1\]:\d+/metrics\n", banner[-1])
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="here it may be present")
@@ -94,9 +141,18 @@ def test_health_pages(server: Server) -> None:
         "status": "ready",
         "face_model": "dlib",
         "face_model_version": "100.1",
+        "calibration": "measured",
         "detector": "mtcnn",
         "device": "cpu",
     }
+
+
+def test_the_page_of_operations(server: Server) -> None:
+    """All that AWS has, served or not and why; whoever calls one that is not is sent there."""
+    listed = httpx.get(f"{server.url}/operations").json()
+    assert len(listed) == 75
+    assert (listed["IndexFaces"], listed["DetectText"]) == ("served", "out of scope: not about faces")
+    assert "GET /operations" in server.post("DetectText", {}).json()["message"]
 
 
 def test_a_second_start_keeps_everything_and_a_stop_is_clean(
@@ -146,3 +202,15 @@ def test_regions_are_walls(server: Server) -> None:
     here.delete_collection(CollectionId="walled")
     assert there.describe_collection(CollectionId="walled")["FaceCount"] == 0
     there.delete_collection(CollectionId="walled")
+
+
+@pytest.mark.parametrize("region", ["local", "auto", "us-east-1-custom"])
+def test_a_region_that_aws_does_not_have_is_one_of_its_own(region: str, server: Server) -> None:
+    """As clients are configured that never meant AWS; its name stands wherever a region does."""
+    here = server.client(region=region)
+    arn = here.create_collection(CollectionId="own")["CollectionArn"]
+    assert arn == f"aws:rekognition:{region}:000000000000:collection/own"
+    here.tag_resource(ResourceArn=f"arn:{arn}", Tags={"a": "b"})
+    assert here.list_tags_for_resource(ResourceArn=f"arn:{arn}")["Tags"] == {"a": "b"}
+    assert "own" not in server.client(region="us-east-1").list_collections()["CollectionIds"]
+    here.delete_collection(CollectionId="own")

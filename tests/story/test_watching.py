@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import signal
 import time
@@ -80,6 +81,28 @@ def test_every_request_is_logged_counted_and_timed(
     assert 'detector="mtcnn"' in runs
     assert url.startswith("http://127.0.0.1:")  # nobody is asked for a key there
     assert httpx.get(f"{server.url}/metrics").is_client_error  # it is on no other port
+
+
+def test_every_line_of_the_log_is_json(start_server: Callable[..., Server], new_data_dir: Callable[[], Path]) -> None:
+    """Those of libraries as well, which here find their database gone, in whichever process."""
+    data_dir = new_data_dir()
+    server = start_server(data_dir, REKOGNITION_PROCESSES="2", REKOGNITION_THUMBNAILS="1")
+    client = server.client()
+    client.create_collection(CollectionId="party")
+    os.kill(int((data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while True:
+        with suppress(ClientError):
+            client.list_collections()
+        lines = [json.loads(line) for line in (data_dir / "server.log").read_text().splitlines()]
+        if "psycopg.pool" in [line.get("logger") for line in lines]:
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert server.stop() == 0
+    lines = [json.loads(line) for line in (data_dir / "server.log").read_text().splitlines()]
+    assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
+    assert [line["name"] for line in lines if line["event"] == "unknown setting"] == ["REKOGNITION_THUMBNAILS"]
 
 
 def test_of_several_processes_the_page_shows_the_sum(start_server: Callable[..., Server]) -> None:

@@ -43,7 +43,7 @@ def list_faces(context: object, request: dict[str, Any]) -> dict[str, Any]:
 
 def server(model: ServiceModel, *, strict: bool = False) -> Dispatcher:
     """A server that offers ListFaces only."""
-    return Dispatcher(model, {"ListFaces": list_faces}, fault, "README.md#operations", strict=strict)
+    return Dispatcher(model, {"ListFaces": list_faces}, fault, "/operations", strict=strict)
 
 
 def call(
@@ -89,7 +89,7 @@ def test_an_operation_that_is_not_offered_says_where_to_read_on(model: ServiceMo
     body = json.loads(answer.body)
     assert (answer.status, body["__type"]) == (400, "UnsupportedOperationException")
     assert "DetectText" in body["message"]
-    assert "README.md#operations" in body["message"]
+    assert "GET /operations of the same endpoint" in body["message"]
     assert answer.operation == "DetectText"
 
 

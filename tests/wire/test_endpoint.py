@@ -1,5 +1,4 @@
 import asyncio
-import json
 import threading
 import time
 import uuid
@@ -11,30 +10,50 @@ from unittest.mock import Mock
 import httpx
 import pytest
 import structlog
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.model import ServiceModel
-from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from rekognition_emulator.access.keyring import Keyring
-from rekognition_emulator.access.keys import KeyStore
+from rekognition_emulator.access.keys import AccessKey, KeyStore
 from rekognition_emulator.observation import Observation, Observer, current, stage
-from rekognition_emulator.wire import endpoint
+from rekognition_emulator.wire import bodies
 from rekognition_emulator.wire.dispatch import Dispatcher
-from rekognition_emulator.wire.endpoint import Reception, create_router
+from rekognition_emulator.wire.endpoint import RequestHandler, create_app
 from rekognition_emulator.wire.gate import Caller, Gate, Mode
-from rekognition_emulator.wire.rates import Rates
+from rekognition_emulator.wire.rates import RateLimiter
+from tests.keys import SECRET, VAULT, ListedKeys, a_key
 
 HEADERS = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "RekognitionService.ListFaces"}
 BODY = b'{"CollectionId":"a"}'
+KEY = a_key("all")
 SCOPE = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/{}/rekognition/aws4_request, SignedHeaders=host, Signature=0"
 
 
-def gate(mode: Mode | None) -> Gate:
-    """A gate without any key, at which nobody is asked for one if there is no mode."""
+def gate(mode: Mode | None, keyring: Keyring | None = None) -> Gate:
+    """A gate; without a keyring it has no key, and nobody is asked for one if there is no mode."""
     store = Mock(KeyStore)
     store.all_keys.return_value = []
-    return Gate(Keyring(store, Mock()), mode, is_local=True, account="123456789012", default_region="us-east-1")
+    return Gate(
+        keyring or Keyring(store, Mock()), mode, is_local=True, account="123456789012", default_region="us-east-1"
+    )
+
+
+def keyring(key: AccessKey) -> Keyring:
+    """A keyring that has read this key."""
+    ring = Keyring(ListedKeys([key]), lambda: VAULT)
+    ring.refresh()
+    return ring
+
+
+def signed(key: AccessKey, secret: str = SECRET) -> dict[str, str]:
+    """The headers of a request to list faces that is signed so."""
+    request = AWSRequest("POST", "http://localhost/", HEADERS, BODY)
+    SigV4Auth(Credentials(key.access_key_id, secret), "rekognition", "eu-west-1").add_auth(request)
+    return {name.lower(): value for name, value in request.headers.items()} | {"host": "localhost"}
 
 
 class Remembering(Observer):
@@ -44,7 +63,6 @@ class Remembering(Observer):
         self.observations: list[Observation] = []
         self.occupancies: list[tuple[int, int]] = []
         self.someone_waits = threading.Event()
-        self.two_are_inside = threading.Event()
 
     def answered(self, observation: Observation) -> None:
         """Remembers a request."""
@@ -55,17 +73,14 @@ class Remembering(Observer):
         self.occupancies.append((inside, waiting))
         if waiting:
             self.someone_waits.set()
-        if inside == 2:
-            self.two_are_inside.set()
 
 
 class Server:
-    """A server with one worker and one place to wait for albums, whose operation waits at a gate (open at first).
+    """A server with one worker and one slot to wait for albums, whose operation waits at a gate (open at first)."""
 
-    Requests come by the door, as from a connection, or to the routes at once, which have to decide the same.
-    """
-
-    def __init__(self, model: ServiceModel, *, by_door: bool = True, mode: Mode | None = None, **rates: float) -> None:
+    def __init__(
+        self, model: ServiceModel, *, mode: Mode | None = None, keyring: Keyring | None = None, **rates: float
+    ) -> None:
         self.gate = threading.Event()
         self.gate.set()
         self.called = threading.Semaphore(0)
@@ -74,26 +89,29 @@ class Server:
         self.observer = Remembering()
         handlers = {"ListFaces": self.list_faces, "ListCollections": lambda _caller, _request: {"CollectionIds": []}}
         self.dispatcher = Dispatcher(model, handlers, lambda _error, _operation: None, "README")
-        entrance = gate(mode)
-        self.reception = Reception(
+        entrance = gate(mode, keyring)
+        self.handler = RequestHandler(
             self.dispatcher.operation,
             gate=entrance,
-            rates=Rates(rates),
+            rates=RateLimiter(rates),
             workers=1,
             queue_max=1,
             bulk={"ListFaces"},
             observers=[self.observer],
         )
-        self.app = FastAPI(openapi_url=None)
-        self.app.include_router(
-            create_router(self.reception, self.dispatcher, lambda caller: caller, gate=entrance, issue_session=Mock())
+        self.pages: dict[str, Any] = {}
+        self.app = create_app(
+            self.handler,
+            self.dispatcher,
+            lambda caller: caller,
+            gate=entrance,
+            issue_session=Mock(),
+            pages=self.pages,
         )
-        self._by_door = by_door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, as ASGI has it."""
-        refusal = self.reception.turn_away(scope) if self._by_door else None
-        await (refusal or self.app)(scope, receive, send)
+        await self.app(scope, receive, send)
 
     def list_faces(self, caller: Caller, _request: dict[str, Any]) -> dict[str, Any]:
         """Remembers who came, and waits until the gate is open."""
@@ -119,13 +137,13 @@ class Server:
         return asyncio.run(send())
 
 
-@pytest.fixture(params=[True, False], ids=["door", "routes"])
-def serving(model: ServiceModel, request: pytest.FixtureRequest) -> Iterator[Callable[..., Server]]:
+@pytest.fixture
+def serving(model: ServiceModel) -> Iterator[Callable[..., Server]]:
     """Makes servers, and lets go whoever waits in them."""
     made: list[Server] = []
 
     def make(**arguments: Any) -> Server:
-        made.append(Server(model, by_door=request.param, **arguments))
+        made.append(Server(model, **arguments))
         return made[-1]
 
     yield make
@@ -173,10 +191,16 @@ def test_other_methods_and_paths_are_unknown(server: Server, method: str, path: 
     assert "x-amzn-requestid" in answer.headers
 
 
-def test_pages_added_later_are_reachable(server: Server) -> None:
-    """The service's routes do not hide the health pages of the application."""
-    server.app.get("/healthz")(lambda: {"status": "alive"})
-    assert server.request("GET", "/healthz").json() == {"status": "alive"}
+def test_pages_about_the_server_are_reachable(server: Server) -> None:
+    """Whoever asks for them, and however."""
+
+    async def page(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"alive"})
+
+    server.pages["/healthz"] = page
+    assert server.request("GET", "/healthz").text == "alive"
+    assert server.request("POST", "/healthz").text == "alive"
 
 
 def padded(length: int) -> bytes:
@@ -283,7 +307,7 @@ def test_a_client_that_leaves_takes_no_place_with_it(server: Server) -> None:
 
 def test_a_client_that_stalls_loses_its_place(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that does not arrive in time is given up."""
-    monkeypatch.setattr(endpoint, "BODY_SECONDS_MAX", 0.05)
+    monkeypatch.setattr(bodies, "GRACE_SECONDS", 0.05)
     started = time.monotonic()
     for _ in range(3):
         assert leave_early(server, stall=True)[0]["status"] == 408
@@ -371,18 +395,117 @@ def test_a_spent_limit_is_told_before_the_body_is_read(serving: Callable[..., Se
     assert len(server.observer.occupancies) == inside
 
 
-def test_requests_that_wait_together_do_not_pass_together(serving: Callable[..., Server]) -> None:
-    """Those that found a request left when they came, and came to a worker when it was gone, are refused there."""
-    server = serving(ListFaces=0.001)
+class Slow:
+    """A request whose body comes when it is let go."""
 
-    async def when_both_are_inside() -> AsyncIterator[bytes]:
-        await asyncio.to_thread(server.observer.two_are_inside.wait, 10)
-        yield BODY
+    def __init__(self, server: Server, headers: dict[str, str] | None = None, body: bytes = BODY) -> None:
+        self.has_begun, self.comes = asyncio.Event(), asyncio.Event()
+        self._server, self._scope, self._body = server, scope(**(headers or {})), body
+        self._sent: list[dict[str, Any]] = []
+
+    async def _receive(self) -> dict[str, Any]:
+        self.has_begun.set()
+        await self.comes.wait()
+        return {"type": "http.request", "body": self._body, "more_body": False}
+
+    async def _send(self, message: Any) -> None:
+        self._sent.append(message)
+
+    async def run(self) -> tuple[int, bytes]:
+        """Returns status and body of its answer."""
+        await self._server(self._scope, self._receive, self._send)
+        return self._sent[0]["status"], self._sent[1]["body"]
+
+
+def test_a_body_that_comes_holds_nothing_that_others_need(server: Server) -> None:
+    """However many come, those whose bodies are there are served; of those that then come at once, some find room."""
 
     async def scenario() -> list[int]:
+        slow = [Slow(server) for _ in range(20)]
+        tasks = [asyncio.create_task(each.run()) for each in slow]
+        for each in slow:
+            await each.has_begun.wait()
+        assert server.observer.occupancies == []
         async with server.client() as client:
-            both = [client.post("/", content=when_both_are_inside()) for _ in range(2)]
-            return [answer.status_code for answer in await asyncio.wait_for(asyncio.gather(*both), 10)]
+            for _ in range(3):
+                assert (await client.post("/", content=BODY)).status_code == 200
+        for each in slow:
+            each.comes.set()
+        return [status for status, _ in await asyncio.gather(*tasks)]
+
+    statuses = asyncio.run(scenario())
+    assert statuses.count(200) >= 2
+    assert set(statuses) == {200, 400}
+    assert {each.error for each in server.observer.observations} == {None, "ThrottlingException"}
+
+
+def test_who_is_not_proved_takes_no_slot_no_token_and_no_worker(serving: Callable[..., Server]) -> None:
+    """A known key's id with a wrong secret: the body is read, and then that is all."""
+    ring = keyring(KEY)
+    server = serving(keyring=ring, ListFaces=0.001)
+    for _ in range(5):
+        answer = server.request("POST", "/", content=BODY, headers=signed(KEY, "wrong"))
+        assert answer.json()["__type"] == "InvalidSignatureException"
+    assert server.observer.occupancies == []
+    assert server.request("POST", "/", content=BODY, headers=signed(KEY)).status_code == 200
+    assert server.request("POST", "/", content=BODY, headers=signed(KEY)).json()["__type"] == BEYOND["__type"]
+    assert [each.key_id for each in server.observer.observations][:6] == [*[None] * 5, KEY.access_key_id]
+
+
+def test_a_key_that_is_deleted_while_the_body_comes_opens_nothing(serving: Callable[..., Server]) -> None:
+    """Though its request was let in for its head."""
+    store = ListedKeys([KEY])
+    ring = Keyring(store, lambda: VAULT)
+    ring.refresh()
+    server = serving(keyring=ring)
+
+    async def scenario() -> tuple[int, bytes]:
+        slow = Slow(server, signed(KEY))
+        task = asyncio.create_task(slow.run())
+        await slow.has_begun.wait()
+        store.listed.clear()
+        ring.refresh()
+        slow.comes.set()
+        return await task
+
+    status, told = asyncio.run(scenario())
+    assert (status, b"UnrecognizedClientException" in told) == (400, True)
+    assert server.callers == []
+
+
+def test_who_finds_no_slot_keeps_its_token(serving: Callable[..., Server]) -> None:
+    """A request that is refused for lack of room is none of those that its account may send."""
+    server = serving(ListFaces=3)
+
+    async def scenario() -> list[int]:
+        server.gate.clear()
+        slow = [Slow(server) for _ in range(3)]
+        tasks = [asyncio.create_task(each.run()) for each in slow]
+        for each in slow:
+            await each.has_begun.wait()
+            each.comes.set()
+        assert await asyncio.to_thread(server.observer.someone_waits.wait, 10)
+        server.gate.set()
+        statuses = [status for status, _ in await asyncio.gather(*tasks)]
+        async with server.client() as client:
+            statuses.append((await client.post("/", content=BODY)).status_code)
+        return statuses
+
+    assert sorted(asyncio.run(scenario())) == [200, 200, 200, 400]
+
+
+def test_requests_that_wait_together_do_not_pass_together(serving: Callable[..., Server]) -> None:
+    """Those that found a request left when they came, and none when their bodies were there, are refused then."""
+    server = serving(ListFaces=0.001)
+
+    async def scenario() -> list[int]:
+        both = [Slow(server) for _ in range(2)]
+        tasks = [asyncio.create_task(each.run()) for each in both]
+        for each in both:
+            await each.has_begun.wait()
+        for each in both:
+            each.comes.set()
+        return [status for status, _ in await asyncio.gather(*tasks)]
 
     assert sorted(asyncio.run(scenario())) == [200, 400]
     assert len(server.callers) == 1
@@ -421,43 +544,3 @@ def test_what_a_head_is_enough_for_is_decided_once(serving: Callable[..., Server
     spared = [line for line in logs if line["event"] == "would be denied"]
     assert {line["request_id"] for line in logs} == {answer.headers["x-amzn-requestid"]}
     assert [line["error"] for line in spared] == ["MissingAuthenticationTokenException"]
-
-
-def test_the_door_turns_away_what_the_head_is_enough_for(model: ServiceModel) -> None:
-    """It answers alone, as to a limit that is spent; a web page's request it leaves to the application and CORS."""
-    server = Server(model, ListFaces=0.001)
-    assert server.reception.turn_away(scope()) is None
-    assert server.request("POST", "/", content=BODY).status_code == 200
-    refusal = server.reception.turn_away(scope())
-    assert refusal is not None
-    assert BEYOND.items() <= json.loads(bytes(refusal.body)).items()
-    assert [each.error for each in server.observer.observations] == [None, BEYOND["__type"]]
-    assert server.reception.turn_away(scope(origin="https://album.example")) is None
-    assert server.reception.turn_away(scope() | {"method": "GET"}) is None
-    assert server.reception.turn_away(scope() | {"path": "/healthz"}) is None
-
-
-def test_who_was_let_in_may_still_find_no_room(model: ServiceModel) -> None:
-    """The door lets in all that come at one time; those for whom there is no place are refused at the routes."""
-    server = Server(model, by_door=False)
-    scopes = [scope() for _ in range(5)]
-    assert [server.reception.turn_away(each) for each in scopes] == [None] * 5
-
-    async def come(scope: dict[str, Any]) -> int:
-        statuses: list[int] = []
-
-        async def receive() -> dict[str, Any]:
-            await asyncio.sleep(0.05)
-            return {"type": "http.request", "body": BODY, "more_body": False}
-
-        async def send(message: Any) -> None:
-            await asyncio.sleep(0)
-            statuses.append(message.get("status"))
-
-        await server(scope, receive, send)
-        return statuses[0]
-
-    async def come_together() -> list[int]:
-        return await asyncio.gather(*(come(each) for each in scopes))
-
-    assert sorted(asyncio.run(come_together())) == [200, 200, 400, 400, 400]

@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
-from rekognition_emulator.wire.lanes import Lane, Lanes
+from rekognition_emulator.faces import image
+from rekognition_emulator.faces.outline import Outline
+from rekognition_emulator.fair_queue import FairQueue
+from rekognition_emulator.wire.lanes import Lanes, PriorityClass
+from tests.bombs import header, png, rows
 
 
 class Work:
@@ -46,7 +50,7 @@ class Work:
 
 
 class Traffic:
-    """Lanes with two workers for albums, and what has been sent there."""
+    """Classes with two workers for albums, and what has been sent there."""
 
     def __init__(self) -> None:
         self.told: list[tuple[int, int]] = []
@@ -54,16 +58,11 @@ class Traffic:
         self.work = Work()
         self._tasks: list[asyncio.Task[Any]] = []
 
-    async def send(self, lane: Lane, *names: str) -> None:
-        """Sends requests that take a place in a lane and then wait for a worker."""
+    async def send(self, priority: PriorityClass, *names: str, account: str = "somebody") -> None:
+        """Sends requests that take a slot of a class and then wait for a worker."""
         for name in names:
-            self._tasks.append(asyncio.create_task(self._request(lane, self.work.named(name))))
-        await asyncio.sleep(0)  # each takes its place
-        await asyncio.sleep(0)
-
-    async def _request(self, lane: Lane, work: Callable[[], str]) -> None:
-        async with self.lanes.place(lane):
-            await self.lanes.work(lane, work)
+            self._tasks.append(asyncio.create_task(self.lanes.work(priority, account, self.work.named(name))))
+        await asyncio.sleep(0)  # each takes its slot
 
     async def finish(self, *names: str) -> None:
         """Lets all go that have not been, and waits for everything."""
@@ -84,10 +83,10 @@ def test_albums_leave_a_worker_to_others() -> None:
     """However many of an album wait, the first that is none of it starts at once."""
 
     async def scenario(traffic: Traffic) -> None:
-        await traffic.send(traffic.lanes.broad, "a1", "a2", "a3", "a4")
-        assert await traffic.work.have_started(2) == ["a1", "a2"]
-        await traffic.send(traffic.lanes.express, "visitor")
-        assert await traffic.work.have_started(3) == ["a1", "a2", "visitor"]
+        await traffic.send(traffic.lanes.bulk, "a1", "a2", "a3", "a4")
+        assert sorted(await traffic.work.have_started(2)) == ["a1", "a2"]
+        await traffic.send(traffic.lanes.interactive, "visitor")
+        assert sorted(await traffic.work.have_started(3)) == ["a1", "a2", "visitor"]
         assert traffic.told[-1] == (5, 2)
         await traffic.finish("a1", "a2", "a3", "a4", "visitor")
 
@@ -98,7 +97,7 @@ def test_visitors_take_all_workers_where_there_is_no_album() -> None:
     """None stands idle while somebody waits."""
 
     async def scenario(traffic: Traffic) -> None:
-        await traffic.send(traffic.lanes.express, "v1", "v2", "v3", "v4")
+        await traffic.send(traffic.lanes.interactive, "v1", "v2", "v3", "v4")
         assert sorted(await traffic.work.have_started(3)) == ["v1", "v2", "v3"]
         assert traffic.told[-1] == (4, 1)
         await traffic.finish("v1", "v2", "v3", "v4")
@@ -110,10 +109,10 @@ def test_an_album_goes_on_among_visitors() -> None:
     """Its request starts before visitors that came after it."""
 
     async def scenario(traffic: Traffic) -> None:
-        await traffic.send(traffic.lanes.express, "v1", "v2", "v3")
+        await traffic.send(traffic.lanes.interactive, "v1", "v2", "v3")
         await traffic.work.have_started(3)
-        await traffic.send(traffic.lanes.broad, "album")
-        await traffic.send(traffic.lanes.express, "v4", "v5")
+        await traffic.send(traffic.lanes.bulk, "album")
+        await traffic.send(traffic.lanes.interactive, "v4", "v5")
         traffic.work.let_go("v1")
         assert (await traffic.work.have_started(4))[3] == "album"
         await traffic.finish("v2", "v3", "v4", "v5", "album")
@@ -121,18 +120,86 @@ def test_an_album_goes_on_among_visitors() -> None:
     driven(scenario)
 
 
-@pytest.mark.parametrize(("taken", "free"), [("broad", "express"), ("express", "broad")])
-def test_a_full_lane_leaves_the_other_open(taken: str, free: str) -> None:
-    """Places are the lane's own, and come back."""
+@pytest.mark.parametrize(("taken", "free"), [("bulk", "interactive"), ("interactive", "bulk")])
+def test_a_full_class_leaves_the_other_open(taken: str, free: str) -> None:
+    """Slots are the class's own, and come back."""
 
     async def scenario(traffic: Traffic) -> None:
-        lane: Lane = getattr(traffic.lanes, taken)
-        other: Lane = getattr(traffic.lanes, free)
-        names = [f"r{number}" for number in range(lane.workers + 3)]
-        await traffic.send(lane, *names)
-        assert [lane.is_full, other.is_full] == [True, False]
+        priority: PriorityClass = getattr(traffic.lanes, taken)
+        other: PriorityClass = getattr(traffic.lanes, free)
+        names = [f"r{number}" for number in range(priority.workers + 3)]
+        await traffic.send(priority, *names)
+        assert [traffic.lanes.has_room(each, "somebody") for each in (priority, other)] == [False, True]
+        assert traffic.lanes.has_room(priority, "another"), "one account cannot fill it"
         await traffic.finish(*names)
-        assert [lane.is_full, other.is_full] == [False, False]
+        assert [traffic.lanes.has_room(each, "somebody") for each in (priority, other)] == [True, True]
         assert traffic.told[-1] == (0, 0)
 
     driven(scenario)
+
+
+class Decoders:
+    """Decodes pictures for accounts in lanes; each large one takes until the test lets it end."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.turns: list[str] = []
+        self._alone = FairQueue(1)
+        self._turn = threading.Semaphore(0)
+        self._load = image._load
+        self._pictures = {side: png(header(side, side), rows(side, side)) for side in (80, 81)}
+        self._lanes = Lanes(2, 64, lambda *_: None)
+        monkeypatch.setattr(image, "STORED_BYTES_ALONE", 80 * 80 * 4)
+        monkeypatch.setattr(image, "_alone", self._alone)
+        monkeypatch.setattr(image, "_load", self._load_in_turn)
+
+    def _load_in_turn(self, known: Outline) -> Any:
+        if known.width_px > 80:
+            self.turns.append(threading.current_thread().name)
+            assert self._turn.acquire(timeout=10)
+        return self._load(known)
+
+    def send(self, account: str, side: int) -> "asyncio.Task[str]":
+        """Sends a picture of this side."""
+
+        def work() -> str:
+            threading.current_thread().name = account
+            image.decode(self._pictures[side])
+            return account
+
+        return asyncio.create_task(self._lanes.work(self._lanes.bulk, account, work))
+
+    async def begun(self, count: int) -> None:
+        """Waits until so many large ones have been begun."""
+        while len(self.turns) < count:  # noqa: ASYNC110 # threads do not know of the loop
+            await asyncio.sleep(0.001)
+
+    async def waits(self, account: str) -> None:
+        """Waits until the account has a large one in the line."""
+        while account not in self._alone._accounts:  # noqa: ASYNC110 # likewise
+            await asyncio.sleep(0.001)
+
+    def end_one(self) -> None:
+        """Lets a large one end."""
+        self._turn.release()
+
+
+def test_costly_pictures_of_one_account_keep_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of sixteen that one account sends, another's ordinary picture waits for none, and its own costly one for one."""
+
+    async def scenario() -> None:
+        decoders = Decoders(monkeypatch)
+        costly = [decoders.send("attacker", 81) for _ in range(16)]
+        await decoders.begun(1)
+        for _ in range(5):
+            assert await decoders.send("other", 80) == "other"
+        assert decoders.turns == ["attacker"]
+        waiting = decoders.send("other", 81)
+        await decoders.waits("other")
+        for _ in range(17):
+            decoders.end_one()
+        await waiting
+        await asyncio.gather(*costly)
+        assert decoders.turns[:2] == ["attacker", "other"]
+        assert decoders.turns.count("attacker") == 16
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))

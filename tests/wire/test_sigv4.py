@@ -1,8 +1,12 @@
+import hashlib
+import hmac
 import re
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from hashlib import sha256
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -26,14 +30,24 @@ KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 BODY = b'{"CollectionId":"wedding"}'
 
 
+def digest(body: bytes) -> str:
+    """What a signature says of a body."""
+    return sha256(body).hexdigest()
+
+
 @pytest.mark.parametrize(
     ("scope", "region"),
     [
         ("AKIDEXAMPLE/20260101/eu-west-1/rekognition/aws4_request", "eu-west-1"),
         ("AKIDEXAMPLE/20260101/us-gov-west-1/rekognition/aws4_request", "us-gov-west-1"),
         ("AKIDEXAMPLE/20260101/ap-southeast-12/rekognition/aws4_request", "ap-southeast-12"),
+        ("AKIDEXAMPLE/20260101/local/rekognition/aws4_request", "local"),
+        ("AKIDEXAMPLE/20260101/us-east-1-custom/rekognition/aws4_request", "us-east-1-custom"),
+        (f"AKIDEXAMPLE/20260101/{'a' * 32}/rekognition/aws4_request", "a" * 32),
+        ("AKIDEXAMPLE/20260101//rekognition/aws4_request", ""),
         ("AKIDEXAMPLE/20260101/eu-west-1/s3/aws4_request", None),
-        ("AKIDEXAMPLE/20260101/local/rekognition/aws4_request", None),
+        (f"AKIDEXAMPLE/20260101/{'a' * 33}/rekognition/aws4_request", None),
+        ("AKIDEXAMPLE/20260101/Local/rekognition/aws4_request", None),
         ("AKIDEXAMPLE/20260101/eu-west-1;drop/rekognition/aws4_request", None),
         ("AKIDEXAMPLE/20260101/../rekognition/aws4_request", None),
         ("AKIDEXAMPLE/2026/eu-west-1/rekognition/aws4_request", None),
@@ -42,7 +56,7 @@ BODY = b'{"CollectionId":"wedding"}'
     ],
 )
 def test_reads_the_region_of_the_credential_scope(scope: str, region: str | None) -> None:
-    """Only a scope of exactly AWS's form, for this service, names a region."""
+    """Any short name in a scope of exactly AWS's form, for this service; none at all is told from an empty one."""
     header = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host;x-amz-date, Signature=0123"
     assert scope_region(header) == region
     assert scope_region(header.replace(", ", ",")) == region
@@ -202,10 +216,10 @@ def test_published_vectors(name: str) -> None:
     assert (theirs == digits) is (name not in DIFFERS_IN_BOTOCORE)
     signed_headers = signer.signed_headers(signer.headers_to_sign(request))
     signature = Signature(KEY, "us-east-1", None, "20150830T123600Z", signed_headers, digits)
-    verify(signature, SECRET, head_of(request), body)
+    verify(signature, SECRET, head_of(request), digest(body))
     for other in (replace(signature, region="us-east-2"), replace(signature, digits=digits[:-1])):
         with pytest.raises(InvalidSignatureException):
-            verify(other, SECRET, head_of(request), body)
+            verify(other, SECRET, head_of(request), digest(body))
 
 
 def head_of(request: AWSRequest) -> Head:
@@ -219,12 +233,17 @@ def head_of(request: AWSRequest) -> Head:
 
 
 def signed(
-    headers: dict[str, str] | None = None, *, target: str = "", body: bytes = BODY, token: str | None = None
+    headers: dict[str, str] | None = None,
+    *,
+    target: str = "",
+    body: bytes = BODY,
+    token: str | None = None,
+    region: str = "eu-west-1",
 ) -> Head:
     """A request as SDKs sign it, now."""
     usual = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "RekognitionService.ListFaces"}
     request = AWSRequest("POST", f"http://127.0.0.1:8080/{target}", usual | (headers or {}), body)
-    SigV4Auth(Credentials(KEY, SECRET, token), "rekognition", "eu-west-1").add_auth(request)
+    SigV4Auth(Credentials(KEY, SECRET, token), "rekognition", region).add_auth(request)
     return head_of(request)
 
 
@@ -233,7 +252,7 @@ def accept(head: Head, body: bytes = BODY, now: datetime | None = None) -> Signa
     signature = read_signature(head, now or datetime.now(UTC))
     if signature.access_key_id != KEY:
         raise UnrecognizedClientException
-    verify(signature, SECRET, head, body)
+    verify(signature, SECRET, head, digest(body))
     return signature
 
 
@@ -264,6 +283,12 @@ def test_reads_what_botocore_signs() -> None:
     signature = accept(signed(token="a/b+c=="))
     assert (signature.access_key_id, signature.region, signature.token) == (KEY, "eu-west-1", "a/b+c==")
     assert accept(signed()).token is None
+
+
+@pytest.mark.parametrize("region", ["", "local", "auto", "us-east-1-custom", "us-gov-west-1", "z" * 32])
+def test_a_region_of_any_short_name(region: str) -> None:
+    """Also none: SDKs sign what they are configured with, and the key is derived from exactly that."""
+    assert accept(signed(region=region)).region == region
 
 
 VISIBLE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=30)
@@ -351,6 +376,122 @@ def test_a_repeated_header_is_refused() -> None:
     refusal(replace(head, headers=[*head.headers, (b"x-amz-date", head.header("x-amz-date").encode())]))  # type: ignore[union-attr] # it is there
 
 
+def with_signed_headers(names: list[str], *, more: list[tuple[bytes, bytes]] | None = None) -> Head:
+    """A request whose signature would be right, were it signed by these names."""
+    head = signed()
+    head = replace(head, headers=[*head.headers, *(more or [])])
+    signature = replace(read_signature(signed(), datetime.now(UTC)), signed_headers=";".join(names))
+    key = sigv4._signing_key(SECRET, signature.timestamp[:8], signature.region)
+    scope = f"{signature.timestamp[:8]}/{signature.region}/rekognition/aws4_request"
+    canonical = sigv4.canonical_request(head, signature.signed_headers, hashlib.sha256(BODY).hexdigest())
+    text = "\n".join([sigv4.ALGORITHM, signature.timestamp, scope, hashlib.sha256(canonical).hexdigest()])
+    digits = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    value = f"AWS4-HMAC-SHA256 Credential={KEY}/{scope}, SignedHeaders={signature.signed_headers}, Signature={digits}"
+    return with_header(head, "authorization", value)
+
+
+USUAL = ["content-type", "host", "x-amz-date", "x-amz-target"]
+MANY = [f"a-{number:03}" for number in range(61)]
+
+
+TRACING = (
+    "amz-sdk-invocation-id",
+    "amz-sdk-request",
+    "baggage",
+    "traceparent",
+    "tracestate",
+    "x-amz-user-agent",
+    "x-amzn-trace-id",
+    "x-b3-traceid",
+    "x-cloud-trace-context",
+    "x-datadog-trace-id",
+)
+
+
+def test_headers_of_tracing_may_be_signed() -> None:
+    """Whatever SDKs other than botocore, and their plug-ins, sign besides."""
+    head = with_signed_headers(sorted([*USUAL, *TRACING]), more=[(name.encode(), b"1") for name in TRACING])
+    assert accept(head).signed_headers.count(";") == len(USUAL) + len(TRACING) - 1
+
+
+def test_signed_headers_of_an_odd_list() -> None:
+    """The helper signs rightly, and sixty-four names are still read."""
+    accept(with_signed_headers(USUAL))
+    accept(with_signed_headers([*MANY[:60], *USUAL], more=[(name.encode(), b"") for name in MANY]))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [*USUAL, "x-amz-target"],
+        [*USUAL[:2], "host", *USUAL[2:]],
+        USUAL[::-1],
+        [*USUAL, "z-absent"],
+        ["", *USUAL],
+        [*USUAL, ""],
+        ["Content-Type", *USUAL[1:]],
+        [*MANY, *USUAL],
+    ],
+    ids=["repeated", "repeated inside", "in disorder", "absent", "empty first", "empty last", "upper case", "too many"],
+)
+def test_signed_headers_that_no_sdk_names(names: list[str]) -> None:
+    """They match nothing, whatever the signature: a list by which a request grows is never followed."""
+    told = refusal(with_signed_headers(names, more=[(name.encode(), b"") for name in MANY]))
+    assert isinstance(told, InvalidSignatureException)
+    assert told.message == sigv4.MISMATCH
+
+
+BOMBS = {
+    "names": ({"a": "x" * 30_000}, "a;" * 15_000, b""),
+    "names that are there": ({f"x{number:04}": "x" for number in range(3_000)}, None, b""),
+    "headers": ({f"{number:x}": "" for number in range(15_000)}, "host;zz", b""),
+    "a value": ({"content-type": " x" * 30_000}, None, b""),
+    "a query": ({}, None, b"&" * 60_000),
+    "a query of one": ({}, None, b"%41" * 20_000),
+    "dates": ({"x-amz-date": "1 " * 30_000}, None, b""),
+    "a date": ({"x-amz-date": "9" * 60_000}, None, b""),
+    "parameters": ({}, "host, a=" + ", a=".join(map(str, range(8_000))), b""),
+    "scopes": ({}, "host, Credential=" + "Credential=" * 6_000, b""),
+    "slashes": ({}, "host, Credential=" + "/" * 60_000, b""),
+    "a token": ({"x-amz-security-token": "A" * 60_000}, None, b""),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_what_is_made_of_a_head_is_no_larger_than_that(name: str) -> None:
+    """Sixty kilobytes of anything are refused with a short text and some times their size of memory."""
+    added, names, query = BOMBS[name]
+    others = [header for header in signed().headers if header[0].decode() not in added]
+    head = replace(signed(), query=query, headers=[*others, *((n.encode(), v.encode()) for n, v in added.items())])
+    if names is None:
+        names = ";".join(sorted({name.decode() for name, _ in head.headers} - {"authorization"}))
+    authorization = re.sub(r"SignedHeaders=[^,]+", f"SignedHeaders={names}", head.header("authorization") or "")
+    head = with_header(head, "authorization", authorization)
+    tracemalloc.start()
+    try:
+        told = refusal(replace(head))
+        scope_region(authorization)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(told.message or "") < 2 * sigv4.ECHO_CHARS_MAX
+    assert peak < 6_000_000
+
+
+def test_reading_a_scope_takes_one_look() -> None:
+    """Over this header a search that starts again at each name would take hours."""
+    assert scope_region("AWS4-HMAC-SHA256 " + "Credential=" * 500_000) is None
+    assert scope_region("AWS4-HMAC-SHA256 Credential=" + "Credential=" * 700) is None
+
+
+def test_a_second_authorization_is_refused() -> None:
+    """Neither the first nor the last of two counts: a proxy in front could have looked at the other one."""
+    head = signed()
+    again = replace(head, headers=[*head.headers, (b"authorization", (head.header("authorization") or "").encode())])
+    assert isinstance(refusal(again), IncompleteSignatureException)
+    assert isinstance(refusal(edited(head, "$", ", Credential=a")), IncompleteSignatureException)
+
+
 def test_no_signature() -> None:
     """Without the header, or with an empty one, or with a signature in the query, there is none."""
     presigned = replace(signed(), query=b"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a&X-Amz-Signature=b")
@@ -400,7 +541,11 @@ def test_without_a_date() -> None:
 @pytest.mark.parametrize(
     ("pattern", "replacement", "text"),
     [
-        ("eu-west-1", "local", "Credential should be scoped to a valid region."),
+        ("eu-west-1", "EU-WEST-1", "Credential should be scoped to a valid region."),
+        ("eu-west-1", "eu.west", "Credential should be scoped to a valid region."),
+        ("eu-west-1", "..", "Credential should be scoped to a valid region."),
+        ("eu-west-1", "e" * 33, "Credential should be scoped to a valid region."),
+        ("eu-west-1", "", "The request signature we calculated does not match the signature you provided."),
         ("/rekognition/", "/s3/", "Credential should be scoped to correct service: 'rekognition'."),
         ("aws4_request", "aws5", "Credential should be scoped with a valid terminator: 'aws4_request', not 'aws5'."),
         (r"/\d{8}/", "/20150830/", "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date"),
@@ -445,7 +590,7 @@ def test_another_secret_is_refused() -> None:
     """Text of the answer as every SDK's users know it."""
     head = signed()
     with pytest.raises(InvalidSignatureException) as refused:
-        verify(read_signature(head, datetime.now(UTC)), SECRET + "x", head, BODY)
+        verify(read_signature(head, datetime.now(UTC)), SECRET + "x", head, digest(BODY))
     assert refused.value.message == (
         "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access "
         "Key and signing method. Consult the service documentation for details."

@@ -1,5 +1,9 @@
-"""Changes when the ROC is drawn in another way. With Pillow: a plotting library would be larger than the server."""
+"""Plots of what was measured: the ROC of a face model, and what selfies find against how often they show a stranger.
 
+With Pillow: a plotting library would be larger than the server.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log10
 from pathlib import Path
@@ -10,6 +14,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 
 from rekognition_emulator.evaluation.measurement import Measurement
+from rekognition_emulator.evaluation.retrieval import PAGE, Retrieval
 from rekognition_emulator.evaluation.scores import FALSE_MATCHES_MIN
 from rekognition_emulator.faces.embedding import FaceModel
 
@@ -19,6 +24,10 @@ _OVERSAMPLING: Final = 3
 """Drawn so much larger and then shrunk, which smooths the lines."""
 
 _INK, _GRID, _CURVE, _MARK = "#24292f", "#d8dee4", "#0969da", "#cf222e"
+_COLOURS: Final = (_CURVE, _MARK, "#1a7f37", "#8250df", "#bf8700", "#57606a")
+
+_RETRIEVAL_DECADES: Final = 3
+"""From one selfie in a thousand up. Ours: nobody labels enough selfies to see less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,9 @@ def draw_roc(file: Path, model: FaceModel, measured: Measurement) -> None:
     lowest = FALSE_MATCHES_MIN / measured.stranger_pairs if measured.stranger_pairs > FALSE_MATCHES_MIN else 0.1
     image = PIL.Image.new("RGB", (_SIZE[0] * _OVERSAMPLING, _SIZE[1] * _OVERSAMPLING), "white")
     sheet = _Sheet(PIL.ImageDraw.Draw(image), decades=max(ceil(-log10(lowest)), 1))
-    _draw_axes(sheet, model, measured)
+    pairs = f"{measured.same_pairs:,} pairs of one person, {measured.stranger_pairs:,} of strangers"
+    caption = "false match rate; the curve ends where pairs are too few"
+    _draw_axes(sheet, f"True match rate of {model.name} {model.version}", pairs, caption)
     curve = [sheet.place(max(false, lowest), true) for _, false, true in measured.roc]
     if curve:
         sheet.line(curve, _CURVE, 2.5)
@@ -68,10 +79,37 @@ def draw_roc(file: Path, model: FaceModel, measured: Measurement) -> None:
             x, y = sheet.place(false, true)
             sheet.dot((x, y), _MARK, 4)
             sheet.text((x + 8, y + 10), f"similarity {at.similarity:.0f}", "lm", colour=_MARK)
+    _save(image, file)
+
+
+def draw_retrieval(file: Path, measured: Sequence[tuple[FaceModel, Retrieval]]) -> None:
+    """Draws for each face model the recall of images over how often a stranger is shown, into a PNG file.
+
+    Shares below one in a thousand selfies are drawn at the left edge.
+    """
+    image = PIL.Image.new("RGB", (_SIZE[0] * _OVERSAMPLING, _SIZE[1] * _OVERSAMPLING), "white")
+    sheet = _Sheet(PIL.ImageDraw.Draw(image), decades=_RETRIEVAL_DECADES)
+    selfies = f"{measured[0][1].selfies:,} selfies, {measured[0][1].images:,} images"
+    caption = f"share of selfies whose first {PAGE} images show a stranger; dots: similarity 60, 80, 90"
+    _draw_axes(sheet, "Images found (recall)", selfies, caption)
+    for place, (model, retrieval) in enumerate(measured):
+        colour = _COLOURS[place % len(_COLOURS)]
+
+        def at(strangers: float, recall: float) -> tuple[float, float]:
+            return sheet.place(max(strangers, 10.0**-_RETRIEVAL_DECADES), recall)
+
+        sheet.line([at(point.strangers_shown, point.recall) for point in retrieval.curve], colour, 2.5)
+        for point in retrieval.at_thresholds:
+            sheet.dot(at(point.strangers_shown, point.recall), colour, 4)
+        sheet.text((_RIGHT - 8, _BOTTOM - 14 - 18 * place), f"{model.name} {model.version}", "rm", colour=colour)
+    _save(image, file)
+
+
+def _save(image: PIL.Image.Image, file: Path) -> None:
     image.resize(_SIZE, PIL.Image.Resampling.BOX).save(file, "PNG")
 
 
-def _draw_axes(sheet: _Sheet, model: FaceModel, measured: Measurement) -> None:
+def _draw_axes(sheet: _Sheet, title: str, subtitle: str, caption: str) -> None:
     for decade in range(-sheet.decades, 1):
         x, _ = sheet.place(10.0**decade, 0)
         sheet.line([(x, _TOP), (x, _BOTTOM)], _GRID, 1)
@@ -81,7 +119,6 @@ def _draw_axes(sheet: _Sheet, model: FaceModel, measured: Measurement) -> None:
         sheet.line([(_LEFT, y), (_RIGHT, y)], _GRID, 1)
         sheet.text((_LEFT - 8, y), f"{percent} %", "rm")
     sheet.line([(_LEFT, _TOP), (_LEFT, _BOTTOM), (_RIGHT, _BOTTOM)], _INK, 1)
-    sheet.text((_LEFT, 26), f"True match rate of {model.name} {model.version}", "lm", side_px=16)
-    pairs = f"{measured.same_pairs:,} pairs of one person, {measured.stranger_pairs:,} of strangers"
-    sheet.text((_RIGHT, 26), pairs, "rm")
-    sheet.text(((_LEFT + _RIGHT) / 2, _BOTTOM + 40), "false match rate; the curve ends where pairs are too few", "mm")
+    sheet.text((_LEFT, 26), title, "lm", side_px=16)
+    sheet.text((_RIGHT, 26), subtitle, "rm")
+    sheet.text(((_LEFT + _RIGHT) / 2, _BOTTOM + 40), caption, "mm")

@@ -1,0 +1,176 @@
+"""Fetching what is recommended, as set-up does, with a publisher on this machine."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rekognition_emulator.cli.commands import app
+from rekognition_emulator.engines import downloads, models
+from rekognition_emulator.engines.models import RETAIL_0095, YUNET
+from rekognition_emulator.engines.selection import AUTO, load_engine
+from rekognition_emulator.faces.embedding import Evidence
+from rekognition_emulator.settings import Settings
+from tests.openvino import write_ir_embedder
+from tests.publisher import Fault, Publisher, Visit, cut_off, instead, publishing, refusal
+
+XML, WEIGHTS = RETAIL_0095.files
+(DETECTOR,) = YUNET.files
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders of this test alone."""
+    for name in ("data", "models", "attributes", "recommended"):
+        monkeypatch.setenv(f"REKOGNITION_{name.upper()}_DIR", str(tmp_path / name))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """``REKOGNITION_RECOMMENDED_DIR``, which does not exist yet."""
+    return tmp_path / "recommended"
+
+
+@pytest.fixture
+def publisher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
+    """What publishes small networks under the names of those that are recommended, in the order in which they come."""
+    made = tmp_path / "made"
+    made.mkdir()
+    with publishing() as publisher:
+        embedder = write_ir_embedder(made, RETAIL_0095)
+        (made / DETECTOR).write_bytes(bytes(range(256)) * 100)
+        detector = replace(YUNET, files={DETECTOR: hashlib.sha256((made / DETECTOR).read_bytes()).hexdigest()})
+        for table, model in ((models.EMBEDDERS, embedder), (models.DETECTORS, detector)):
+            addresses = tuple(publisher.address(file) for file in model.files)
+            monkeypatch.setitem(table, model.name, replace(model, urls=addresses))
+            publisher.shelf |= {file: (made / file).read_bytes() for file in model.files}
+        yield publisher
+
+
+def pull(*, succeeds: bool = True) -> tuple[str, str]:
+    """Runs ``models pull recommended`` in this process and returns what it says, and what it complains of."""
+    result = CliRunner().invoke(app, ["models", "pull", "recommended"])
+    assert (result.exit_code == 0) is succeeds, result.output
+    assert "Traceback" not in result.output
+    return result.stdout, result.stderr
+
+
+def test_what_is_recommended_is_fetched_beside_the_operators_folder(publisher: Publisher, folder: Path) -> None:
+    """It is said what comes from where under which licence; a second time nothing is asked for; and it serves."""
+    said, _ = pull()
+    for file, licence in ((DETECTOR, "MIT"), (XML, "Apache-2.0"), (WEIGHTS, "Apache-2.0")):
+        assert (folder / file).read_bytes() == publisher.shelf[file]
+        assert (
+            f"{folder / file} was fetched and is verified, from {publisher.address(file)} (licence: {licence}" in said
+        )
+    assert len(publisher.asked) == 3
+    assert {path.name for path in folder.iterdir()} == {DETECTOR, XML, WEIGHTS}
+    settings = Settings()
+    assert not settings.model_files.models_dir.exists()
+    said, _ = pull()
+    assert said.count("is at hand and is verified") == len(publisher.asked) == 3
+    model = load_engine(AUTO, "mtcnn", settings.model_files).model
+    assert (model.name, model.evidence) == ("retail-0095", Evidence.MEASURED)
+
+
+def test_what_lies_in_the_operators_folder_is_not_fetched(publisher: Publisher, folder: Path) -> None:
+    """A folder that holds the publishers' files under their names is all that a closed network needs."""
+    theirs = Settings().model_files.models_dir
+    theirs.mkdir()
+    for file, contents in publisher.shelf.items():
+        (theirs / file).write_bytes(contents)
+    said, _ = pull()
+    assert said.count("is at hand and is verified") == 3
+    assert not publisher.asked
+    assert not folder.exists()
+    assert load_engine(AUTO, "mtcnn", Settings().model_files).model.name == "retail-0095"
+
+
+def test_a_damaged_file_of_the_operators_is_not_hidden(publisher: Publisher, folder: Path) -> None:
+    """It is found before what is fetched, so fetching alone would not mend it."""
+    theirs = Settings().model_files.models_dir
+    theirs.mkdir()
+    (theirs / DETECTOR).write_bytes(b"damaged")
+    _, complaint = pull(succeeds=False)
+    assert f"{theirs / DETECTOR} has the SHA-256" in complaint
+    assert "remove it" in complaint
+    assert (theirs / DETECTOR).read_bytes() == b"damaged"
+    assert (folder / WEIGHTS).exists()
+
+
+def silent(visit: Visit, _: bytes) -> None:
+    """Takes the question and says nothing, until whoever asked has hung up."""
+    visit.connection.settimeout(20)
+    threading.Event().wait(1)
+    visit.close_connection = True
+
+
+@pytest.mark.parametrize(
+    ("faults", "says"),
+    [
+        ([instead(b"another file")], "it has the SHA-256"),
+        ([cut_off(1000)] * downloads.ATTEMPTS, "broke off after 1,000 bytes"),
+        ([refusal(503)], "it answers 503"),
+        ([silent], "it was silent for 0.2 s after 0 bytes"),
+    ],
+    ids=["wrong checksum", "half a file", "refusal", "silence"],
+)
+def test_what_hinders_one_hinders_no_other(
+    publisher: Publisher, folder: Path, monkeypatch: pytest.MonkeyPatch, faults: list[Fault], says: str
+) -> None:
+    """A line says what is wrong and a line what serves meanwhile; the next time it is fetched."""
+    monkeypatch.setattr(downloads, "READ_TIMEOUT_S", 0.2)
+    publisher.faults.extend(faults)
+    said, complaint = pull(succeeds=False)
+    assert says in complaint
+    assert complaint.count("\n") == 2
+    assert "the embedded models serve" in complaint
+    assert said.count("was fetched") == 2
+    assert not (folder / DETECTOR).exists()
+    assert f"{folder / DETECTOR} was fetched" in pull()[0]
+
+
+def test_a_part_is_continued(publisher: Publisher, folder: Path) -> None:
+    """What one set-up has brought the next one does not fetch again."""
+    publisher.faults.extend([cut_off(1000)] * downloads.ATTEMPTS)
+    pull(succeeds=False)
+    publisher.asked.clear()
+    pull()
+    assert publisher.asked == ["bytes=1000-"]
+    assert (folder / DETECTOR).read_bytes() == publisher.shelf[DETECTOR]
+
+
+def test_publishers_that_cannot_be_reached(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a closed network: a line, which says what serves meanwhile, too."""
+    for table, name in ((models.EMBEDDERS, "retail-0095"), (models.DETECTORS, "yunet")):
+        addresses = tuple(f"http://127.0.0.1:9/{file}" for file in table[name].files)
+        monkeypatch.setitem(table, name, replace(table[name], urls=addresses))
+    said, complaint = pull(succeeds=False)
+    assert said == ""
+    assert complaint.startswith("The publishers of yunet and retail-0095 cannot be reached: until ")
+    assert complaint.count("\n") == 1
+    assert not publisher.asked
+
+
+def test_a_folder_that_cannot_be_written(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read-only, or full: the sentence names it."""
+    monkeypatch.setenv("REKOGNITION_RECOMMENDED_DIR", "/proc/models")
+    _, complaint = pull(succeeds=False)
+    assert f"/proc/models/{DETECTOR} cannot be written" in complaint
+    monkeypatch.undo()
+
+
+def test_nothing_is_fetched_offline(publisher: Publisher, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever forbids it is obeyed, by this command and by those that name a model."""
+    monkeypatch.setenv("REKOGNITION_OFFLINE", "1")
+    _, complaint = pull(succeeds=False)
+    assert complaint.count("REKOGNITION_OFFLINE forbids fetching it") == 2
+    result = CliRunner().invoke(app, ["models", "pull", "retail-0095"])
+    assert result.exit_code == 1
+    assert "REKOGNITION_OFFLINE" in result.output
+    assert not publisher.asked
+    assert not folder.exists()
