@@ -8,7 +8,7 @@ to each other – is looked at once more in the four turns of its own surroundin
 who stand is found as well.
 
 Where a constant's source is given as ours, it is the people and groups of a folder of photographs whose numbers are
-odd; what comes out on the others is shown beside: tests/bench/orientation.py.
+odd; what comes out on the others stands beside it: tests/bench/orientation.py.
 """
 
 from collections.abc import Sequence

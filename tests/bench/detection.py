@@ -159,13 +159,13 @@ def worth(detector: FaceDetector, all_scenes: Sequence[Scene]) -> list[str]:
 
 
 def measure_confidences(scratch: Path, folder: Path, models: Path) -> Section:
-    """Counts what a confidence is worth, by the photographs on which YuNet's were chosen and on the others."""
+    """Counts what a confidence is worth, on each half of the photographs."""
     mtcnn, second = MtcnnDetector(scratch, 1), yunet(models, YUNET)
     if not second:
         raise FileNotFoundError(models / next(iter(YUNET.files)))
     photographs = list(group_photographs(folder, mtcnn, second))
     rows = []
-    for half, described in enumerate(("odd, chosen on", "even")):
+    for half, described in enumerate(("odd", "even")):
         some = list(scenes(iter(photographs[half::2]), grounds(folder)))
         rows += [[name, described, *worth(each, some)] for name, each in (("mtcnn", mtcnn), ("yunet", second))]
     return Section(

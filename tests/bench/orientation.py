@@ -3,7 +3,7 @@
 Every photograph of people and of groups in the folder is turned by 90, 180 and 270° and saved again as a JPEG. Its
 faces are those that are found in it upright; each counts as found again where a face of the turned picture lies in the
 same place and is as similar as 80 to itself. Strangers are the largest faces of pictures of different people. The
-engine's constants were chosen on people and groups whose numbers are odd; the rows of the others show what they do.
+figures that the constants quote are those of the people and groups whose numbers are odd.
 """
 
 import argparse
@@ -188,7 +188,7 @@ def measure(scratch: Path, folder: Path, models: Path) -> list[report.Section]:
             found_rows.append(
                 [
                     name,
-                    "odd, chosen on" if odd else "even",
+                    "odd" if odd else "even",
                     *cells,
                     f"{share:.1%}",
                     f"{count.changed} of {count.photographs}",
