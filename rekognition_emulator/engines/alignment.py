@@ -3,12 +3,13 @@
 Any change here moves embeddings: it needs a new version of every face model that uses it.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from rekognition_emulator.faces.image import Image
 
 DLIB_TEMPLATE: Final = np.array(
     [[46.66, 45.34], [101.39, 44.92], [74.20, 77.72], [49.67, 100.92], [99.69, 100.34]], np.float32
@@ -58,27 +59,50 @@ def similarity_transforms(landmarks: NDArray[np.float32], template: NDArray[np.f
     return np.moveaxis(np.array(rows), -1, 0)
 
 
-def halvings(pixels: Pixels, count: int) -> list[Pixels]:
-    """Returns the picture, then the picture at a half, a quarter, …: ``count`` halvings, each by area averages."""
-    octaves = [pixels]
-    for _ in range(count):
-        height, width = octaves[-1].shape[:2]
-        size = (max(width // 2, 1), max(height // 2, 1))
-        octaves.append(cv2.resize(octaves[-1], size, interpolation=cv2.INTER_AREA))
-    return octaves
+def octaves(image: Image, count: int) -> list[Pixels]:
+    """Returns the picture, then the picture at a half, a quarter, …: ``count`` halvings, each by area averages.
+
+    A halving is made once for a picture. Each pixel is the mean of exactly four, so that pixel x of octave n has its
+    centre at (x + 0.5) · 2ⁿ − 0.5 in the picture; an odd last row or column is left out, because averages over parts of
+    pixels take OpenCV twenty times as long.
+    """
+    for octave in range(1, count + 1):
+        if octave not in image.halvings:
+            above = image.halvings[octave - 1] if octave > 1 else image.pixels
+            image.halvings[octave] = _halved(above)
+    return [image.pixels, *(image.halvings[octave] for octave in range(1, count + 1))]
+
+
+def _halved(pixels: Pixels) -> Pixels:
+    height, width = (max(side // 2, 1) for side in pixels.shape[:2])
+    even = pixels[: 2 * height, : 2 * width]
+    return np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def shrunk(image: Image, scale: float) -> tuple[Pixels, NDArray[np.float32]]:
+    """Returns the picture at a scale of at most 1, from the nearest octave, and what it was divided by, in x and y.
+
+    Bilinear, since less than a halving is left; exact area averages take nine times as long and find no more.
+    """
+    count = int(-np.log2(scale))
+    octave = octaves(image, count)[-1]
+    covered = np.array(octave.shape[1::-1]) * 2**count
+    height, width = (max(round(side * scale), 1) for side in image.pixels.shape[:2])
+    small = np.asarray(cv2.resize(octave, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return small, (covered / (width, height)).astype(np.float32)
 
 
 def chips(
-    pixels: Pixels,
+    image: Image,
     landmarks: NDArray[np.float32],
     template: NDArray[np.float32],
     side_px: int,
     stretch: NDArray[np.float64] | None = None,
-) -> NDArray[np.uint8]:
+) -> Pixels:
     """Cuts faces out of a picture, upright and of one size.
 
     Args:
-        pixels: (h, w, 3) uint8.
+        image: the picture.
         landmarks: (n, k, 2), pixels of the picture.
         template: (k, 2), pixels of the chip, or of what is stretched to it.
         side_px: of a chip.
@@ -91,16 +115,16 @@ def chips(
     if stretch is not None:  # in one go with the rest: a second resampling would blur
         transforms = stretch[:, :2] @ transforms
         transforms[:, :, 2] += stretch[:, 2]
-    return warp(pixels, transforms, side_px)
+    return warp(image, transforms, side_px)
 
 
-def warp(pixels: Pixels, transforms: NDArray[np.float64], side_px: int) -> NDArray[np.uint8]:
+def warp(image: Image, transforms: NDArray[np.float64], side_px: int) -> Pixels:
     """Cuts squares out of a picture, turned, shifted and scaled.
 
     What shrinks is taken from a halved picture: bilinear sampling alone would skip pixels and alias.
 
     Args:
-        pixels: (h, w, 3) uint8.
+        image: the picture.
         transforms: (n, 2, 3): matrices that take a point of the picture, (x, y, 1), to a square.
         side_px: of a square.
 
@@ -109,17 +133,15 @@ def warp(pixels: Pixels, transforms: NDArray[np.float64], side_px: int) -> NDArr
     """
     shrinking = 1 / np.hypot(transforms[:, 0, 0], transforms[:, 1, 0])
     octave_of = np.maximum(np.floor(np.log2(shrinking)), 0).astype(int)
-    octaves = halvings(pixels, octave_of.max(initial=0))
+    pyramid = octaves(image, octave_of.max(initial=0))
     squares = np.zeros((len(transforms), side_px, side_px, 3), np.uint8)
     for square, transform, octave in zip(squares, transforms, octave_of, strict=True):
-        cv2.warpAffine(octaves[octave], _from_octave(transform, octaves, octave), (side_px, side_px), dst=square)
+        cv2.warpAffine(pyramid[octave], _from_octave(transform, octave), (side_px, side_px), dst=square)
     return squares
 
 
-def _from_octave(transform: NDArray[np.float64], octaves: Sequence[Pixels], octave: int) -> NDArray[np.float64]:
+def _from_octave(transform: NDArray[np.float64], octave: int) -> NDArray[np.float64]:
     """Rewrites a transform for points of a halved picture, whose pixel centres lie half a pixel off."""
-    height, width = octaves[octave].shape[:2]
-    scale = np.array([octaves[0].shape[1] / width, octaves[0].shape[0] / height])
-    linear = transform[:, :2] * scale
-    shift = transform[:, 2] + transform[:, :2] @ (scale / 2 - 0.5)
-    return np.column_stack([linear, shift])
+    scale = 2.0**octave
+    shift = transform[:, 2] + transform[:, :2].sum(axis=1) * (scale / 2 - 0.5)
+    return np.column_stack([transform[:, :2] * scale, shift])

@@ -72,7 +72,7 @@ class DeepFaceAttributes(AttributeEstimator):
         networks = {attribute: network for attribute, network in networks.items() if network}
         if not networks:
             return [Attributes()] * len(detections)
-        faces = _crops(image.pixels, detections)
+        faces = _crops(image, detections)
         scores = {
             attribute: _run(network, _small_and_grey(faces) if attribute is Attribute.EMOTIONS else faces)
             for attribute, network in networks.items()
@@ -109,9 +109,9 @@ def _run(network: Any, faces: NDArray[np.uint8]) -> NDArray[np.float32]:  # noqa
     return np.asarray(scores, np.float32)
 
 
-def _crops(pixels: NDArray[np.uint8], detections: Sequence[Detection]) -> NDArray[np.uint8]:
+def _crops(image: Image, detections: Sequence[Detection]) -> NDArray[np.uint8]:
     """Returns the faces as (n, 224, 224, 3) uint8, BGR, black beside what is narrower than high."""
-    height, width = pixels.shape[:2]
+    height, width = image.pixels.shape[:2]
     transforms, halves = [], []
     for detection in detections:
         box = detection.box
@@ -125,7 +125,7 @@ def _crops(pixels: NDArray[np.uint8], detections: Sequence[Detection]) -> NDArra
         turn = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
         transforms.append(np.column_stack([turn, SIDE_PX / 2 - turn @ centre]))
         halves.append(np.minimum(np.ceil(size * scale / 2), SIDE_PX // 2).astype(int))
-    faces = warp(pixels, np.stack(transforms), SIDE_PX)
+    faces = warp(image, np.stack(transforms), SIDE_PX)
     for face, (half_width, half_height) in zip(faces, halves, strict=True):
         face[:, : SIDE_PX // 2 - half_width] = face[:, SIDE_PX // 2 + half_width :] = 0
         face[: SIDE_PX // 2 - half_height] = face[SIDE_PX // 2 + half_height :] = 0

@@ -61,7 +61,7 @@ class MtcnnDetector(FaceDetector):
 
     def detect(self, image: Image) -> list[Detection]:
         height, width = image.pixels.shape[:2]
-        faces = self._mtcnn.detect(image.pixels, max(max(height, width) * FACE_RATIO_MIN, FACE_SIDE_PX_MIN))
+        faces = self._mtcnn.detect(image, max(max(height, width) * FACE_RATIO_MIN, FACE_SIDE_PX_MIN))
         size = np.array([width, height], np.float32)
         return [
             Detection(BoundingBox.between(*(box / np.tile(size, 2)).tolist()), landmarks / size, float(score) * 100)

@@ -62,7 +62,7 @@ class AlignedEmbedder(FaceEmbedder):
         height, width = image.pixels.shape[:2]
         landmarks = np.stack([detection.landmarks for detection in detections]) * np.array([width, height], np.float32)
         crop = self._crop
-        faces = chips(image.pixels, landmarks, crop.template, crop.side_px, crop.stretch)
+        faces = chips(image, landmarks, crop.template, crop.side_px, crop.stretch)
         batches = range(0, len(faces), FACES_AT_ONCE)
         return np.concatenate([self._embed(faces[start : start + FACES_AT_ONCE]) for start in batches])
 

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.alignment import Pixels, halvings
+from rekognition_emulator.engines.alignment import Pixels, octaves, shrunk
+from rekognition_emulator.faces.image import Image
 
 WINDOW_PX: Final = 12
 """Side of the window that P-Net judges."""
@@ -78,29 +79,29 @@ class Mtcnn:
         self._refinement = refinement
         self._output = output
 
-    def detect(self, pixels: Pixels, face_side_px_min: float) -> Faces:
+    def detect(self, image: Image, face_side_px_min: float) -> Faces:
         """Finds faces.
 
         Args:
-            pixels: (h, w, 3) uint8, RGB, upright.
+            image: the picture, upright.
             face_side_px_min: smallest face to look for, at least 12.
         """
-        octaves = halvings(pixels, max(int(np.log2(min(pixels.shape[:2]) / WINDOW_PX)), 0))
-        return self._locate(octaves, self._refine(octaves, self._propose(octaves, face_side_px_min)))
+        pyramid = octaves(image, max(int(np.log2(min(image.pixels.shape[:2]) / WINDOW_PX)), 0))
+        return self._locate(pyramid, self._refine(pyramid, self._propose(image, face_side_px_min)))
 
-    def _propose(self, octaves: list[Pixels], face_side_px_min: float) -> Boxes:
+    def _propose(self, image: Image, face_side_px_min: float) -> Boxes:
         """Returns squares that may hold a face, best first."""
-        height, width = octaves[0].shape[:2]
+        height, width = image.pixels.shape[:2]
         found = [(np.empty((0, 4), np.float32), np.empty(0, np.float32))]
         scale = WINDOW_PX / (face_side_px_min * WINDOW_REACH)
         while min(height, width) * scale >= WINDOW_PX:
-            found.append(self._propose_in_level(_level(octaves, scale), np.float32(1 / scale)))
+            found.append(self._propose_in_level(*shrunk(image, scale)))
             scale *= PYRAMID_FACTOR
         boxes = np.concatenate([boxes for boxes, _ in found])
         scores = np.concatenate([scores for _, scores in found])
         return squared(boxes[suppress(boxes, scores, PYRAMID_OVERLAP_MAX)[:PROPOSALS_MAX]])
 
-    def _propose_in_level(self, level: Pixels, enlargement: np.float32) -> tuple[Boxes, NDArray[np.float32]]:
+    def _propose_in_level(self, level: Pixels, ratio: NDArray[np.float32]) -> tuple[Boxes, NDArray[np.float32]]:
         """Returns boxes in pixels of the picture, and their scores, from one level of the pyramid."""
         height, width = level.shape[:2]
         band_px = max(RUN_AREA_PX // width // WINDOW_STEP_PX, 1) * WINDOW_STEP_PX
@@ -112,7 +113,7 @@ class Mtcnn:
             corners = np.stack([columns, rows, columns, rows], axis=1) * WINDOW_STEP_PX + (1, 1, WINDOW_PX, WINDOW_PX)
             shifts = regression[0][:, rows, columns].T * (WINDOW_PX - 1)
             found.append((corners + shifts + (0, top, 0, top), score[0, 0][rows, columns]))
-        boxes = np.concatenate([boxes for boxes, _ in found]).astype(np.float32) * enlargement
+        boxes = np.concatenate([boxes for boxes, _ in found]).astype(np.float32) * np.tile(ratio, 2)
         scores = np.concatenate([scores for _, scores in found])
         if len(scores) > LEVEL_PROPOSALS_MAX:
             best = np.argpartition(-scores, LEVEL_PROPOSALS_MAX)[:LEVEL_PROPOSALS_MAX]
@@ -120,21 +121,21 @@ class Mtcnn:
         kept = suppress(boxes, scores, LEVEL_OVERLAP_MAX)
         return boxes[kept], scores[kept]
 
-    def _refine(self, octaves: list[Pixels], squares: Boxes) -> Boxes:
+    def _refine(self, pyramid: list[Pixels], squares: Boxes) -> Boxes:
         """Returns the squares that a second look finds likely, corrected, best first."""
         if not len(squares):
             return squares
-        score, regression = _judge(self._refinement, ("score", "regression"), crop(octaves, squares, 24))
+        score, regression = _judge(self._refinement, ("score", "regression"), crop(pyramid, squares, 24))
         sure = score[:, 0] > REFINEMENT_SCORE_MIN
         boxes = regressed(squares[sure], regression[sure])
         return squared(boxes[suppress(boxes, score[sure, 0], REFINEMENT_OVERLAP_MAX)[:REFINEMENTS_MAX]])
 
-    def _locate(self, octaves: list[Pixels], squares: Boxes) -> Faces:
+    def _locate(self, pyramid: list[Pixels], squares: Boxes) -> Faces:
         """Returns what the last look confirms, with landmarks."""
         if not len(squares):
             return Faces(squares, np.empty((0, 5, 2), np.float32), np.empty(0, np.float32))
         outputs = ("score", "regression", "landmarks")
-        score, regression, points = _judge(self._output, outputs, crop(octaves, squares, 48))
+        score, regression, points = _judge(self._output, outputs, crop(pyramid, squares, 48))
         sure = score[:, 0] > OUTPUT_SCORE_MIN
         scores, squares = score[sure, 0], squares[sure]
         sides = (squares[:, 2] - squares[:, 0] + 1)[:, None, None]
@@ -149,17 +150,6 @@ def _judge(network: Any, outputs: Sequence[str], crops: Pixels) -> list[NDArray[
     count = CROPS_AREA_PX // (crops.shape[1] * crops.shape[2])
     runs = [network.run(outputs, {"input": crops[start : start + count]}) for start in range(0, len(crops), count)]
     return [np.concatenate(parts) for parts in zip(*runs, strict=True)]
-
-
-def _level(octaves: Sequence[Pixels], scale: float) -> Pixels:
-    """Returns the picture at a scale below 1, from the nearest octave above.
-
-    Bilinear, since less than a halving is left; exact area averages take nine times as long and find no more.
-    """
-    height, width = octaves[0].shape[:2]
-    octave = min(int(-np.log2(scale)), len(octaves) - 1)
-    size = (round(width * scale), round(height * scale))
-    return np.asarray(cv2.resize(octaves[octave], size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def regressed(boxes: Boxes, regression: NDArray[np.float32]) -> Boxes:
@@ -202,30 +192,28 @@ def suppress_nested(boxes: Boxes, scores: NDArray[np.float32], nesting_max: floa
     return np.asarray(order[~np.triu(nested, 1).any(axis=0)])
 
 
-def crop(octaves: list[Pixels], boxes: Boxes, side_px: int) -> NDArray[np.uint8]:
+def crop(pyramid: list[Pixels], boxes: Boxes, side_px: int) -> NDArray[np.uint8]:
     """Cuts squares out of a picture and brings them to one size, grey beyond the edge.
 
     Returns:
         (n, side_px, side_px, 3) uint8.
     """
-    height, width = octaves[0].shape[:2]
     sides = boxes[:, 2] - boxes[:, 0]
-    octave_of = np.clip(np.log2(np.maximum(sides / side_px, 1)).astype(int), 0, len(octaves) - 1)
+    octave_of = np.clip(np.log2(np.maximum(sides / side_px, 1)).astype(int), 0, len(pyramid) - 1)
     crops = np.empty((len(boxes), side_px, side_px, 3), np.uint8)
     steps = np.linspace(0, 1, side_px, dtype=np.float32)
     for octave in np.unique(octave_of):
         chosen = np.flatnonzero(octave_of == octave)
-        picture = octaves[octave]
-        scale = np.array([picture.shape[1] / width, picture.shape[0] / height], np.float32)
+        scale = np.float32(0.5**octave)
         start = (boxes[chosen, :2] + 0.5) * scale - 0.5
         size = sides[chosen, None] * scale
-        x = start[:, :1] + size[:, :1] * steps
-        y = start[:, 1:] + size[:, 1:] * steps
+        x = start[:, :1] + size * steps
+        y = start[:, 1:] + size * steps
         shape = (len(chosen), side_px, side_px)
         map_x = np.broadcast_to(x[:, None, :], shape).reshape(-1, side_px)
         map_y = np.broadcast_to(y[:, :, None], shape).reshape(-1, side_px)
         sampled = cv2.remap(
-            picture, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(128, 128, 128)
+            pyramid[octave], map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(128, 128, 128)
         )
         crops[chosen] = sampled.reshape(*shape, 3)
     return crops

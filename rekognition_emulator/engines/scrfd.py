@@ -6,6 +6,7 @@ outputs and with or without a dimension for the batch; so the outputs are told a
 
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,8 +20,8 @@ GUESSES: Final = 2
 SCORES, SIDES, POINTS = 1, 4, 10
 """Numbers per guess: one score; distances to the left, upper, right and lower side; x and y of five landmarks."""
 
-MEAN: Final = np.float32(127.5)
-SCALE: Final = np.float32(1 / 128)
+MEAN: Final = 127.5
+SCALE: Final = 1 / 128
 """Channels are fed as (value − mean) × scale, RGB. Source: insightface, model_zoo/scrfd.py; the meaning of the outputs
 likewise."""
 
@@ -30,7 +31,7 @@ class Scrfd(SingleShot):
 
     def look(self, pixels: Pixels) -> Faces:
         """Reads three grids: distances from a cell's corner, in cells. The picture's left eye comes first."""
-        outputs = self._run((pixels.astype(np.float32) - MEAN) * SCALE)
+        outputs = self._run(cv2.dnn.blobFromImage(pixels, SCALE, mean=(MEAN,) * 3))
         grids = []
         for stride in STRIDES:
             guesses = GUESSES * (pixels.shape[0] // stride) * (pixels.shape[1] // stride)

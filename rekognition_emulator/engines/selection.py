@@ -25,6 +25,7 @@ from rekognition_emulator.engines.models import (
     EMBEDDERS,
     MTCNN,
     RECOMMENDED_DETECTORS,
+    YUNET,
     Detector,
     Embedder,
     Model,
@@ -33,6 +34,7 @@ from rekognition_emulator.engines.models import (
 )
 from rekognition_emulator.engines.networks import Device, ModelUnusable, read_verified
 from rekognition_emulator.engines.onnx_embedder import open_embedder
+from rekognition_emulator.engines.orientation import OrientedDetector
 from rekognition_emulator.engines.scrfd import Scrfd
 from rekognition_emulator.engines.single_shot import SingleShot
 from rekognition_emulator.engines.yunet import YuNet
@@ -132,7 +134,7 @@ def load_engine(face_model: str, detector: str, files: ModelFiles) -> FaceEngine
         for each in {**EMBEDDERS, **manifests}.values()
         if each.version != chosen.version and _is_servable(each, files)
     }
-    return ComposedEngine(load_detector(detector, files), _open(chosen, files), files.threads, others)
+    return ComposedEngine(_load_oriented(detector, files), _open(chosen, files), files.threads, others)
 
 
 def load_engine_to_measure(face_model: str, detector: str, files: ModelFiles) -> FaceEngine:
@@ -146,7 +148,17 @@ def load_engine_to_measure(face_model: str, detector: str, files: ModelFiles) ->
         contents = (files.folder(chosen) / file).read_bytes()
         chosen = known_by(chosen, hashlib.sha256(contents).hexdigest())
     chosen = replace(chosen, calibration=UNMEASURED)
-    return ComposedEngine(load_detector(detector, files), _open(chosen, files), files.threads)
+    return ComposedEngine(_load_oriented(detector, files), _open(chosen, files), files.threads)
+
+
+def _load_oriented(name: str, files: ModelFiles) -> FaceDetector:
+    """Loads a detector for faces at any roll; whichever it is, YuNet looks for their turn where its weights are."""
+    detector = load_detector(name, files)
+    scout = detector
+    if not isinstance(detector, YuNet):
+        with suppress(ModelUnusable):
+            scout = load_detector(YUNET.name, files)
+    return OrientedDetector(detector, scout)
 
 
 def load_detector(name: str, files: ModelFiles) -> FaceDetector:

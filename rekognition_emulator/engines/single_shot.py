@@ -10,11 +10,10 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.alignment import Pixels, halvings
+from rekognition_emulator.engines.alignment import Pixels, shrunk
 from rekognition_emulator.engines.models import SingleShotDetector
 from rekognition_emulator.engines.mtcnn import Faces, suppress
 from rekognition_emulator.engines.networks import Device, ModelUnusable, open_model
@@ -47,7 +46,7 @@ class SingleShot(FaceDetector):
             self._input: str = fed.name
             height, width = fed.shape[2:]
             self._fixed_px = (width, height) if isinstance(height, int) and isinstance(width, int) else None
-            self._search(np.zeros((64, 64, 3), np.uint8), STRIDES[-1])
+            self._search(Image(np.zeros((64, 64, 3), np.uint8), 64, 64), STRIDES[-1])
         except ModelUnusable:
             raise
         except Exception as error:  # the runtime's exceptions have no class of their own in common
@@ -75,7 +74,7 @@ class SingleShot(FaceDetector):
     def detect(self, image: Image) -> list[Detection]:
         longest = max(image.pixels.shape[:2])
         sides = dict.fromkeys(min(side, longest) for side in self._model.sides_px)
-        faces = joined([self._search(image.pixels, side) for side in ([longest] if self._fixed_px else sides)])
+        faces = joined([self._search(image, side) for side in ([longest] if self._fixed_px else sides)])
         confidences = np.interp(faces.scores, *np.array(self._model.confidences).T)
         size = np.array(image.pixels.shape[1::-1], np.float32)
         return [
@@ -87,24 +86,21 @@ class SingleShot(FaceDetector):
             for face in suppress(faces.boxes, faces.scores, self._model.overlap_max)
         ]
 
-    def _search(self, pixels: Pixels, side_px: int) -> Faces:
+    def _search(self, image: Image, side_px: int) -> Faces:
         """Finds faces at one size of the picture, in pixels of the picture, the same face many times."""
-        height, width = pixels.shape[:2]
+        height, width = image.pixels.shape[:2]
         room = self._fixed_px or (side_px, side_px)
-        shrinking = min(room[0] / width, room[1] / height, 1.0)
-        shrunk = _shrunk(pixels, shrinking)
-        size = shrunk.shape[1::-1]
+        small, ratio = shrunk(image, min(room[0] / width, room[1] / height, 1.0))
+        size = small.shape[1::-1]
         frame_size = self._fixed_px or tuple(-(-side // STRIDES[-1]) * STRIDES[-1] for side in size)
         frame = np.zeros((frame_size[1], frame_size[0], 3), np.uint8)
-        frame[: size[1], : size[0]] = shrunk
+        frame[: size[1], : size[0]] = small
         faces = self.look(frame)
-        ratio = np.array([width / size[0], height / size[1]], np.float32)
         return Faces(faces.boxes * np.tile(ratio, 2), faces.landmarks * ratio, faces.scores)
 
     def _run(self, blob: NDArray[np.float32], outputs: tuple[str, ...] | None = None) -> list[NDArray[Any]]:
-        """Feeds (h, w, 3) float32 to the network, planes first."""
-        fed = np.ascontiguousarray(blob.transpose(2, 0, 1)[None])
-        answer: list[NDArray[Any]] = self._session.run(outputs, {self._input: fed})
+        """Feeds (1, 3, h, w) float32 to the network."""
+        answer: list[NDArray[Any]] = self._session.run(outputs, {self._input: blob})
         return answer
 
 
@@ -121,11 +117,3 @@ def joined(parts: Sequence[Faces]) -> Faces:
         np.concatenate([part.landmarks for part in parts]),
         np.concatenate([part.scores for part in parts]),
     )
-
-
-def _shrunk(pixels: Pixels, shrinking: float) -> Pixels:
-    """Returns the picture scaled by a factor of at most 1, from the nearest halving: else pixels would be skipped."""
-    height, width = pixels.shape[:2]
-    size = (max(round(width * shrinking), 1), max(round(height * shrinking), 1))
-    octave = halvings(pixels, int(-np.log2(shrinking)))[-1]
-    return np.asarray(cv2.resize(octave, size, interpolation=cv2.INTER_LINEAR), np.uint8)

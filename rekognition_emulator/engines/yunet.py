@@ -6,6 +6,7 @@ the network in it takes any size, and is opened so: a picture that is not square
 
 from typing import Final
 
+import cv2
 import numpy as np
 
 from rekognition_emulator.engines.alignment import Pixels
@@ -38,7 +39,7 @@ class YuNet(SingleShot):
         and the logarithms of its sides, a point as its distance from that corner, all in cells. The eye that comes
         first is the picture's left one, as in ours.
         """
-        outputs = self._run(pixels[..., ::-1].astype(np.float32), OUTPUTS)
+        outputs = self._run(cv2.dnn.blobFromImage(pixels, swapRB=True), OUTPUTS)
         grids = []
         for grid, stride in enumerate(STRIDES):
             cls, obj, boxes, points = (output[0] for output in outputs[grid :: len(STRIDES)])

@@ -16,7 +16,10 @@ from rekognition_emulator.faces.image import Image
 
 
 class FaceDetector(ABC):
-    """Finds faces in a picture. Thread-safe and deterministic: the same picture gives the same numbers."""
+    """Finds faces in a picture. Thread-safe and deterministic: the same picture gives the same numbers.
+
+    One that knows upright faces only is wrapped in an ``OrientedDetector`` by the engine.
+    """
 
     @abstractmethod
     def detect(self, image: Image) -> list[Detection]:

@@ -15,7 +15,7 @@ of these sides takes 0.3 s and 65 MB, as it arrives decoded at a quarter of them
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Final
 
@@ -84,11 +84,14 @@ class Image:
         pixels: (h, w, 3) uint8, RGB, read-only. A large picture is decoded at a fraction of its size.
         width_px: of the upright picture as it was sent; ratios refer to it.
         height_px: likewise.
+        halvings: n → the pixels halved n times, as far as a network has asked for them; kept here so that detector and
+            embedder share them.
     """
 
     pixels: NDArray[np.uint8]
     width_px: int
     height_px: int
+    halvings: dict[int, NDArray[np.uint8]] = field(default_factory=dict, init=False, repr=False)
 
 
 def decode(picture: bytes) -> Image:

@@ -7,9 +7,7 @@ are worth its cost.
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
-
-from rekognition_emulator.faces.detection import BoundingBox, Detection, Portrait
+from rekognition_emulator.faces.detection import Portrait
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.errors import NoFaceInPicture
 from rekognition_emulator.faces.image import Image
@@ -21,16 +19,10 @@ FACES_MAX: Final = 100
 """Faces considered in one picture. Source: AWS developer guide, "Guidelines and quotas"."""
 
 
-TURNED_CONFIDENCE_MIN: Final = 95.0
-"""Least confidence of a face found only after turning the picture. Source: ours: over 144 photographs, turning finds
-the faces of all three that lie on a side or on the head, at 99.9; of what is no face it keeps out all but one: 80.7,
-83.6, 86.8 and 90.2, but not a dog's at 99.3. Three true faces are too few to put the bar above that."""
-
-
 def analyse(engine: FaceEngine, image: Image) -> list[Portrait]:
     """Returns the 100 largest faces of a picture, largest first, with pose and quality measured."""
     with stage("detect"):
-        found = sorted(_detect(engine, image), key=lambda detection: detection.box.area, reverse=True)
+        found = sorted(engine.detect(image), key=lambda detection: detection.box.area, reverse=True)
     current().count("faces_found", len(found))
     aspect = image.width_px / image.height_px
     return [
@@ -53,33 +45,6 @@ def largest(engine: FaceEngine, image: Image, bar: QualityBar) -> tuple[Portrait
     if not portraits or reasons(portraits[0], _side_px(portraits[0], image), bar):
         raise NoFaceInPicture
     return portraits[0], portraits[1:]
-
-
-def _detect(engine: FaceEngine, image: Image) -> list[Detection]:
-    """Finds faces at any roll: where there is none upright, the other three quarter turns are tried.
-
-    Only there, because it costs three more detections, and because hardly a picture shows people both ways up.
-    """
-    if found := engine.detect(image):
-        return found
-    for turns in (1, 3, 2):  # a camera held on its side is likelier than one held on its head
-        pixels = np.ascontiguousarray(np.rot90(image.pixels, turns))
-        sides = (image.height_px, image.width_px) if turns % 2 else (image.width_px, image.height_px)
-        turned = engine.detect(Image(pixels, *sides))
-        if found := [each for each in turned if each.confidence >= TURNED_CONFIDENCE_MIN]:
-            return [_turn_back(detection, turns) for detection in found]
-    return []
-
-
-def _turn_back(detection: Detection, turns: int) -> Detection:
-    """Returns a detection of a picture that was turned against the clock in the frame of the picture itself."""
-    box, points = detection.box, detection.landmarks
-    corners = np.array([(box.left, box.top), (box.left + box.width, box.top + box.height)])
-    for _ in range(turns):
-        corners = np.stack([1 - corners[:, 1], corners[:, 0]], axis=1)
-        points = np.stack([1 - points[:, 1], points[:, 0]], axis=1)
-    (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
-    return Detection(BoundingBox(left, top, right - left, bottom - top), points, detection.confidence)
 
 
 def select(

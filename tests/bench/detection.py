@@ -33,6 +33,9 @@ FACE_SIDES_PX = (20, 24, 28, 32, 36, 40, 48, 64, 96, 160)
 EDGES_PX = (16, 20, 24, 28, 32, 36, 40, 48, 64, 96, 200)
 """Between the columns of the table."""
 
+CONFIDENCES = (70, 80, 90, 95, 98, 99, 99.9)
+"""Where the columns of the table of confidences begin: IndexFaces asks for 90, 97 or 99."""
+
 OVERLAP_MIN = 0.4
 YUNET_N = replace(YUNET, name="yunet-n", files={"yunet_n_dynamic.onnx": None})
 
@@ -141,6 +144,37 @@ def count(detector: FaceDetector, all_scenes: Sequence[Scene]) -> list[str]:
     promised = slice(EDGES_PX.index(40) + 1, None)
     missed = f"{(there - found)[promised].sum()} of {there[promised].sum()}"
     return [*cells[1:-1], missed, str(extra), f"{1000 * seconds / len(all_scenes):.0f}"]
+
+
+def worth(detector: FaceDetector, all_scenes: Sequence[Scene]) -> list[str]:
+    """Returns, for each range of confidences, how many detections are faces and how many are none."""
+    faces, none = np.zeros(len(CONFIDENCES) + 1, int), np.zeros(len(CONFIDENCES) + 1, int)
+    for scene in all_scenes:
+        for face in detector.detect(scene.image):
+            overlap = max(face.box.overlap(true) for true in scene.faces)
+            column = np.searchsorted(CONFIDENCES, face.confidence, side="right")
+            faces[column] += overlap >= OVERLAP_MIN
+            none[column] += overlap < OVERLAP_MIN / 2
+    return [f"{some} / {others}" for some, others in zip(faces, none, strict=True)][1:]
+
+
+def measure_confidences(scratch: Path, folder: Path, models: Path) -> Section:
+    """Counts what a confidence is worth, on each half of the photographs."""
+    mtcnn, second = MtcnnDetector(scratch, 1), yunet(models, YUNET)
+    if not second:
+        raise FileNotFoundError(models / next(iter(YUNET.files)))
+    photographs = list(group_photographs(folder, mtcnn, second))
+    rows = []
+    for half, described in enumerate(("odd", "even")):
+        some = list(scenes(iter(photographs[half::2]), grounds(folder)))
+        rows += [[name, described, *worth(each, some)] for name, each in (("mtcnn", mtcnn), ("yunet", second))]
+    return Section(
+        "What a confidence is worth",
+        "Detections that are faces / that are none, in the scenes of tests/bench/detection.py: group photographs, the "
+        "first, third and so on of the folder apart from the others, shrunk to many sizes and laid on faceless ones.",
+        ["detector", "photographs", *(f"from {confidence}" for confidence in CONFIDENCES)],
+        rows,
+    )
 
 
 def measure(scratch: Path, folder: Path, models: Path) -> Section:

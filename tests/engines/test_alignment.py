@@ -4,9 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.alignment import DLIB_TEMPLATE, chips, similarity_transforms, spread
+from rekognition_emulator.engines.alignment import DLIB_TEMPLATE, chips, octaves, shrunk, similarity_transforms, spread
+from rekognition_emulator.faces.image import Image
 
 SIDE_PX = 150
+
+
+def image(pixels: NDArray[np.uint8]) -> Image:
+    """Pixels as a picture."""
+    return Image(pixels, pixels.shape[1], pixels.shape[0])
 
 
 @given(
@@ -67,7 +73,7 @@ def test_landmarks_land_on_the_template() -> None:
     for scale in (0.7, 1.0, 1.9, 2.3, 5.1):
         for angle in (0.0, 0.4):
             picture, landmarks = dotted(scale, angle)
-            (chip,) = chips(picture, landmarks[None], DLIB_TEMPLATE, SIDE_PX)
+            (chip,) = chips(image(picture), landmarks[None], DLIB_TEMPLATE, SIDE_PX)
             for place_x, place_y in DLIB_TEMPLATE:
                 left, top = round(place_x) - 8, round(place_y) - 8
                 patch = chip[top : top + 17, left : left + 17, 0].astype(float)
@@ -79,14 +85,14 @@ def test_landmarks_land_on_the_template() -> None:
 def test_large_face_is_averaged_not_skipped() -> None:
     """Fine noise on a large face averages out in its chip instead of aliasing into it."""
     noise = np.random.default_rng(0).integers(0, 256, (2400, 2400, 1), np.uint8).repeat(3, axis=2)
-    (chip,) = chips(noise, DLIB_TEMPLATE[None] * 16, DLIB_TEMPLATE, SIDE_PX)
+    (chip,) = chips(image(noise), DLIB_TEMPLATE[None] * 16, DLIB_TEMPLATE, SIDE_PX)
     assert chip.std() < 12
 
 
 def test_picture_beyond_the_edge_is_black() -> None:
     """A face that the edge cuts is filled with black, as dlib fills it."""
     white = np.full((100, 100, 3), 255, np.uint8)
-    (chip,) = chips(white, DLIB_TEMPLATE[None] - np.array([75, 0], np.float32), DLIB_TEMPLATE, SIDE_PX)
+    (chip,) = chips(image(white), DLIB_TEMPLATE[None] - np.array([75, 0], np.float32), DLIB_TEMPLATE, SIDE_PX)
     assert (chip[:90, :74] == 0).all()
     assert (chip[:90, 76:] == 255).all()
 
@@ -95,5 +101,28 @@ def test_chips_are_independent() -> None:
     """Each row is cut by its own landmarks."""
     picture = cv2.merge([np.tile(np.arange(200, dtype=np.uint8), (200, 1))] * 3)
     landmarks = np.stack([DLIB_TEMPLATE, DLIB_TEMPLATE + np.array([20, 0], np.float32)])
-    first, second = chips(picture, landmarks, DLIB_TEMPLATE, SIDE_PX).astype(int)
+    first, second = chips(image(picture), landmarks, DLIB_TEMPLATE, SIDE_PX).astype(int)
     assert np.abs(second - first - 20).max() <= 1
+
+
+def test_a_halving_is_made_once_and_is_the_mean_of_four_pixels() -> None:
+    """Whatever the sides, odd ones too; who asks later gets the same arrays."""
+    picture = image(np.random.default_rng(0).integers(0, 256, (37, 51, 3), np.uint8))
+    whole, half, quarter = octaves(picture, 2)
+    assert whole is picture.pixels
+    four = picture.pixels[:36, :50].reshape(18, 2, 25, 2, 3).mean(axis=(1, 3))
+    assert np.abs(half - four).max() <= 0.5
+    assert quarter.shape == (9, 12, 3)
+    assert all(one is other for one, other in zip(octaves(picture, 1), (whole, half), strict=True))
+
+
+def test_what_is_shrunk_keeps_its_place() -> None:
+    """A dot of a picture with odd sides lies in the small one where the ratio says."""
+    at_x, at_y = 613.0, 411.0
+    x, y = np.meshgrid(np.arange(1001), np.arange(777))
+    dot = 255 * np.exp(-((x - at_x) ** 2 + (y - at_y) ** 2) / 800)
+    small, ratio = shrunk(image(np.dstack([dot] * 3).astype(np.uint8)), 0.11)
+    weights = small[..., 0].astype(float)
+    rows, columns = np.indices(weights.shape)
+    found = np.array([(weights * columns).sum(), (weights * rows).sum()]) / weights.sum()
+    assert np.abs((found + 0.5) * ratio - 0.5 - (at_x, at_y)).max() < 0.5

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.engines.alignment import ARCFACE_TEMPLATE, chips
 from rekognition_emulator.engines.models import EMBEDDERS, RETAIL_0095, Embedder
+from rekognition_emulator.faces.image import Image
 
 LANDMARKS = (ARCFACE_TEMPLATE * np.float32(1.3) + np.float32(40)) @ np.array([[0.98, 0.2], [-0.2, 0.98]], np.float32)
 """Of a face that is turned a little, in a picture of 256 × 256 px."""
@@ -15,7 +16,7 @@ LANDMARKS = (ARCFACE_TEMPLATE * np.float32(1.3) + np.float32(40)) @ np.array([[0
 def cut(embedder: Embedder, pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Cuts the face out for an embedder."""
     crop = embedder.crop()
-    (face,) = chips(pixels, LANDMARKS[None], crop.template, crop.side_px, crop.stretch)
+    (face,) = chips(Image(pixels, 256, 256), LANDMARKS[None], crop.template, crop.side_px, crop.stretch)
     values: NDArray[np.int64] = face.astype(np.int64)
     return values
 
@@ -30,7 +31,7 @@ def ramp(request: pytest.FixtureRequest) -> NDArray[np.uint8]:
 
 def test_intels_crop_is_the_middle_of_arcfaces_stretched(ramp: NDArray[np.uint8]) -> None:
     """Sampled once, it shows every point where cutting and stretching one after the other would."""
-    (arcface,) = chips(ramp, LANDMARKS[None], ARCFACE_TEMPLATE, 112)
+    (arcface,) = chips(Image(ramp, 256, 256), LANDMARKS[None], ARCFACE_TEMPLATE, 112)
     detour = cv2.resize(arcface[:, 8:104], (128, 128), interpolation=cv2.INTER_LINEAR)
     # Beyond its outermost centres the detour repeats its edge: only the inner pixels are comparable.
     assert np.abs(cut(RETAIL_0095, ramp) - detour)[1:-1, 1:-1].max() <= 1

@@ -130,7 +130,7 @@ def marked(turn: int) -> tuple[NDArray[np.uint8], Detection]:
 def test_crops_are_level_centred_and_bgr() -> None:
     """The box fills the height, its sides are black bars, and blue is the first channel."""
     pixels, detection = marked(0)
-    crop = _crops(pixels, [detection])[0]
+    crop = _crops(Image(pixels, pixels.shape[1], pixels.shape[0]), [detection])[0]
     assert crop.shape == (SIDE_PX, SIDE_PX, 3)
     assert not crop[:, :40].any()
     assert not crop[:, -40:].any()
@@ -143,7 +143,7 @@ def test_crops_are_level_centred_and_bgr() -> None:
 def test_a_tilted_face_is_set_upright() -> None:
     """The same face with its eyes one above the other gives a crop with its eyes side by side."""
     pixels, detection = marked(1)
-    crop = _crops(pixels, [detection])[0]
+    crop = _crops(Image(pixels, pixels.shape[1], pixels.shape[0]), [detection])[0]
     eye = crop[round(0.30 * SIDE_PX), round(112 - 0.15 * SIDE_PX)]
     assert eye[0] > 200
     assert eye[2] < 50

@@ -36,7 +36,7 @@ def test_finds_what_the_package_finds(detector: Mtcnn, photograph: Callable[[str
     for file, picture in json.loads(RECORDED.read_text())["pictures"].items():
         if not picture["faces"]:
             continue
-        found = detector.detect(photograph(file).pixels, 36)
+        found = detector.detect(photograph(file), 36)
         ours = [BoundingBox(left, top, right - left, bottom - top) for left, top, right, bottom in found.boxes.tolist()]
         for face in picture["faces"]:
             theirs = BoundingBox(*face["box"])
@@ -54,7 +54,7 @@ def test_finds_what_the_package_finds(detector: Mtcnn, photograph: Callable[[str
 def test_noise_costs_no_more_than_the_bounds(detector: Mtcnn) -> None:
     """An adversarial picture meets the bounds between the stages and comes to an end."""
     noise = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), np.uint8)
-    assert len(detector.detect(noise, 20).scores) <= mtcnn.REFINEMENTS_MAX
+    assert len(detector.detect(Image(noise, 2000, 1500), 20).scores) <= mtcnn.REFINEMENTS_MAX
 
 
 @given(boxes)
