@@ -275,7 +275,7 @@ def test_each_file_of_a_model_has_to_be_what_it_was(files: ModelFiles, retail: E
     with pytest.raises(WeightsMismatch, match=file):
         load_engine(retail.name, "mtcnn", files)
     path.unlink()
-    with pytest.raises(ModelUnusable, match=r"\.xml and .*\.bin are neither in .* models pull retail-0095 fetches it"):
+    with pytest.raises(ModelUnusable, match=r"\.xml and .*\.bin are neither in .* models pull retail-0095` fetches it"):
         load_engine(retail.name, "mtcnn", files)
 
 
