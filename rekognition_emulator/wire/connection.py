@@ -26,6 +26,13 @@ HEAD_BYTES_MAX: Final = 65_536
 """Of everything that is no body: request line, headers, trailers, lengths of chunks. Ours: AWS's own load balancers
 stop there; a signed request has 2 kB. A body may bring as much again as it is long, as in chunks of few bytes."""
 
+HEADERS_MAX: Final = 128
+"""Of a request, since each takes a hundred times its shortest form in memory. Ours: SDKs send some fifteen, proxies add
+as many."""
+
+PIPELINED_MAX: Final = 8
+"""Requests that may be sent behind one that is not answered yet. Ours: no SDK sends any."""
+
 HEAD_SECONDS_MAX: Final = 20.0
 """From connecting, or from a request's first byte, until its headers are complete. Ours."""
 
@@ -89,10 +96,10 @@ class _Pieces:
         self._pending.append(data)
 
     def flush(self) -> None:
-        """Sends it now."""
-        if self._pending:
-            self._transport.writelines(self._pending)
-            self._pending = []
+        """Sends it now, unless nobody is there any more."""
+        pending, self._pending = self._pending, []
+        if pending and not self._transport.is_closing():
+            self._transport.writelines(pending)
 
     def is_closing(self) -> bool:
         """Returns whether nothing more will be sent."""
@@ -203,16 +210,24 @@ class Connection(HttpToolsProtocol):
         self._note_move()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a header, and no trailer."""
+        """Takes a header, and no trailer.
+
+        Raises:
+            HeadRefused: there are too many.
+        """
         if self._is_in_head:
+            if len(self.headers) >= HEADERS_MAX:
+                raise HeadRefused
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Looks at the head before anything is made of it, and starts the clock for the rest.
 
         Raises:
-            HeadRefused: it is too long, or its body is coded in a way that nobody here decodes.
+            HeadRefused: it is too long, its body is coded in a way that nobody here decodes, or too many requests wait.
         """
+        if len(self.pipeline) >= PIPELINED_MAX:
+            raise HeadRefused
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEAD_BYTES_MAX:
             raise HeadRefused
         codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
@@ -249,6 +264,8 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         if cast("_Pieces", self.transport).is_lingering:
             self.flow.resume_reading()  # which uvicorn leaves to connections that stay
+        elif self.pipeline and not self.transport.is_closing():
+            self.flow.pause_reading()  # uvicorn lets in more after each answer, whatever waits already
         self._note_move()
         if self.transport.get_write_buffer_size():
             self.loop.call_later(ANSWER_SECONDS_MAX, self._abort_if_unread)

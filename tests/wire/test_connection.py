@@ -182,9 +182,9 @@ def test_an_ordinary_client_notices_nothing(server: Running) -> None:
     assert heard(client).count(ANSWER) == 3
 
 
-def test_many_that_are_sent_at_once_wait_for_their_turn(server: Running) -> None:
-    """Thousands that were sent behind one that takes time are answered after it, in their order."""
-    many = 3000
+def test_those_sent_behind_another_wait_for_their_turn(server: Running) -> None:
+    """As many as may wait are answered after the one that takes time, in their order."""
+    many = connection.PIPELINED_MAX - 1
     client = server.connect(
         b"POST /late HTTP/1.1\r\nhost: a\r\n\r\n" + b"POST /refused HTTP/1.1\r\nhost: a\r\n\r\n" * many
     )
@@ -195,6 +195,22 @@ def test_many_that_are_sent_at_once_wait_for_their_turn(server: Running) -> None
     assert (told.count(ANSWER), told.count(REFUSAL)) == (2, many)
     assert told.startswith(ANSWER)
     assert told.rfind(ANSWER) > told.rfind(REFUSAL)
+
+
+def test_nobody_sends_requests_without_end_behind_another(server: Running) -> None:
+    """Each would be kept until its turn; a client that waits for no answer gets a 400, and few requests are begun."""
+    server.application.let_go.set()
+    client = server.connect(b"POST /late HTTP/1.1\r\nhost: a\r\n\r\n" * 3000)
+    assert b"400 Bad Request" in heard(client)
+    assert server.application.began <= connection.PIPELINED_MAX + 1
+
+
+def test_a_head_of_very_many_headers_is_refused(server: Running) -> None:
+    """In memory each takes a hundred times its shortest form; as many as are allowed are taken."""
+    most = connection.HEADERS_MAX - 2
+    head = b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n" + b"a:b\r\n" * most
+    assert heard(server.connect(head + b"\r\n")).count(ANSWER) == 1
+    assert b"400 Bad Request" in heard(server.connect(head + b"a:b\r\n" * 2))
 
 
 @pytest.mark.usefixtures("short")
