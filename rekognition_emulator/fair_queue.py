@@ -24,8 +24,8 @@ from operator import itemgetter
 from typing import Final
 
 ASIDE_MAX: Final = 3
-"""Slots that an account may have set aside while it gets new ones. Ours: it bounds what waits half-done in memory, and
-three of the costliest pictures wait for less than the 20 s after which one is refused."""
+"""Slots of a kind that an account may have set aside while it gets new ones. Ours: it bounds what waits half-done in
+memory, and three of the costliest pictures wait for less than the 20 s after which one is refused."""
 
 NOBODY: Final = ""
 """The account of work that is done for none, such as a command's."""
@@ -42,7 +42,7 @@ class _Account:
     Attributes:
         waiting: kind → slots that it waits for and has never held, in the order of arrival.
         held: slots that it holds.
-        aside: how many it has set aside.
+        aside: kind → how many it has set aside.
         inside: kind → how many of all these.
     """
 
@@ -51,7 +51,7 @@ class _Account:
     last_kind: str = ""
     waiting: "dict[str, list[Slot]]" = field(default_factory=lambda: defaultdict(list))
     held: "list[Slot]" = field(default_factory=list)
-    aside: int = 0
+    aside: Counter[str] = field(default_factory=Counter)
     inside: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -175,7 +175,7 @@ class FairQueue:
         with self._lock:
             if not slot.is_over:
                 self._let_go(slot)
-                slot.account.aside += 1
+                slot.account.aside[slot.kind] += 1
                 slot.is_aside = True
                 self._grant()
         try:
@@ -219,7 +219,7 @@ class FairQueue:
             if slot in account.held:
                 self._let_go(slot)
             elif slot.is_aside:
-                account.aside -= 1
+                account.aside[slot.kind] -= 1
                 if slot in self._returning:
                     self._returning.remove(slot)
             else:
@@ -262,7 +262,7 @@ class FairQueue:
             account, now = slot.account, self._clock()
             if slot.is_aside:
                 self._returning.remove(slot)
-                account.aside -= 1
+                account.aside[slot.kind] -= 1
                 slot.is_aside = False
             else:
                 account.waiting[slot.kind].remove(slot)
@@ -283,8 +283,7 @@ class FairQueue:
         turns = [
             ((account.used_until(now), kind == account.last_kind, waiting[0].number), waiting[0])
             for account in self._accounts.values()
-            if account.aside < ASIDE_MAX
             for kind, waiting in account.waiting.items()
-            if waiting and kind not in full
+            if waiting and kind not in full and account.aside[kind] < ASIDE_MAX
         ]
         return min(turns, key=itemgetter(0))[1] if turns else None

@@ -253,6 +253,7 @@ def test_whoever_waits_for_something_else_holds_no_slot() -> None:
         await until(lambda: office.begun[2:] == ["b0"])
         await scarce.end("a0")
         assert "a1" not in scarce.had  # it has the thing, and waits for the next free slot
+        await until(lambda: bool(office.queue._returning))
         await office.end("b0")
         await until(lambda: scarce.had == ["a0", "a1"])
         assert office.begun == ["a0", "a1", "b0"]  # b1 was there before, but a1 had begun
@@ -297,7 +298,7 @@ def test_waiting_ends() -> None:
             await scarce.want("a0", timeout_s=0.01)
             await scarce.end("a0")
             assert scarce.failed == ["a0"]
-            assert office.slots["a0"].account.aside == 0
+            assert office.slots["a0"].account.aside.total() == 0
             await scarce.want("a0", timeout_s=0.2)
             office.tasks["a0"].cancel()
             await scarce.end("a0")
