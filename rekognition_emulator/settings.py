@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, SecretStr, StringConstraints, field_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rekognition_emulator.access.vault import Vault, read_master_key, read_master_key_file
@@ -43,8 +43,15 @@ NEAR_GUARDING: Final = 0.6
 """From which likeness on, of 1, an unknown name is taken for a misspelt one. Ours: two wrong letters of ten, and for
 those settings the wrong words as well, such as ``s3_allowed_buckets``."""
 
-_NOT_OURS: Final = re.compile(r"endpoint_url|test_.*|service_host|service_port(_.*)?|port_\d+_(tcp|udp|sctp)(_.*)?")
-"""Variables that others read or set: the demonstration, the tests, and Kubernetes for a service called rekognition."""
+_NOT_OURS: Final = re.compile(r"endpoint_url|test_.*")
+"""Variables that others read: the demonstration, and the tests."""
+
+_WORDS: Final = frozenset({"recognition", "cognition", "precognition"})
+"""Words of English that another program may be called, whose settings are none of ours unless they guard something."""
+
+_SERVICE: Final = re.compile(r"(.*_)?(service_host|service_port(_.*)?|port_\d+_(tcp|udp|sctp)(_.*)?)")
+_SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://.*")
+"""What Kubernetes sets in each pod for each Service: names, whatever it is called, and values of ``…_PORT``."""
 
 
 Rate = Annotated[float, Field(ge=RATE_MIN, le=RATE_MAX)]
@@ -281,6 +288,13 @@ class Settings(BaseSettings):
         """Where the master key is that nobody has chosen."""
         return self.data_dir / "master.key"
 
+    @field_validator("port", "metrics_port", mode="before")
+    @classmethod
+    def _is_no_service(cls, port: object, info: ValidationInfo) -> object:
+        """Passes over what Kubernetes sets for a Service called rekognition."""
+        is_address = isinstance(port, str) and _SERVICE_ADDRESS.fullmatch(port)
+        return cls.model_fields[str(info.field_name)].default if is_address else port
+
     @field_validator("host", "metrics_host")
     @classmethod
     def _is_an_address(cls, host: str) -> str:
@@ -349,11 +363,13 @@ def unknown_variables(environment: Mapping[str, str]) -> Sequence[str]:
     values: dict[str, str] = {}
     for variable, value in environment.items():
         first, name = _parted(variable)
+        if _SERVICE.fullmatch(name) or _SERVICE_ADDRESS.fullmatch(value):
+            continue
         if first == "rekognition" and values.setdefault(name, value) != value:
             raise SettingsMisspelt(f"{PREFIX}{name.upper()} is there twice, in different letter case and values.")
         if variable.upper() == PREFIX + name.upper() and (name in Settings.model_fields or _NOT_OURS.fullmatch(name)):
             continue
-        if _likeness(first, "rekognition") < NEAR:
+        if _likeness(first, "rekognition") < NEAR or (first in _WORDS and name not in GUARDING - {"host"}):
             continue
         if meant := _meant(name):
             raise SettingsMisspelt(f"{variable} is no setting: {PREFIX}{meant.upper()} is.")
@@ -370,6 +386,8 @@ def _parted(variable: str) -> tuple[str, str]:
 
 def _meant(name: str) -> str | None:
     """Returns the setting that a name is like, the most like one; None if it is like none."""
+    if swapped := next((each for each in Settings.model_fields if sorted(each) == sorted(name)), None):
+        return swapped
     likeness, setting = max((_likeness(name, setting), setting) for setting in Settings.model_fields)
     guarding, guard = max((_likeness(name, setting), setting) for setting in GUARDING)
     return setting if likeness >= NEAR else guard if guarding >= NEAR_GUARDING else None

@@ -57,6 +57,7 @@ def test_several_processes_share_what_one_would_have(monkeypatch: pytest.MonkeyP
         ("REKOGNITON_S3_BUCKETS", "S3_BUCKETS"),
         ("rekognition_s3_bucket", "S3_BUCKETS"),
         ("REKOGNITION_AUTH_MODE", "AUTH"),
+        ("REKOGNITION_PROT", "PORT"),
         ("REKOGNITION_CORS_ORIGIN", "CORS_ORIGINS"),
         ("REKOGNITION_ACCEPT_LICENSES", "ACCEPT_LICENCES"),
         ("REKOGNITION_DATABASE_URI", "DATABASE_URL"),
@@ -78,6 +79,34 @@ def test_settings_and_what_others_set_are_no_news() -> None:
     names = [*ours, *map(str.lower, ours), *(f"REKOGNITION_{name}" for name in (*kubernetes, *tests)), *foreign]
     assert unknown_variables(dict.fromkeys(names, "x")) == []
     assert set(Settings.model_fields) >= GUARDING
+
+
+@pytest.mark.parametrize(
+    "service", ["REKOGNITION", "REKOGNITION_EMULATOR", "REKOGNITION_METRICS", "RECOGNITION", "COGNITION"]
+)
+def test_what_kubernetes_sets_for_a_service_is_no_setting(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does so in every pod of the namespace, whoever the service is; our own port is no address."""
+    environment = {
+        f"{service}_SERVICE_HOST": "10.0.0.1",
+        f"{service}_SERVICE_PORT": "8080",
+        f"{service}_SERVICE_PORT_HTTP": "8080",
+        f"{service}_PORT": "tcp://10.0.0.1:8080",
+        f"{service}_PORT_8080_TCP": "tcp://10.0.0.1:8080",
+        f"{service}_PORT_8080_TCP_ADDR": "10.0.0.1",
+    }
+    assert unknown_variables(environment) == []
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    assert (Settings().port, Settings().metrics_port) == (8080, None)
+
+
+def test_settings_of_a_program_called_recognition_are_its_own() -> None:
+    """But for those that would keep somebody out if they were ours."""
+    assert (
+        unknown_variables({"RECOGNITION_REGION": "x", "RECOGNITION_DATABASE_URL": "y", "RECOGNITION_HOST": "z"}) == []
+    )
+    with pytest.raises(SettingsMisspelt):
+        unknown_variables({"RECOGNITION_CORS_ORIGINS": "*"})
 
 
 def test_an_unknown_setting_that_is_like_none_is_told() -> None:
