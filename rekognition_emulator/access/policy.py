@@ -181,7 +181,7 @@ def _is_ours(pattern: str) -> bool:
 def _statement(value: object, number: int) -> Statement:
     where = f"Statement {number} of the policy"
     members = _members(value, where, required={"Effect", "Action", "Resource"}, optional={"Sid"})
-    if members["Effect"] not in {"Allow", "Deny"}:
+    if members["Effect"] not in ("Allow", "Deny"):
         raise PolicyUnusable(f"{where} has an Effect that is neither Allow nor Deny.")
     actions, resources = _texts(members, "Action", where), _texts(members, "Resource", where)
     if (length := max(map(len, actions + resources))) > PATTERN_CHARS_MAX:

@@ -154,6 +154,7 @@ GOOD = statement("Allow", "rekognition:*")
         ({"Statement": GOOD | {"Action": [1]}}, "value of Action"),
         ({"Statement": GOOD | {"Action": "SearchFaces"}}, "'SearchFaces'"),
         ({"Statement": GOOD | {"Resource": "wedding"}}, "neither * nor an ARN"),
+        ({"Statement": GOOD | {"Effect": ["Allow"]}}, "neither Allow nor Deny"),
         ({"Statement": GOOD | {"Resource": "arn:aws:rekognition:*"}}, "neither * nor an ARN"),
         ({"Statement": GOOD | {"Resource": "arn:aws:rekognition:*:*:collection/${aws:username}"}}, "variable"),
         ({"Statement": GOOD | {"Action": "rekognition:" + "*" * 3000}}, "2048 are the most"),
