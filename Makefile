@@ -23,7 +23,7 @@ test: .venv/dev.stamp  ## set up what is missing and run all tests
 	$(RUN) pytest
 
 lowest: .venv-lowest/lowest.stamp  ## run the tests that lean on libraries most with the lowest versions that pyproject.toml allows
-	.venv-lowest/bin/python -m pytest tests/wire tests/store/test_database.py tests/store/test_embedded.py tests/store/test_erasure.py tests/store/test_postgres.py
+	.venv-lowest/bin/python -m pytest tests/wire tests/store
 
 fuzz: .venv/dev.stamp  ## spoil pictures and requests for MINUTES (5) from SEED (1), and keep what that finds
 	$(RUN) tests.fuzz --minutes $(MINUTES) --seed $(SEED)
