@@ -59,7 +59,7 @@ DAYS_MAX: Final = 36_500
 LINE_CHARS: Final = 240
 """Room for the longest name and policy: lines that a terminal breaks can be copied, those cut off cannot."""
 
-_SHOWN_ONCE: Final = "The secret is shown this once: it lies encrypted in the database."
+_SHOWN_ONCE: Final = "The secret is shown only once: it lies encrypted in the database."
 
 _Name = Annotated[str, typer.Argument(help="What to call the key; it appears in the caller's ARN.")]
 _Which = Annotated[str, typer.Argument(metavar="NAME|ID", help="Keys of this name, or the one with this id.")]
@@ -292,7 +292,7 @@ def _tell(count: int, key: str, what: str) -> None:
 
 def _show(key: AccessKey, secret: str) -> None:
     sys.stdout.write(f"export AWS_ACCESS_KEY_ID={key.access_key_id}\nexport AWS_SECRET_ACCESS_KEY={secret}\n")
-    until = f"good until {_moment(key.expires_at)}" if key.expires_at else "without an end"
+    until = f"good until {_moment(key.expires_at)}" if key.expires_at else "never expires"
     _say(f"Key {key.name} of account {key.account}, policy {key.policy_name}, {until}. {_SHOWN_ONCE}")
 
 

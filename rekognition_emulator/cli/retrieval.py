@@ -65,8 +65,8 @@ def evaluate_selfies(  # noqa: PLR0913 - an argument is an option of the command
     )
     measured: list[tuple[FaceModel, Retrieval]] = []
     documents: list[dict[str, Any]] = []
-    for one in [settings.model_copy(update={"face_model": name}) for name in models] or [settings]:
-        engine = load_face_engine(one)
+    wanted = [settings.model_copy(update={"face_model": name}) for name in dict.fromkeys(models)] or [settings]
+    for engine in [load_face_engine(one) for one in wanted]:  # all first: one that cannot be had ends it at once
         retrieval, left_out = _measure(console, engine, images, visitors, way)
         measured.append((engine.model, retrieval))
         documents.append(describe(engine.model, album, way.face, left_out) | asdict(retrieval))
@@ -94,6 +94,7 @@ def _measure(
         retrieval = measure_retrieval(engine.model, best, relevant, len(searched.embeddings))
     except ValueError as error:
         raise LabelsUnusable(f"Nothing to measure: {error}. Are people called the same in both?") from error
+    console.print(f"[bold]{engine.model.name} {engine.model.version}[/bold]", highlight=False)
     image_files, left_out = [image.file for image in images], [*searched.left_out, *asking.left_out]
     print_nearest_strangers(console, nearest_strangers(best, relevant), list(asking.rows), image_files)
     print_left_out(console, left_out)
@@ -107,30 +108,21 @@ def _print(console: Console, measured: Sequence[tuple[FaceModel, Retrieval]]) ->
         "selfies",
         highlight=False,
     )
-    ranks = Table("first images", *_columns(measured, "{}: precision", "{}: recall"))
-    for place, at_rank in enumerate(first.at_ranks):
-        rows = [retrieval.at_ranks[place] for _, retrieval in measured]
-        ranks.add_row(f"{at_rank.images}", *(f"{rate:.1%}" for row in rows for rate in (row.precision, row.recall)))
+    ranks = Table("first images", "face model", "precision", "recall")
+    for place in range(len(first.at_ranks)):
+        for model, retrieval in measured:
+            at = retrieval.at_ranks[place]
+            ranks.add_row(f"{at.images}", model.name, f"{at.precision:.1%}", f"{at.recall:.1%}")
     console.print(ranks)
-    thresholds = Table("similarity", *_columns(measured, "{}: precision", "{}: recall", "{}: strangers", "{}: FPIR"))
-    for place, at_threshold in enumerate(first.at_thresholds):
-        rates = [
-            or_dash(rate, "{:.1%}")
-            for _, retrieval in measured
-            for at in [retrieval.at_thresholds[place]]
-            for rate in (at.precision, at.recall, at.strangers_shown, at.false_positive_identification_rate)
-        ]
-        thresholds.add_row(f"{at_threshold.similarity:.0f}", *rates)
+    thresholds = Table("similarity", "face model", "precision", "recall", "strangers", "FPIR")
+    for place in range(len(first.at_thresholds)):
+        for model, retrieval in measured:
+            point = retrieval.at_thresholds[place]
+            rates = (point.precision, point.recall, point.strangers_shown, point.false_positive_identification_rate)
+            thresholds.add_row(f"{point.similarity:.0f}", model.name, *(or_dash(rate, "{:.1%}") for rate in rates))
     console.print(thresholds)
     console.print(
         f"strangers: selfies whose first {PAGE} images show somebody else; FPIR: selfies of visitors who are not "
         "in the album that find anything.",
         highlight=False,
     )
-
-
-def _columns(measured: Sequence[tuple[FaceModel, Retrieval]], *titles: str) -> list[str]:
-    """Returns the titles for each model, whose name stands in them only where there are several."""
-    if len(measured) == 1:
-        return [title.removeprefix("{}: ") for title in titles]
-    return [title.format(model.name) for model, _ in measured for title in titles]
