@@ -6,8 +6,7 @@ Imported by ``app`` and ``cli`` alone: everything below receives values, not set
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from difflib import SequenceMatcher
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -33,25 +32,8 @@ _ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]+)?")
 
 PREFIX: Final = "REKOGNITION_"
 
-GUARDING: Final = frozenset(
-    {"account_requests_per_second", "auth", "cors_origins", "host", "metrics_host", "s3_buckets"}
-)
-"""Settings that keep somebody from something: where one of them is meant and misspelt, more is open than should be."""
-
-NEAR: Final = 0.8
-NEAR_GUARDING: Final = 0.6
-"""From which likeness on, of 1, an unknown name is taken for a misspelt one. Ours: two wrong letters of ten, and for
-those settings the wrong words as well, such as ``s3_allowed_buckets``."""
-
-_NOT_OURS: Final = re.compile(r"endpoint_url|test_.*")
-"""Variables that others read: the demonstration, and the tests."""
-
-_WORDS: Final = frozenset({"recognition", "cognition", "precognition"})
-"""Words of English that another program may be called, whose settings are none of ours unless they guard something."""
-
-_SERVICE: Final = re.compile(r"(.*_)?(service_host|service_port(_.*)?|port_\d+_(tcp|udp|sctp)(_.*)?)")
-_SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://.*")
-"""What Kubernetes sets in each pod for each Service: names, whatever it is called, and values of ``…_PORT``."""
+SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://.*")
+"""What Kubernetes sets a variable ``…_PORT`` to, in each pod for each Service, whatever it is called."""
 
 
 Rate = Annotated[float, Field(ge=RATE_MIN, le=RATE_MAX)]
@@ -292,7 +274,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_no_service(cls, port: object, info: ValidationInfo) -> object:
         """Passes over what Kubernetes sets for a Service called rekognition."""
-        is_address = isinstance(port, str) and _SERVICE_ADDRESS.fullmatch(port)
+        is_address = isinstance(port, str) and SERVICE_ADDRESS.fullmatch(port)
         return cls.model_fields[str(info.field_name)].default if is_address else port
 
     @field_validator("host", "metrics_host")
@@ -345,56 +327,6 @@ class Settings(BaseSettings):
     @classmethod
     def _is_absolute(cls, directory: Path | None) -> Path | None:
         return directory and directory.expanduser().absolute()
-
-
-class SettingsMisspelt(Exception):
-    """The environment has a variable that is nearly one of ours; the text says which."""
-
-
-def unknown_variables(environment: Mapping[str, str]) -> Sequence[str]:
-    """Returns the variables that begin as settings do, and are none, nor like one.
-
-    Letter case does not count, here as for the settings themselves.
-
-    Raises:
-        SettingsMisspelt: one is like a setting, or two differ in letter case and value.
-    """
-    unknown: list[str] = []
-    values: dict[str, str] = {}
-    for variable, value in environment.items():
-        first, name = _parted(variable)
-        if _SERVICE.fullmatch(name) or _SERVICE_ADDRESS.fullmatch(value):
-            continue
-        if first == "rekognition" and values.setdefault(name, value) != value:
-            raise SettingsMisspelt(f"{PREFIX}{name.upper()} is there twice, in different letter case and values.")
-        if variable.upper() == PREFIX + name.upper() and (name in Settings.model_fields or _NOT_OURS.fullmatch(name)):
-            continue
-        if _likeness(first, "rekognition") < NEAR or (first in _WORDS and name not in GUARDING - {"host"}):
-            continue
-        if meant := _meant(name):
-            raise SettingsMisspelt(f"{variable} is no setting: {PREFIX}{meant.upper()} is.")
-        if first == "rekognition":
-            unknown.append(variable)
-    return unknown
-
-
-def _parted(variable: str) -> tuple[str, str]:
-    """Returns the first word of a variable, and the rest, in small letters."""
-    first, *rest = re.split("[^a-z0-9]", variable.casefold(), maxsplit=1)
-    return first, "".join(rest)
-
-
-def _meant(name: str) -> str | None:
-    """Returns the setting that a name is like, the most like one; None if it is like none."""
-    if swapped := next((each for each in Settings.model_fields if sorted(each) == sorted(name)), None):
-        return swapped
-    likeness, setting = max((_likeness(name, setting), setting) for setting in Settings.model_fields)
-    guarding, guard = max((_likeness(name, setting), setting) for setting in GUARDING)
-    return setting if likeness >= NEAR else guard if guarding >= NEAR_GUARDING else None
-
-
-def _likeness(one: str, other: str) -> float:
-    return SequenceMatcher(None, one, other).ratio()
 
 
 def _one_of(names: Iterable[str], name: str) -> str:

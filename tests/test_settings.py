@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from rekognition_emulator.settings import GUARDING, Settings, SettingsMisspelt, unknown_variables
+from rekognition_emulator.environment import GUARDING, SettingsMisspelt, unknown_variables
+from rekognition_emulator.settings import Settings
 
 RATES = "REKOGNITION_ACCOUNT_REQUESTS_PER_SECOND"
 

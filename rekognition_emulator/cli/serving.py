@@ -26,10 +26,11 @@ from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.engines.licences import read_acceptances
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.selection import ModelFiles
+from rekognition_emulator.environment import unknown_variables
 from rekognition_emulator.faces.embedding import Evidence
 from rekognition_emulator.indexes import IndexUnusable
 from rekognition_emulator.invocation import command
-from rekognition_emulator.settings import Settings, unknown_variables
+from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.database import DatabaseUnsuitable
 from rekognition_emulator.wire.connection import Connection, Connections, open_more_descriptors
 from rekognition_emulator.wire.overrides import OverriddenIsGone, check_overrides

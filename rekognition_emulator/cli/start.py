@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pydantic import ValidationError
 
 from rekognition_emulator.engines.selection import load_engine, load_engine_to_measure
+from rekognition_emulator.environment import SettingsMisspelt, unknown_variables
 from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.settings import Settings, SettingsMisspelt, unknown_variables
+from rekognition_emulator.settings import Settings
 
 
 def read_settings(**options: object) -> Settings:
