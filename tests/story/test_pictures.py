@@ -45,12 +45,13 @@ def test_broken_pictures_are_refused_with_aws_s_error(name: str, server: Server,
 def test_every_format_of_one_photograph_shows_the_same_face(rekognition: Any, faces_dir: Path) -> None:
     """Grey, CMYK, progressive, palette and alpha variants of a picture have its face at its place."""
     (original,) = detect(rekognition, faces_dir / "rotated/exif_2.jpg")
-    width = box(original)[2]
+    _, _, width, height = box(original)
     for row in manifest(faces_dir, "formats"):
         (face,) = detect(rekognition, faces_dir / row["file"])
         assert face["Confidence"] > 99
         # exif_2 is the same photograph, mirrored in storage and made upright by its orientation.
-        assert box(face) == pytest.approx(box(original), abs=0.1 * width), row["file"]
+        assert box(face)[::2] == pytest.approx(box(original)[::2], abs=0.1 * width), row["file"]
+        assert box(face)[1::2] == pytest.approx(box(original)[1::2], abs=0.1 * height), row["file"]
 
 
 def test_exif_orientation_gives_the_boxes_of_the_upright_picture(rekognition: Any, faces_dir: Path) -> None:
