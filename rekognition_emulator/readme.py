@@ -10,7 +10,8 @@ from typing import Final
 
 from pydantic_core import PydanticUndefined
 
-from rekognition_emulator.engines.models import DETECTORS, EMBEDDERS, ESTIMATORS, Embedder, Model
+from rekognition_emulator.engines.catalogue import DETECTORS, EMBEDDERS, ESTIMATORS
+from rekognition_emulator.engines.models import Embedder, Model
 from rekognition_emulator.operations.coverage import attribute_coverage, coverage
 from rekognition_emulator.settings import Settings
 

@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rekognition_emulator.access.vault import Vault, read_master_key, read_master_key_file
 from rekognition_emulator.api.rekognition import Handlers
-from rekognition_emulator.engines.models import RESEARCH
+from rekognition_emulator.engines.catalogue import RESEARCH
 from rekognition_emulator.engines.networks import Device
 from rekognition_emulator.engines.selection import AUTO, ModelFiles
 from rekognition_emulator.indexes import INDEXES

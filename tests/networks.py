@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from rekognition_emulator.engines.catalogue import DLIB, MTCNN
 from rekognition_emulator.engines.deepface_attributes import FILES
-from rekognition_emulator.engines.models import DLIB, MTCNN, Embedder
+from rekognition_emulator.engines.models import Embedder
 from rekognition_emulator.engines.selection import ModelFiles, load_engine
 from rekognition_emulator.faces.attributes import Attribute
 from rekognition_emulator.faces.engine import FaceEngine

@@ -13,11 +13,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Column, Table
 
 from rekognition_emulator.cli.start import read_settings, said_in_words, user_name
+from rekognition_emulator.engines.catalogue import RECOMMENDED
 from rekognition_emulator.engines.downloads import PublisherUnreachable
 from rekognition_emulator.engines.inventory import State, find_model, known_models, pull, weights_of
 from rekognition_emulator.engines.licences import Acceptance, read_acceptances, record_acceptance
 from rekognition_emulator.engines.manifest import read_manifests
-from rekognition_emulator.engines.models import RECOMMENDED, Embedder, Estimator, Model, Profile
+from rekognition_emulator.engines.models import Embedder, Estimator, Model, Profile
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.selection import ModelFiles, choose_detector, find_embedder
 from rekognition_emulator.settings import Settings

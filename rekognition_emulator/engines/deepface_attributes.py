@@ -17,7 +17,7 @@ import structlog
 from numpy.typing import NDArray
 
 from rekognition_emulator.engines.alignment import warp
-from rekognition_emulator.engines.models import ESTIMATORS
+from rekognition_emulator.engines.catalogue import ESTIMATORS
 from rekognition_emulator.engines.networks import Device, open_model, read_verified
 from rekognition_emulator.faces.attributes import Attribute, AttributeEstimator, Attributes, Emotion, Gender
 from rekognition_emulator.faces.detection import Detection

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines import dlib_resnet, models, mtcnn_networks
+from rekognition_emulator.engines import catalogue, dlib_resnet, models, mtcnn_networks
 from rekognition_emulator.engines.embedder import AlignedEmbedder
 from rekognition_emulator.engines.mtcnn import Mtcnn
 from rekognition_emulator.engines.networks import Device, Network, open_session
@@ -27,7 +27,7 @@ own default."""
 
 
 def _network(name: str, package: str, file: str, build: Callable[[bytes], bytes]) -> Network:
-    sha256 = {**models.DLIB.files, **models.MTCNN.files}[file]
+    sha256 = {**catalogue.DLIB.files, **catalogue.MTCNN.files}[file]
     assert sha256
     return Network(name, version=1, package=package, weights_path=file, weights_sha256=sha256, build=build)
 
@@ -70,7 +70,7 @@ class MtcnnDetector(FaceDetector):
 
 
 def dlib_embedder(
-    cache_dir: Path, threads: int, dlib: models.Embedder = models.DLIB, device: Device = Device.CPU
+    cache_dir: Path, threads: int, dlib: models.Embedder = catalogue.DLIB, device: Device = Device.CPU
 ) -> AlignedEmbedder:
     """Opens dlib's ResNet, maybe calibrated anew; arguments and errors as ``MtcnnDetector``'s."""
     return AlignedEmbedder(

@@ -12,10 +12,11 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
+from rekognition_emulator.engines.catalogue import EMBEDDERS
 from rekognition_emulator.engines.curves import UNMEASURED
 from rekognition_emulator.engines.downloads import Progress, fetch
 from rekognition_emulator.engines.manifest import read_detectors, read_estimators, read_manifests, vouch
-from rekognition_emulator.engines.models import EMBEDDERS, Detector, Embedder, Model
+from rekognition_emulator.engines.models import Detector, Embedder, Model
 from rekognition_emulator.engines.networks import ModelUnusable, open_model, package_folder
 from rekognition_emulator.engines.onnx_embedder import open_embedder
 from rekognition_emulator.engines.selection import ModelFiles, open_detector

@@ -15,19 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from rekognition_emulator.engines.models import (
-    DETECTORS,
-    EMBEDDERS,
-    ESTIMATORS,
-    SCRFD_10G,
-    YUNET,
-    Detector,
-    Embedder,
-    Estimator,
-    Model,
-    Profile,
-    Template,
-)
+from rekognition_emulator.engines.catalogue import DETECTORS, EMBEDDERS, ESTIMATORS, SCRFD_10G, YUNET
+from rekognition_emulator.engines.models import Detector, Embedder, Estimator, Model, Profile, Template
 from rekognition_emulator.engines.networks import ModelUnusable, write_whole
 from rekognition_emulator.faces.embedding import Evidence
 

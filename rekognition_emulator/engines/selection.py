@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from rekognition_emulator.engines.catalogue import DLIB, EMBEDDERS, MTCNN, RECOMMENDED_DETECTORS, YUNET
 from rekognition_emulator.engines.composed import ComposedEngine
 from rekognition_emulator.engines.curves import UNMEASURED
 from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
@@ -20,18 +21,7 @@ from rekognition_emulator.engines.deepface_detector import RetinaFace
 from rekognition_emulator.engines.embedded import MtcnnDetector, dlib_embedder
 from rekognition_emulator.engines.licences import read_acceptances
 from rekognition_emulator.engines.manifest import known_by, read_detectors, read_estimators, read_manifests
-from rekognition_emulator.engines.models import (
-    DLIB,
-    EMBEDDERS,
-    MTCNN,
-    RECOMMENDED_DETECTORS,
-    YUNET,
-    Detector,
-    Embedder,
-    Model,
-    Profile,
-    SingleShotDetector,
-)
+from rekognition_emulator.engines.models import Detector, Embedder, Model, Profile, SingleShotDetector
 from rekognition_emulator.engines.networks import Device, ModelUnusable, read_verified
 from rekognition_emulator.engines.onnx_embedder import open_embedder
 from rekognition_emulator.engines.orientation import OrientedDetector

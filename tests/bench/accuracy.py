@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekognition_emulator.engines.alignment import similarity_transforms
+from rekognition_emulator.engines.catalogue import ARCFACE, DLIB, YUNET
 from rekognition_emulator.engines.composed import ComposedEngine
 from rekognition_emulator.engines.embedded import EMBEDDER, MtcnnDetector, dlib_embedder
 from rekognition_emulator.engines.embedder import of_unit_length
-from rekognition_emulator.engines.models import ARCFACE, DLIB, YUNET, Embedder, Profile
+from rekognition_emulator.engines.models import Embedder, Profile
 from rekognition_emulator.engines.networks import package_folder
 from rekognition_emulator.engines.onnx_embedder import open_embedder
 from rekognition_emulator.engines.yunet import YuNet

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg_pool import ConnectionPool
 
-from rekognition_emulator.engines.models import DLIB as DLIB_MODEL
+from rekognition_emulator.engines.catalogue import DLIB as DLIB_MODEL
 from rekognition_emulator.faces.detection import BoundingBox
 from rekognition_emulator.faces.gallery import EnrolledFace, NewFace, Owner
 from rekognition_emulator.faces.users import User

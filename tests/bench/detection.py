@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rekognition_emulator.engines.catalogue import YUNET
 from rekognition_emulator.engines.embedded import MtcnnDetector
-from rekognition_emulator.engines.models import YUNET, SingleShotDetector
+from rekognition_emulator.engines.models import SingleShotDetector
 from rekognition_emulator.engines.yunet import YuNet
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.engine import FaceDetector

@@ -20,7 +20,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.models import DLIB as DLIB_MODEL
+from rekognition_emulator.engines.catalogue import DLIB as DLIB_MODEL
 from rekognition_emulator.faces.gallery import Changes, Collection, Delta
 from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.faces.store import CHANGES_MAX

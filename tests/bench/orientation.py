@@ -22,9 +22,9 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from rekognition_emulator.engines.catalogue import YUNET
 from rekognition_emulator.engines.composed import ComposedEngine
 from rekognition_emulator.engines.embedded import MtcnnDetector, dlib_embedder
-from rekognition_emulator.engines.models import YUNET
 from rekognition_emulator.engines.orientation import OrientedDetector
 from rekognition_emulator.engines.yunet import YuNet
 from rekognition_emulator.faces.detection import BoundingBox, Detection

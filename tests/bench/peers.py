@@ -14,8 +14,8 @@ from typing import Any, Final
 import numpy as np
 import PIL.Image
 
+from rekognition_emulator.engines.catalogue import ARCFACE
 from rekognition_emulator.engines.embedded import EMBEDDER
-from rekognition_emulator.engines.models import ARCFACE
 from rekognition_emulator.engines.selection import ModelFiles, load_engine, load_engine_to_measure
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.image import decode

@@ -14,8 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from rekognition_emulator.cli.commands import app
-from rekognition_emulator.engines import models
-from rekognition_emulator.engines.models import ARCFACE, SFACE, Embedder
+from rekognition_emulator.engines import catalogue
+from rekognition_emulator.engines.catalogue import ARCFACE, SFACE
+from rekognition_emulator.engines.models import Embedder, Profile
 from tests.networks import COARSE, MOBILEFACE, write_embedder, write_manifest, write_networks
 from tests.publisher import Publisher, instead, publishing
 from tests.server import ROOT
@@ -46,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
 def publisher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
     """What publishes ArcFace."""
     with publishing() as publisher:
-        monkeypatch.setitem(models.EMBEDDERS, "arcface", replace(ARCFACE, urls=(publisher.address(WEIGHTS),)))
+        monkeypatch.setitem(catalogue.EMBEDDERS, "arcface", replace(ARCFACE, urls=(publisher.address(WEIGHTS),)))
         publisher.shelf[WEIGHTS] = network(tmp_path, ARCFACE)
         yield publisher
 
@@ -99,7 +100,7 @@ def test_the_list_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "…" not in table
     assert max(map(len, table.splitlines())) <= 80
     named = [line.split()[0] for line in table.splitlines()[3:] if line.strip()]
-    assert named == [*models.DETECTORS, *models.EMBEDDERS, *models.ESTIMATORS]
+    assert named == [*catalogue.DETECTORS, *catalogue.EMBEDDERS, *catalogue.ESTIMATORS]
 
 
 def test_a_first_pull_is_binding(publisher: Publisher, folder: Path, tmp_path: Path) -> None:
@@ -256,8 +257,8 @@ def test_estimators_are_pulled_too(folder: Path, tmp_path: Path, monkeypatch: py
     write_networks(tmp_path)
     with publishing() as publisher:
         publisher.shelf[name] = (tmp_path / name).read_bytes()
-        emotion = replace(models.ESTIMATORS["deepface-emotion"], urls=(publisher.address(name),))
-        monkeypatch.setitem(models.ESTIMATORS, "deepface-emotion", emotion)
+        emotion = replace(catalogue.ESTIMATORS["deepface-emotion"], urls=(publisher.address(name),))
+        monkeypatch.setitem(catalogue.ESTIMATORS, "deepface-emotion", emotion)
         publisher.faults.append(instead(b"<html>"))
         assert "no network" in run("pull", "deepface-emotion", "--accept-licence", succeeds=False)
         assert "was fetched" in run("pull", "deepface-emotion")
@@ -272,7 +273,7 @@ def test_what_comes_with_the_installation_is_not_fetched(folder: Path) -> None:
     assert "dlib comes with the installation, in the package face_recognition_models." in said
     assert not folder.exists()
     said = run("verify")
-    for model in (models.MTCNN, models.DLIB):
+    for model in (catalogue.MTCNN, catalogue.DLIB):
         for file in model.files:
             assert f"{file} is what it should be" in said
 
@@ -280,7 +281,7 @@ def test_what_comes_with_the_installation_is_not_fetched(folder: Path) -> None:
 def test_list_says_what_serves(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The chosen models are marked; a choice that cannot serve is explained."""
     said = run("list")
-    for name in (*models.DETECTORS, *models.EMBEDDERS, *models.ESTIMATORS):
+    for name in (*catalogue.DETECTORS, *catalogue.EMBEDDERS, *catalogue.ESTIMATORS):
         assert is_chosen(said, name) is (name in {"dlib", "mtcnn"})
     monkeypatch.setenv("REKOGNITION_FACE_MODEL", "sface")
     said = run("list")
@@ -290,7 +291,7 @@ def test_list_says_what_serves(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_info_says_what_is_known() -> None:
     """Licence, addresses, checksum, input and calibration, and where the file lies."""
-    said, model = run("info", "auraface"), models.EMBEDDERS["auraface"]
+    said, model = run("info", "auraface"), catalogue.EMBEDDERS["auraface"]
     for words in ("Apache-2.0", *model.urls, *map(str, model.files.values()), "absent", "512"):
         assert words in said
     assert "29.6 million pairs of strangers" in run("info", "dlib")
@@ -313,9 +314,9 @@ def test_what_an_operator_can_mend_is_said_in_words(folder: Path, monkeypatch: p
 
 def test_addresses_of_publishers_are_trustworthy() -> None:
     """Every one is TLS and ends in a file's name; what a package carries has none, and permissive models have one."""
-    for model in (*models.DETECTORS.values(), *models.EMBEDDERS.values(), *models.ESTIMATORS.values()):
+    for model in (*catalogue.DETECTORS.values(), *catalogue.EMBEDDERS.values(), *catalogue.ESTIMATORS.values()):
         assert not (model.urls and model.package)
-        assert model.urls or model.package or model.profile is models.Profile.RESEARCH
+        assert model.urls or model.package or model.profile is Profile.RESEARCH
         assert all(url.startswith("https://") for url in model.urls)
         assert sum(len(model.addresses(file)) for file in model.files) == len(model.urls)
         assert not model.urls or all(model.addresses(file) for file in model.files)

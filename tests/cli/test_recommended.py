@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from rekognition_emulator.cli.commands import app
-from rekognition_emulator.engines import downloads, models
-from rekognition_emulator.engines.models import RETAIL_0095, YUNET
+from rekognition_emulator.engines import catalogue, downloads
+from rekognition_emulator.engines.catalogue import RETAIL_0095, YUNET
 from rekognition_emulator.engines.selection import AUTO, load_engine
 from rekognition_emulator.faces.embedding import Evidence
 from rekognition_emulator.settings import Settings
@@ -44,7 +44,7 @@ def publisher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publi
         embedder = write_ir_embedder(made, RETAIL_0095)
         (made / DETECTOR).write_bytes(bytes(range(256)) * 100)
         detector = replace(YUNET, files={DETECTOR: hashlib.sha256((made / DETECTOR).read_bytes()).hexdigest()})
-        for table, model in ((models.EMBEDDERS, embedder), (models.DETECTORS, detector)):
+        for table, model in ((catalogue.EMBEDDERS, embedder), (catalogue.DETECTORS, detector)):
             addresses = tuple(publisher.address(file) for file in model.files)
             monkeypatch.setitem(table, model.name, replace(model, urls=addresses))
             publisher.shelf |= {file: (made / file).read_bytes() for file in model.files}
@@ -146,7 +146,7 @@ def test_a_part_is_continued(publisher: Publisher, folder: Path) -> None:
 
 def test_publishers_that_cannot_be_reached(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a closed network: a line, which says what serves meanwhile, too."""
-    for table, name in ((models.EMBEDDERS, "retail-0095"), (models.DETECTORS, "yunet")):
+    for table, name in ((catalogue.EMBEDDERS, "retail-0095"), (catalogue.DETECTORS, "yunet")):
         addresses = tuple(f"http://127.0.0.1:9/{file}" for file in table[name].files)
         monkeypatch.setitem(table, name, replace(table[name], urls=addresses))
     said, complaint = pull(succeeds=False)

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rekognition_emulator.cli.commands import app
-from rekognition_emulator.engines.models import ARCFACE
+from rekognition_emulator.engines.catalogue import ARCFACE
 from rekognition_emulator.faces.chips import cut_chip
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.gallery import NewFace

@@ -8,7 +8,7 @@ import PIL.Image
 import PIL.ImageOps
 import pytest
 
-from rekognition_emulator.engines.models import DETECTORS, DLIB, EMBEDDERS, MTCNN, RETINAFACE, SFACE, YUNET
+from rekognition_emulator.engines.catalogue import DETECTORS, DLIB, EMBEDDERS, MTCNN, RETINAFACE, SFACE, YUNET
 from rekognition_emulator.engines.selection import ModelFiles
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.image import Image

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rekognition_emulator.engines.catalogue import DETECTORS, EMBEDDERS, MTCNN
 from rekognition_emulator.engines.composed import ComposedEngine
-from rekognition_emulator.engines.models import DETECTORS, EMBEDDERS, MTCNN
 from rekognition_emulator.engines.selection import ModelFiles, load_detector, load_engine
 from rekognition_emulator.faces.detection import LANDMARKS, Detection
 from rekognition_emulator.faces.engine import FaceDetector, FaceEngine

@@ -6,7 +6,8 @@ import pytest
 from numpy.typing import NDArray
 
 from rekognition_emulator.engines.alignment import ARCFACE_TEMPLATE, chips
-from rekognition_emulator.engines.models import EMBEDDERS, RETAIL_0095, Embedder
+from rekognition_emulator.engines.catalogue import EMBEDDERS, RETAIL_0095
+from rekognition_emulator.engines.models import Embedder
 from rekognition_emulator.faces.image import Image
 
 LANDMARKS = (ARCFACE_TEMPLATE * np.float32(1.3) + np.float32(40)) @ np.array([[0.98, 0.2], [-0.2, 0.98]], np.float32)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rekognition_emulator.engines.catalogue import ESTIMATORS
 from rekognition_emulator.engines.deepface_attributes import FILES, SIDE_PX, DeepFaceAttributes, _crops
 from rekognition_emulator.engines.manifest import vouch
-from rekognition_emulator.engines.models import ESTIMATORS
 from rekognition_emulator.engines.selection import ModelFiles, load_attributes
 from rekognition_emulator.faces.attributes import Attribute, Attributes, Emotion, Gender
 from rekognition_emulator.faces.detection import BoundingBox, Detection

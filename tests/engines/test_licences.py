@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from rekognition_emulator.engines.catalogue import ARCFACE, FACENET512, SFACE
 from rekognition_emulator.engines.licences import FILE, Acceptance, read_acceptances, record_acceptance
-from rekognition_emulator.engines.models import ARCFACE, FACENET512, SFACE
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.selection import ModelFiles
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.models import ARCFACE, Embedder
+from rekognition_emulator.engines.catalogue import ARCFACE
+from rekognition_emulator.engines.models import Embedder
 from rekognition_emulator.engines.onnx_embedder import OnnxNetwork
 from rekognition_emulator.engines.selection import ModelFiles, load_engine, load_engine_to_measure
 from rekognition_emulator.faces.engine import FaceEngine

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.models import RETAIL_0095
+from rekognition_emulator.engines.catalogue import RETAIL_0095
 from rekognition_emulator.engines.networks import ModelUnusable, open_model
 from rekognition_emulator.engines.openvino_ir import INPUT, OUTPUT, convert
 from tests.openvino import CONVOLUTION, Ir

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.demo.people import PEOPLE, View, person, render
 from rekognition_emulator.engines import orientation
-from rekognition_emulator.engines.models import DLIB, MTCNN, YUNET
+from rekognition_emulator.engines.catalogue import DLIB, MTCNN, YUNET
 from rekognition_emulator.engines.orientation import OrientedDetector
 from rekognition_emulator.engines.selection import ModelFiles, load_detector, load_engine
 from rekognition_emulator.faces.detection import BoundingBox, Detection

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.models import SCRFD_10G
+from rekognition_emulator.engines.catalogue import SCRFD_10G
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.scrfd import Scrfd
 from rekognition_emulator.faces.detection import Detection

@@ -12,17 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rekognition_emulator.engines import deepface_detector
+from rekognition_emulator.engines.catalogue import ARCFACE, EMBEDDERS, RETAIL_0095, SFACE
 from rekognition_emulator.engines.licences import Acceptance, record_acceptance
 from rekognition_emulator.engines.manifest import read_detectors, read_manifests
-from rekognition_emulator.engines.models import (
-    ARCFACE,
-    EMBEDDERS,
-    RETAIL_0095,
-    SFACE,
-    Embedder,
-    Profile,
-    SingleShotDetector,
-)
+from rekognition_emulator.engines.models import Embedder, Profile, SingleShotDetector
 from rekognition_emulator.engines.networks import ModelUnusable, WeightsMismatch
 from rekognition_emulator.engines.selection import (
     AUTO,

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rekognition_emulator.engines.models import MTCNN, YUNET
+from rekognition_emulator.engines.catalogue import MTCNN, YUNET
 from rekognition_emulator.engines.selection import ModelFiles, load_detector
 from rekognition_emulator.engines.single_shot import SingleShot
 from rekognition_emulator.faces.detection import BoundingBox

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rekognition_emulator.engines.models import YUNET
+from rekognition_emulator.engines.catalogue import YUNET
 from rekognition_emulator.engines.yunet import YuNet
 from rekognition_emulator.faces.image import Image
 from rekognition_emulator.faces.quality import REQUIREMENTS, QualityBar

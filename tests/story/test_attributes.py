@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rekognition_emulator.demo.people import PEOPLE, album, selfie
-from rekognition_emulator.engines.models import ESTIMATORS
+from rekognition_emulator.engines.catalogue import ESTIMATORS
 from tests.networks import write_networks
 from tests.server import Server
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rekognition_emulator.engines.models import ARCFACE, RETAIL_0095, YUNET
+from rekognition_emulator.engines.catalogue import ARCFACE, RETAIL_0095, YUNET
 from tests.networks import write_embedder
 from tests.publisher import publishing
 from tests.server import Server, command
