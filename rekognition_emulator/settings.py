@@ -15,7 +15,7 @@ from pydantic import Field, SecretStr, StringConstraints, ValidationInfo, field_
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rekognition_emulator.access.vault import Vault, read_master_key, read_master_key_file
-from rekognition_emulator.api.rekognition import Handlers
+from rekognition_emulator.api.rekognition import Operations
 from rekognition_emulator.engines.catalogue import RESEARCH
 from rekognition_emulator.engines.networks import Device
 from rekognition_emulator.engines.selection import AUTO, ModelFiles
@@ -311,7 +311,7 @@ class Settings(BaseSettings):
         for each in rates.split(","):
             operation, _, rate = each.rpartition("=")
             operation = operation.strip() or EVERY_OTHER
-            if operation not in (*Handlers.__annotations__, EVERY_OTHER):
+            if operation not in (*Operations.__annotations__, EVERY_OTHER):
                 raise ValueError(f"{operation} is no operation")
             if operation in named:
                 raise ValueError(f"{operation} has two limits")
