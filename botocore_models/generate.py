@@ -1,4 +1,4 @@
-"""Changes when the generated API module has to say more: service model → ``rekognition_emulator/api/rekognition.py``.
+"""Generates ``rekognition_emulator/api/rekognition.py`` from the service model.
 
 ``python -m botocore_models.generate`` writes the module and the lock; with ``--check`` it writes nothing and exits 1 if
 either differs from what it would write. All operations are generated, served or not, so that serving one more

@@ -1,4 +1,4 @@
-"""The composition root: the only place that sees every floor. Changes when the house is wired differently."""
+"""The composition root: the only place that sees every layer."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Changes when operators count or measure something else. The only file that knows Prometheus.
+"""Metrics for Prometheus; the only file that knows it.
 
 One process counts in its own memory. Of several, each counts in files of a folder that they share, and the process that
 has started them adds up what is there, including what those have counted that have ended.

@@ -1,4 +1,4 @@
-"""Writes the README's tables from the code they describe. Changes when the README shows another one.
+"""Writes the README's tables from the code that they describe.
 
 ``python -m rekognition_emulator.readme`` writes; ``--check`` fails if a table is not what it would write.
 """

@@ -1,4 +1,4 @@
-"""What is served and what is not, and why. Changes when a handler or an estimator is added, or AWS adds something."""
+"""Which operations and members are served, and why the others are not."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
