@@ -10,7 +10,7 @@ from rekognition_emulator.metrics import POOL_STATISTICS, Metrics
 from rekognition_emulator.observation import Observation, Stage
 from rekognition_emulator.operations.registry import BILLING_GROUPS
 
-DASHBOARD = Path(__file__).parents[1] / "docs" / "grafana.json"
+DASHBOARD = Path(__file__).parents[1] / "docs" / "operations" / "grafana.json"
 
 
 def observation(operation: str | None, error: str | None = None, **counts: int) -> Observation:
