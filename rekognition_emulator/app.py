@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 import botocore_models
 from rekognition_emulator import __version__
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.access.keyring import Keyring
 from rekognition_emulator.api.core import ServiceError
 from rekognition_emulator.engines.selection import choose_detector, load_attributes, load_engine
@@ -108,7 +109,7 @@ def open_service(settings: Settings) -> Iterator[Service]:
             ):
                 store = PostgresStore(pool)
                 beside.submit(store.sweep)
-                context_for_owner = partial(
+                context_for_caller = partial(
                     Context,
                     engine=engine,
                     attributes=load_attributes(settings.model_files),
@@ -133,8 +134,10 @@ def open_service(settings: Settings) -> Iterator[Service]:
                     app = create_app(
                         handler,
                         dispatcher,
-                        lambda caller: context_for_owner(
-                            owner=Owner(caller.account, caller.region), fetch_object=_fetch_for(caller, gate, s3)
+                        lambda caller, operation: context_for_caller(
+                            owner=Owner(caller.account, caller.region),
+                            actor=_actor(caller, operation),
+                            fetch_object=_fetch_for(caller, gate, s3),
                         ),
                         gate=gate,
                         issue_session=keyring.issue_session,
@@ -268,6 +271,15 @@ def _request_handler(
         queue_max=settings.queue_max,
         bulk=BULK,
         observers=observers,
+    )
+
+
+def _actor(caller: Caller, operation: str) -> Actor:
+    if (principal := caller.principal) is None:
+        return Actor(operation, caller.account, caller.request_id, ANONYMOUS, caller.region)
+    in_session = principal.session_policy is not None
+    return Actor(
+        operation, caller.account, caller.request_id, principal.name, caller.region, principal.key, in_session
     )
 
 

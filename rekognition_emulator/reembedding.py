@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import Final
 from uuid import UUID
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.faces import image
 from rekognition_emulator.faces.chips import open_chip
 from rekognition_emulator.faces.detection import SAME_FACE_OVERLAP
@@ -45,6 +46,7 @@ class Reembedding:
 
     Args:
         store: where embeddings are staged.
+        actor: who has asked for it.
         collection: as just read.
         engine: finds the faces in pictures that are read again.
         embedder: the new model's.
@@ -58,6 +60,7 @@ class Reembedding:
     def __init__(  # noqa: PLR0913, PLR0917 # what it takes from all floors
         self,
         store: ReembeddingStore,
+        actor: Actor,
         collection: Collection,
         engine: FaceEngine,
         embedder: FaceEmbedder,
@@ -67,6 +70,7 @@ class Reembedding:
         workers: int,
     ) -> None:
         self._store = store
+        self._actor = actor
         self._collection = collection
         self._engine = engine
         self._embedder = embedder
@@ -113,7 +117,7 @@ class Reembedding:
             if len(late) > LATE_MAX or any(origin.chip is None for origin in late) or self._stage(pool, late):
                 return False
             progress(len(late))
-            self._store.exchange(self._collection, self._embedder.model.version)
+            self._store.exchange(self._actor, self._collection, self._embedder.model.version)
         return True
 
     def _lacking(self, since: int, after: tuple[UUID, UUID] | None, limit: int) -> list[Origin]:

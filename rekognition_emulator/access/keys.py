@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.access.vault import SealBroken, Vault
 
 ID_CHARS: Final = string.ascii_uppercase + "234567"
@@ -91,11 +92,11 @@ class KeyStore(ABC):
         """
 
     @abstractmethod
-    def open(self) -> bool:
+    def open(self, actor: Actor) -> bool:
         """Has nobody asked for a key until there is one; returns False, and does nothing, if there is one."""
 
     @abstractmethod
-    def add(self, key: AccessKey) -> None:
+    def add(self, actor: Actor, key: AccessKey) -> None:
         """Adds a key.
 
         Raises:
@@ -103,15 +104,15 @@ class KeyStore(ABC):
         """
 
     @abstractmethod
-    def rotate(self, key: AccessKey, others_expire_at: datetime) -> None:
+    def rotate(self, actor: Actor, key: AccessKey, others_expire_at: datetime) -> None:
         """Adds a key, and lets the others of its name expire then, unless they do so earlier."""
 
     @abstractmethod
-    def enable(self, reference: str, *, enabled: bool) -> int:
+    def enable(self, actor: Actor, reference: str, *, enabled: bool) -> int:
         """Enables or disables the key of this id, or all of this name, and returns how many there are."""
 
     @abstractmethod
-    def delete(self, reference: str) -> int:
+    def delete(self, actor: Actor, reference: str) -> int:
         """Deletes the key of this id, or all of this name, and returns how many there were."""
 
 

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 import psycopg
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.cli.start import said_in_words, user_name
 from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFound
-from rekognition_emulator.observation import Observation
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.archive import ArchiveUnusable
 from rekognition_emulator.store.backup import BackupUnusable
@@ -39,18 +39,9 @@ def open_database(settings: Settings, connections_max: int = 1) -> Iterator[Join
             yield pool
 
 
-@contextmanager
-def audited(operation: str, account: str, region: str | None = None, collection: str | None = None) -> Iterator[None]:
-    """Has what is changed in here stand in the audit log as done by the operator."""
-    observation = Observation(
-        operation=operation,
-        account=account,
-        region=region,
-        collection=collection,
-        key_name=f"(operator {user_name()})",
-    )
-    with observation.current():
-        yield
+def operator(command: str, account: str, region: str | None = None) -> Actor:
+    """Returns the operator, who changes data with a command."""
+    return Actor(command, account, "", f"(operator {user_name()})", region)
 
 
 @contextmanager

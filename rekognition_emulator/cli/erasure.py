@@ -5,7 +5,7 @@ import time
 
 import typer
 
-from rekognition_emulator.cli.database import audited, data_said_in_words, open_database
+from rekognition_emulator.cli.database import data_said_in_words, open_database, operator
 from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.start import read_settings, said_in_words
 from rekognition_emulator.settings import Settings
@@ -19,11 +19,10 @@ def erase_deleted() -> None:
         data_said_in_words(),
         said_in_words(ErasureBlocked),
         open_database(settings) as pool,
-        audited("erase", settings.account_id),
         counting() as bars,
     ):
         task = bars.add_task("erase", total=len(WRITTEN_ANEW) + 2)
-        erased = erase(pool, lambda what: bars.update(task, advance=1, description=what))
+        erased = erase(pool, operator("erase", settings.account_id), lambda what: bars.update(task, advance=1, description=what))
         snapshots = _remove_snapshots(settings)
     seconds = time.monotonic() - started
     typer.echo(

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from rekognition_emulator.cli.database import audited, data_said_in_words, open_database
+from rekognition_emulator.cli.database import data_said_in_words, open_database, operator
 from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.start import read_settings, said_in_words
 from rekognition_emulator.faces.errors import CollectionNotFound
@@ -124,8 +124,8 @@ def switch(
             index.prepare(each, desk.bar(each, "building"))
             if not _is_sound(_measured(desk, each, index, probes)):
                 sys.exit(f"{each.name} stays with {desk.name_of(each)}.")
-            with audited("index switch", each.owner.account, each.owner.region, each.name):
-                desk.store.choose_index(each, None if to == SETTINGS else to)
+            actor = operator("index switch", each.owner.account, each.owner.region)
+            desk.store.choose_index(actor, each, None if to == SETTINGS else to)
             typer.echo(f"{each.name}: searched by {desk.settings.index if to == SETTINGS else to}")
 
 

@@ -8,8 +8,9 @@ from typing import Final
 
 import typer
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.app import open_s3
-from rekognition_emulator.cli.database import audited, data_said_in_words, open_database
+from rekognition_emulator.cli.database import data_said_in_words, open_database, operator
 from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.start import read_settings, said_in_words
 from rekognition_emulator.engines.networks import ModelUnusable
@@ -43,7 +44,7 @@ def reembed_to(name: str, region: str | None, model: str, workers: int) -> None:
             standing = store.standing(collection)
             _require_a_way(standing, name, engine.model.version)
             begun = set(standing.staged) - {engine.model.version, standing.kept}
-            store.discard(collection, sorted(begun))
+            store.discard(_actor(settings, collection), collection, sorted(begun))
             if engine.model.version == standing.face_model_version:
                 sys.exit(f"The faces of {name} are those of model {model}, version {engine.model.version}, already.")
             _run(settings, pool, collection, engine, engine, workers)
@@ -78,8 +79,7 @@ def confirm(name: str, region: str | None) -> None:
         store, collection = PostgresReembeddingStore(pool), _collection(pool, settings, name, region)
         with store.alone(collection):
             kept = _kept(store.standing(collection), name)
-            with audited("reembed", settings.account_id, collection.owner.region, name):
-                dropped = store.discard(collection, [kept])
+            dropped = store.discard(_actor(settings, collection), collection, [kept])
     typer.echo(f"{dropped:,} embeddings of model version {kept} are dropped; there is no way back to it.")
 
 
@@ -112,9 +112,9 @@ def _run(  # noqa: PLR0913, PLR0917 # what a re-embedding takes
         done = standing.staged.get(embedder.model.version, 0)
         task = bars.add_task(collection.name, total=standing.faces, completed=done)
         fetch_object = open_s3(settings).fetch_object
-        reembedding = Reembedding(store, collection, engine, embedder, fetch_object, index, workers=workers)
-        with audited("reembed", settings.account_id, collection.owner.region, collection.name):
-            failures = reembedding.run(lambda faces: bars.advance(task, faces))
+        actor = _actor(settings, collection)
+        reembedding = Reembedding(store, actor, collection, engine, embedder, fetch_object, index, workers=workers)
+        failures = reembedding.run(lambda faces: bars.advance(task, faces))
     for failure in failures:
         typer.echo(f"{failure.face_id}  {failure.reason}")
     if failures:
@@ -123,6 +123,10 @@ def _run(  # noqa: PLR0913, PLR0917 # what a re-embedding takes
             "changed. The others are done and wait: index those pictures again, so that chips or their places in S3 "
             "are known, or delete the faces, and run this again."
         )
+
+
+def _actor(settings: Settings, collection: Collection) -> Actor:
+    return operator("reembed", settings.account_id, collection.owner.region)
 
 
 def _require_a_way(standing: Standing, name: str, version: str) -> None:

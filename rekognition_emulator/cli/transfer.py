@@ -15,13 +15,12 @@ from rich.progress import Progress as Bars
 
 import botocore_models
 from rekognition_emulator.api.core import ValidationException
-from rekognition_emulator.cli.database import audited, data_said_in_words, open_database
+from rekognition_emulator.cli.database import data_said_in_words, open_database, operator
 from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.faces.errors import CollectionNotFound
 from rekognition_emulator.faces.gallery import EnrolledFace, Owner
 from rekognition_emulator.faces.users import User
-from rekognition_emulator.observation import current
 from rekognition_emulator.operations.rendering import stored_face
 from rekognition_emulator.store.archive import ArchiveUnusable, Check
 from rekognition_emulator.store.archive_lines import Described
@@ -78,8 +77,9 @@ def export_collections(names: Sequence[str], target: Path, region: str | None) -
                 typer.echo(f"{name} in {where} is not exported: {error}", err=True)
                 left_out += 1
                 continue
-            with audited("export", settings.account_id, where, name), pool.connection() as connection:
-                record(connection, faces_exported=described.face_count, users_exported=described.user_count)
+            counts = {"faces_exported": described.face_count, "users_exported": described.user_count}
+            with pool.connection() as connection:
+                record(connection, operator("export", settings.account_id, where), collection=name, **counts)
             typer.echo(f"{name} in {where} → {file}: {_counted(described)}")
     if left_out:
         sys.exit(f"{left_out:,} of {len(wanted):,} collections are not exported.")
@@ -145,13 +145,12 @@ def import_collections(files: Sequence[Path], name: str | None, region: str | No
             sys.exit(
                 f"{owner.region!r} cannot be a region: up to 63 letters, digits, and _ . -; --region names another"
             )
-        current().region, current().collection = owner.region, chosen  # for the audit log
         return owner, chosen
 
     with data_said_in_words(), open_database(settings) as pool, counting() as bars:
         for file in files:
-            with audited("import", settings.account_id):
-                described = import_collection(pool, file, service_check(), target, partial(_begin, bars))
+            begin = partial(_begin, bars)
+            described = import_collection(pool, operator("import", settings.account_id), file, service_check(), target, begin)
             owner, chosen = target(described)
             typer.echo(f"{file} → {chosen} in {owner.region}: {_counted(described)}")
 

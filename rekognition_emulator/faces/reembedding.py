@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from uuid import UUID
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.faces.gallery import Collection, Embedding, EnrolledFace, FaceChip, PictureSource
 
 
@@ -99,12 +100,12 @@ class ReembeddingStore(ABC):
         """Lets nobody else write into the collection; what this thread asks of this store is committed at the end."""
 
     @abstractmethod
-    def exchange(self, collection: Collection, version: str) -> None:
+    def exchange(self, actor: Actor, collection: Collection, version: str) -> None:
         """Gives every face its staged embedding, and every user the mean of them; keeps those that were there.
 
         Indexes outside the store start anew. To be called inside ``exclusive``, when no face lacks its embedding.
         """
 
     @abstractmethod
-    def discard(self, collection: Collection, versions: Sequence[str]) -> int:
+    def discard(self, actor: Actor, collection: Collection, versions: Sequence[str]) -> int:
         """Drops staged embeddings of models, and the way back to them; returns how many there were."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.faces.gallery import (
     Changes,
     Collection,
@@ -35,7 +36,7 @@ class FaceStore(ABC):
 
     @abstractmethod
     def create_collection(
-        self, owner: Owner, name: str, face_model_version: str, tags: Mapping[str, str] | None = None
+        self, actor: Actor, owner: Owner, name: str, face_model_version: str, tags: Mapping[str, str] | None = None
     ) -> Collection:
         """Creates an empty collection, bound to a face model.
 
@@ -53,7 +54,7 @@ class FaceStore(ABC):
         """
 
     @abstractmethod
-    def delete_collection(self, owner: Owner, name: str) -> None:
+    def delete_collection(self, actor: Actor, owner: Owner, name: str) -> None:
         """Deletes the collection with all its faces, users and tags.
 
         Raises:
@@ -66,7 +67,7 @@ class FaceStore(ABC):
 
     @abstractmethod
     def add_faces(
-        self, collection: Collection, image_id: UUID, faces: Sequence[NewFace], source: PictureSource | None = None
+        self, actor: Actor, collection: Collection, image_id: UUID, faces: Sequence[NewFace], source: PictureSource | None = None
     ) -> list[EnrolledFace]:
         """Stores the faces of one picture: all of them or, if anything fails, none.
 
@@ -117,7 +118,7 @@ class FaceStore(ABC):
         """
 
     @abstractmethod
-    def delete_faces(self, collection: Collection, face_ids: Sequence[UUID]) -> Deletion:
+    def delete_faces(self, actor: Actor, collection: Collection, face_ids: Sequence[UUID]) -> Deletion:
         """Deletes faces that are no user's; ids that are not there are ignored.
 
         Raises:
@@ -144,7 +145,7 @@ class FaceStore(ABC):
         """
 
     @abstractmethod
-    def choose_index(self, collection: Collection, index: str | None) -> None:
+    def choose_index(self, actor: Actor, collection: Collection, index: str | None) -> None:
         """Has the collection searched by this index from its next search on, by every server.
 
         Args:

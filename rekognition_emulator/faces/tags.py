@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.faces.gallery import Collection
 
 TAGS_MAX: Final = 50
@@ -21,7 +22,7 @@ class TagStore(ABC):
         """Returns all tags by key."""
 
     @abstractmethod
-    def add_tags(self, collection: Collection, tags: Mapping[str, str]) -> None:
+    def add_tags(self, actor: Actor, collection: Collection, tags: Mapping[str, str]) -> None:
         """Adds tags; a key that is there gets the new value.
 
         Raises:
@@ -29,5 +30,5 @@ class TagStore(ABC):
         """
 
     @abstractmethod
-    def remove_tags(self, collection: Collection, keys: Sequence[str]) -> None:
+    def remove_tags(self, actor: Actor, collection: Collection, keys: Sequence[str]) -> None:
         """Removes tags; keys that are not there are ignored."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.faces.errors import UserFull
 from rekognition_emulator.faces.gallery import Collection, Embedding, Page
 
@@ -158,7 +159,7 @@ class UserStore(ABC):
     """
 
     @abstractmethod
-    def create_user(self, collection: Collection, user_id: str) -> None:
+    def create_user(self, actor: Actor, collection: Collection, user_id: str) -> None:
         """Creates a user without faces.
 
         Raises:
@@ -166,7 +167,7 @@ class UserStore(ABC):
         """
 
     @abstractmethod
-    def delete_user(self, collection: Collection, user_id: str) -> None:
+    def delete_user(self, actor: Actor, collection: Collection, user_id: str) -> None:
         """Deletes a user; its faces stay, as nobody's.
 
         Raises:
@@ -187,7 +188,7 @@ class UserStore(ABC):
 
     @abstractmethod
     def associate_faces(
-        self, collection: Collection, user_id: str, face_ids: Sequence[UUID], *, near_enough: Callable[[float], bool]
+        self, actor: Actor, collection: Collection, user_id: str, face_ids: Sequence[UUID], *, near_enough: Callable[[float], bool]
     ) -> Association:
         """Gives faces to a user, all at once, as ``judge_association`` decides.
 
@@ -197,7 +198,7 @@ class UserStore(ABC):
         """
 
     @abstractmethod
-    def disassociate_faces(self, collection: Collection, user_id: str, face_ids: Sequence[UUID]) -> Disassociation:
+    def disassociate_faces(self, actor: Actor, collection: Collection, user_id: str, face_ids: Sequence[UUID]) -> Disassociation:
         """Takes faces from a user, all at once, as ``judge_disassociation`` decides; they stay in the collection.
 
         Raises:

@@ -9,7 +9,7 @@ from rekognition_emulator.operations.rendering import collection_arn
 def create_collection(context: Context, request: api.CreateCollectionRequest) -> api.CreateCollectionResponse:
     """Creates an empty collection for faces of this server's face model."""
     collection = context.store.create_collection(
-        context.owner, request["CollectionId"], context.engine.model.version, request.get("Tags")
+        context.actor, context.owner, request["CollectionId"], context.engine.model.version, request.get("Tags")
     )
     return {
         "StatusCode": 200,
@@ -20,7 +20,7 @@ def create_collection(context: Context, request: api.CreateCollectionRequest) ->
 
 def delete_collection(context: Context, request: api.DeleteCollectionRequest) -> api.DeleteCollectionResponse:
     """Deletes a collection with everything in it."""
-    context.store.delete_collection(context.owner, request["CollectionId"])
+    context.store.delete_collection(context.actor, context.owner, request["CollectionId"])
     return {"StatusCode": 200}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.faces.attributes import AttributeEstimator
 from rekognition_emulator.faces.engine import FaceEmbedder, FaceEngine
 from rekognition_emulator.faces.errors import FaceModelChanged, FaceModelMismatch
@@ -22,6 +23,8 @@ class Context:
     """What every handler receives besides its request: the adapters, shared by all, and who is asking.
 
     Attributes:
+        actor: who is asking, for what is changed.
+        owner: whose collections are meant.
         keep_chips: whether faces are cut out and stored, for face models that come later.
     """
 
@@ -34,6 +37,7 @@ class Context:
     index: FaceIndex
     fetch_object: FetchObject
     owner: Owner
+    actor: Actor
     keep_chips: bool = False
 
     def collection(self, name: str) -> Collection:

@@ -50,7 +50,7 @@ def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFa
             [*detections, *(portrait.detection for portrait, _ in rejected)],
             wanted_attributes(request.get("DetectionAttributes", [])),
         )
-    stored = context.store.add_faces(collection, image_id, faces, picture_source(request["Image"]))
+    stored = context.store.add_faces(context.actor, collection, image_id, faces, picture_source(request["Image"]))
     current().count("faces_indexed", len(stored))
     portraits = [*kept, *(portrait for portrait, _ in rejected)]
     details = [face_detail(*face) for face in zip(portraits, attributes, strict=True)]
@@ -93,7 +93,7 @@ def delete_faces(context: Context, request: api.DeleteFacesRequest) -> api.Delet
     """Deletes faces; those that are not there and those that are a user's are reported, not refused."""
     collection = context.store.get_collection(context.owner, request["CollectionId"])
     face_ids = [UUID(face_id) for face_id in dict.fromkeys(request["FaceIds"])]
-    deletion = context.store.delete_faces(collection, face_ids)
+    deletion = context.store.delete_faces(context.actor, collection, face_ids)
     unsuccessful: list[api.UnsuccessfulFaceDeletion] = []
     for face_id in face_ids:
         if face_id in deletion.held:

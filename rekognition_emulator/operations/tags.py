@@ -15,13 +15,13 @@ _NAME: Final = re.compile(r"[a-zA-Z0-9_.\-]+")
 
 def tag_resource(context: Context, request: api.TagResourceRequest) -> api.TagResourceResponse:
     """Adds tags to a collection, or gives those that are there new values."""
-    context.tags.add_tags(_collection(context, request["ResourceArn"]), request["Tags"])
+    context.tags.add_tags(context.actor, _collection(context, request["ResourceArn"]), request["Tags"])
     return {}
 
 
 def untag_resource(context: Context, request: api.UntagResourceRequest) -> api.UntagResourceResponse:
     """Removes tags from a collection; keys that are not there are ignored."""
-    context.tags.remove_tags(_collection(context, request["ResourceArn"]), request["TagKeys"])
+    context.tags.remove_tags(context.actor, _collection(context, request["ResourceArn"]), request["TagKeys"])
     return {}
 
 

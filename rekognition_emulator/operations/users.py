@@ -36,14 +36,14 @@ _SEARCH_THRESHOLD_DEFAULT: Final = 80.0
 @idempotent("CreateUser")
 def create_user(context: Context, request: api.CreateUserRequest) -> api.CreateUserResponse:
     """Creates a user, who has no faces yet."""
-    context.users.create_user(_collection(context, request["CollectionId"]), request["UserId"])
+    context.users.create_user(context.actor, _collection(context, request["CollectionId"]), request["UserId"])
     return {}
 
 
 @idempotent("DeleteUser")
 def delete_user(context: Context, request: api.DeleteUserRequest) -> api.DeleteUserResponse:
     """Deletes a user; the faces stay in the collection."""
-    context.users.delete_user(_collection(context, request["CollectionId"]), request["UserId"])
+    context.users.delete_user(context.actor, _collection(context, request["CollectionId"]), request["UserId"])
     return {}
 
 
@@ -69,7 +69,7 @@ def associate_faces(context: Context, request: api.AssociateFacesRequest) -> api
     model = context.embedder(collection).model
     threshold = float(np.float32(request.get("UserMatchThreshold", _ASSOCIATION_THRESHOLD_DEFAULT)))
     association = context.users.associate_faces(
-        collection,
+        context.actor, collection,
         request["UserId"],
         [UUID(face_id) for face_id in request["FaceIds"]],
         near_enough=lambda cosine: shown_similarity(model, cosine) >= threshold,
@@ -102,7 +102,7 @@ def associate_faces(context: Context, request: api.AssociateFacesRequest) -> api
 def disassociate_faces(context: Context, request: api.DisassociateFacesRequest) -> api.DisassociateFacesResponse:
     """Takes faces from a user; they stay in the collection."""
     disassociation = context.users.disassociate_faces(
-        _collection(context, request["CollectionId"]),
+        context.actor, _collection(context, request["CollectionId"]),
         request["UserId"],
         [UUID(face_id) for face_id in request["FaceIds"]],
     )

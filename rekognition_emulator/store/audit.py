@@ -16,6 +16,7 @@ from psycopg.rows import TupleRow, class_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.observation import Observation, current
 
 KEPT_DAYS: Final = 90
@@ -105,24 +106,26 @@ class Row:
     @classmethod
     def of(
         cls,
+        actor: Actor,
         observation: Observation,
         *,
         status: int,
+        collection: str | None,
         subject: str | None = None,
         counts: Mapping[str, int] | None = None,
         deleted_faces: Sequence[UUID] = (),
     ) -> "Row":
-        """Makes the row of a request that ends now, with this status."""
+        """Makes the row of what an actor has asked for and what ends now, with this status."""
         found = {name: count for name, count in observation.counts.items() if name.startswith(("faces_", "users_"))}
         columns = {
-            "request_id": observation.request_id,
-            "account": observation.account,
-            "region": observation.region,
-            "access_key_id": observation.key_id,
-            "key_name": observation.key_name,
-            "in_session": observation.in_session,
-            "operation": observation.operation,
-            "collection": observation.collection,
+            "request_id": actor.request_id,
+            "account": actor.account,
+            "region": actor.region,
+            "access_key_id": actor.key_id,
+            "key_name": actor.key_name,
+            "in_session": actor.in_session,
+            "operation": actor.operation,
+            "collection": collection,
             "subject": subject,
             "status": status,
             "error": observation.error,
@@ -135,25 +138,33 @@ class Row:
 
 def record(
     connection: Connection[TupleRow],
+    actor: Actor,
     *,
+    collection: str | None = None,
     subject: str | None = None,
     deleted_faces: Sequence[UUID] = (),
     **counts: int,
 ) -> None:
     """Adds the row of the change that this transaction makes, to be called at its end.
 
-    Adds none where nobody has asked for the change: neither a request nor a command.
-
     Args:
         connection: whose transaction it is.
+        actor: who has asked for the change.
+        collection: name of the one that is changed; None for what is no collection's.
         subject: what else it is about.
         deleted_faces: ids of faces that go with it.
         counts: of what the change makes, such as faces.
     """
     observation = current()
-    if observation.operation is None or observation.account is None:
-        return
-    row = Row.of(observation, status=200, subject=subject, counts=counts, deleted_faces=deleted_faces)
+    row = Row.of(
+        actor,
+        observation,
+        status=200,
+        collection=collection,
+        subject=subject,
+        counts=counts,
+        deleted_faces=deleted_faces,
+    )
     connection.execute(_APPEND, {**row.columns, "at": None, "times": 1, "first_at": None})
     observation.is_recorded = True
 

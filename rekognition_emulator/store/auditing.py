@@ -70,7 +70,7 @@ class AuditLog(Observer):
         is_refusal = observation.error is not None and not observation.is_recorded
         with self._lock:
             if not (is_refusal and self._refusals.count(observation)):
-                self._keep(Row.of(observation, status=observation.status))
+                self._keep(_row(observation))
 
     @contextmanager
     def followed(self) -> Iterator[Self]:

@@ -16,6 +16,7 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.store.audit import record
 from rekognition_emulator.store.integrity import TABLES
 from rekognition_emulator.store.postgres import PostgresStore
@@ -85,7 +86,7 @@ class Erased:
     held_segments: int
 
 
-def erase(pool: ConnectionPool, progress: Progress) -> Erased:
+def erase(pool: ConnectionPool, actor: Actor, progress: Progress) -> Erased:
     """Removes from the database's files what rows that were deleted have left there.
 
     Each table is locked against everybody while it is written anew, which takes as much room again.
@@ -96,7 +97,7 @@ def erase(pool: ConnectionPool, progress: Progress) -> Erased:
     PostgresStore(pool).sweep()
     with pool.connection() as connection:
         connection.execute("DELETE FROM answers WHERE expires_at < now()")
-        record(connection)
+        record(connection, actor)
     assert isinstance(pool.conninfo, str), "as open_pool makes it"
     # A connection of its own: those of the pool are set for requests.
     with psycopg.connect(pool.conninfo, autocommit=True) as connection:

@@ -7,6 +7,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 from psycopg_pool import ConnectionPool
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.access.keys import AccessKey, KeyStore, NameTaken
 from rekognition_emulator.store.audit import record
 
@@ -31,52 +32,52 @@ class PostgresKeyStore(KeyStore):
             row = connection.execute("SELECT needs_a_key FROM access_control").fetchone()
             return row is None or bool(row[0])
 
-    def open(self) -> bool:
+    def open(self, actor: Actor) -> bool:
         with self._pool.connection() as connection, connection.transaction():
             connection.execute("LOCK TABLE access_keys IN SHARE ROW EXCLUSIVE MODE")  # no key is added meanwhile
             if connection.execute("SELECT FROM access_keys LIMIT 1").fetchone() is not None:
                 return False
             connection.execute("UPDATE access_control SET needs_a_key = false")
-            record(connection, subject="all servers of the database")
+            record(connection, actor, subject="all servers of the database")
             return True
 
-    def add(self, key: AccessKey) -> None:
+    def add(self, actor: Actor, key: AccessKey) -> None:
         with self._pool.connection() as connection, connection.transaction():
             # A rotated key and its successor share their name, so no constraint can keep others off it.
             connection.execute("LOCK TABLE access_keys IN SHARE ROW EXCLUSIVE MODE")
             if connection.execute("SELECT FROM access_keys WHERE name = %s", [key.name]).fetchone() is not None:
                 raise NameTaken(key.name)
-            _insert(connection, key)
+            _insert(connection, actor, key)
 
-    def rotate(self, key: AccessKey, others_expire_at: datetime) -> None:
+    def rotate(self, actor: Actor, key: AccessKey, others_expire_at: datetime) -> None:
         with self._pool.connection() as connection, connection.transaction():
             connection.execute(
                 "UPDATE access_keys SET expires_at = least(expires_at, %s) WHERE name = %s",  # least ignores nulls
                 [others_expire_at, key.name],
             )
-            _insert(connection, key)
+            _insert(connection, actor, key)
 
-    def enable(self, reference: str, *, enabled: bool) -> int:
+    def enable(self, actor: Actor, reference: str, *, enabled: bool) -> int:
         with self._pool.connection() as connection, connection.transaction():
             changed = connection.execute(
                 "UPDATE access_keys SET enabled = %(enabled)s WHERE name = %(key)s OR access_key_id = %(key)s",
                 {"enabled": enabled, "key": reference},
             ).rowcount
             if changed:
-                record(connection, subject=reference)
+                record(connection, actor, subject=reference)
             return changed
 
-    def delete(self, reference: str) -> int:
+    def delete(self, actor: Actor, reference: str) -> int:
         with self._pool.connection() as connection, connection.transaction():
             deleted = connection.execute(
                 "DELETE FROM access_keys WHERE name = %(key)s OR access_key_id = %(key)s", {"key": reference}
             ).rowcount
             if deleted:
-                record(connection, subject=reference)
+                record(connection, actor, subject=reference)
             return deleted
 
 
-def _insert(connection: Connection[TupleRow], key: AccessKey) -> None:
+def _insert(connection: Connection[TupleRow], actor: Actor, key: AccessKey) -> None:
     connection.execute("UPDATE access_control SET needs_a_key = true")
     connection.execute(
         """
@@ -96,4 +97,4 @@ def _insert(connection: Connection[TupleRow], key: AccessKey) -> None:
             key.expires_at,
         ],
     )
-    record(connection, subject=f"{key.name} {key.access_key_id}: {key.policy_name}")
+    record(connection, actor, subject=f"{key.name} {key.access_key_id}: {key.policy_name}")

@@ -15,6 +15,7 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.faces.detection import SAME_FACE_OVERLAP, BoundingBox
 from rekognition_emulator.faces.errors import (
     CollectionExists,
@@ -79,7 +80,7 @@ class PostgresStore(FaceStore):
             connection.execute("SELECT")
 
     def create_collection(
-        self, owner: Owner, name: str, face_model_version: str, tags: Mapping[str, str] | None = None
+        self, actor: Actor, owner: Owner, name: str, face_model_version: str, tags: Mapping[str, str] | None = None
     ) -> Collection:
         if tags and len(tags) > TAGS_MAX:
             raise TooManyTags(name, TAGS_MAX)
@@ -94,7 +95,7 @@ class PostgresStore(FaceStore):
             ).fetchone()
             if row is None:
                 raise CollectionExists(name)
-            record(connection)
+            record(connection, actor, collection=name)
         return _collection(owner, row)
 
     def get_collection(self, owner: Owner, name: str) -> Collection:
@@ -110,7 +111,7 @@ class PostgresStore(FaceStore):
             raise CollectionNotFound(name)
         return _collection(owner, row)
 
-    def delete_collection(self, owner: Owner, name: str) -> None:
+    def delete_collection(self, actor: Actor, owner: Owner, name: str) -> None:
         with self._pool.connection() as connection, connection.transaction():
             row = connection.execute(
                 """
@@ -127,7 +128,7 @@ class PostgresStore(FaceStore):
             if row is None:
                 raise CollectionNotFound(name)
             key, faces, users = row
-            record(connection, faces_deleted=faces, users_deleted=users)
+            record(connection, actor, collection=name, faces_deleted=faces, users_deleted=users)
         self._sweep(key)
 
     def sweep(self) -> None:
@@ -179,7 +180,7 @@ class PostgresStore(FaceStore):
         return Page([_collection(owner, row) for row in rows[:limit]], more=len(rows) > limit)
 
     def add_faces(
-        self, collection: Collection, image_id: UUID, faces: Sequence[NewFace], source: PictureSource | None = None
+        self, actor: Actor, collection: Collection, image_id: UUID, faces: Sequence[NewFace], source: PictureSource | None = None
     ) -> list[EnrolledFace]:
         key = {"key": collection.key}
         with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
@@ -217,7 +218,7 @@ class PostgresStore(FaceStore):
             if stored:
                 chips = {face.face_id: new.chip for new, face in zip(faces, stored, strict=True) if new.chip}
                 remember(connection, collection.key, image_id, source, chips)
-            record(connection, faces_indexed=len(stored))
+            record(connection, actor, collection=collection.name, faces_indexed=len(stored))
         return stored
 
     def list_faces(
@@ -270,7 +271,7 @@ class PostgresStore(FaceStore):
         embedding: Vector = rows[0][0]
         return embedding.to_numpy()
 
-    def delete_faces(self, collection: Collection, face_ids: Sequence[UUID]) -> Deletion:
+    def delete_faces(self, actor: Actor, collection: Collection, face_ids: Sequence[UUID]) -> Deletion:
         key = {"key": collection.key}
         with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
             locked = connection.execute(LOCK, key)
@@ -308,7 +309,7 @@ class PostgresStore(FaceStore):
                     changed,
                 )
                 prune(connection, key, revision)
-            record(connection, deleted_faces=gone, faces_deleted=len(gone))
+            record(connection, actor, collection=collection.name, deleted_faces=gone, faces_deleted=len(gone))
             return Deletion(frozenset(gone), dict(left.fetchall()))
 
     def changes(self, collection: Collection, since: int, *, removals_since: int | None = None) -> Changes:
@@ -355,11 +356,11 @@ class PostgresStore(FaceStore):
             users: Delta[str] = _delta(users_added.fetchall(), users_removed.fetchall())
         return Changes(faces.added, faces.embeddings, faces.removed, until, present, anew, users)
 
-    def choose_index(self, collection: Collection, index: str | None) -> None:
+    def choose_index(self, actor: Actor, collection: Collection, index: str | None) -> None:
         with self._pool.connection() as connection, connection.transaction():
             query = "UPDATE collections SET index_name = %(index)s WHERE id = %(key)s RETURNING id"
             found(connection.execute(query, {"key": collection.key, "index": index}), collection)
-            record(connection, subject=index)
+            record(connection, actor, collection=collection.name, subject=index)
 
     def set_milestone(self, collection: Collection, milestone: UUID) -> None:
         key = {"key": collection.key}

@@ -12,6 +12,7 @@ from uuid import UUID
 import numpy as np
 from psycopg.rows import TupleRow
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.faces.detection import BoundingBox
 from rekognition_emulator.faces.gallery import Collection, Embedding, EnrolledFace, FaceChip, PictureSource
 from rekognition_emulator.faces.reembedding import AlreadyReembedding, Origin, ReembeddingStore, Standing
@@ -154,7 +155,7 @@ class PostgresReembeddingStore(ReembeddingStore):
             found(connection.execute(LOCK, {"key": collection.key}), collection)
             yield
 
-    def exchange(self, collection: Collection, version: str) -> None:
+    def exchange(self, actor: Actor, collection: Collection, version: str) -> None:
         span: dict[str, object] = {"key": collection.key, "part": CHANGES_MAX}
         span |= {"before": collection.face_model_version, "after": version}
         with self._pool.connection() as connection, connection.transaction():
@@ -171,9 +172,9 @@ class PostgresReembeddingStore(ReembeddingStore):
             connection.execute("DELETE FROM removed_faces WHERE collection_id = %(key)s", span)
             connection.execute("DELETE FROM removed_users WHERE collection_id = %(key)s", span)
             connection.execute(_EXCHANGE_MODEL, span)
-            record(connection, subject=version, faces_exchanged=faces)
+            record(connection, actor, collection=collection.name, subject=version, faces_exchanged=faces)
 
-    def discard(self, collection: Collection, versions: Sequence[str]) -> int:
+    def discard(self, actor: Actor, collection: Collection, versions: Sequence[str]) -> int:
         dropped = {"key": collection.key, "versions": list(versions)}
         with self._pool.connection() as connection, connection.transaction():
             connection.execute("SET LOCAL statement_timeout = 0")
@@ -192,7 +193,7 @@ class PostgresReembeddingStore(ReembeddingStore):
                 """,
                 dropped,
             ).rowcount
-            record(connection, subject=", ".join(versions), embeddings_dropped=count)
+            record(connection, actor, collection=collection.name, subject=", ".join(versions), embeddings_dropped=count)
             return count
 
 

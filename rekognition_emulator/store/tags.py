@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.faces.errors import CollectionNotFound, TooManyTags
 from rekognition_emulator.faces.gallery import Collection
 from rekognition_emulator.faces.tags import TAGS_MAX, TagStore
@@ -26,7 +27,7 @@ class PostgresTagStore(TagStore):
         tags: dict[str, str] = row[0]
         return tags
 
-    def add_tags(self, collection: Collection, tags: Mapping[str, str]) -> None:
+    def add_tags(self, actor: Actor, collection: Collection, tags: Mapping[str, str]) -> None:
         key = {"key": collection.key, "tags": Jsonb(dict(tags))}
         with self._pool.connection() as connection, connection.transaction():
             count = connection.execute(
@@ -38,13 +39,13 @@ class PostgresTagStore(TagStore):
             )
             if found(count, collection) > TAGS_MAX:
                 raise TooManyTags(collection.name, TAGS_MAX)
-            record(connection)
+            record(connection, actor, collection=collection.name)
 
-    def remove_tags(self, collection: Collection, keys: Sequence[str]) -> None:
+    def remove_tags(self, actor: Actor, collection: Collection, keys: Sequence[str]) -> None:
         with self._pool.connection() as connection, connection.transaction():
             updated = connection.execute(
                 "UPDATE collections SET tags = tags - %s::text[] WHERE id = %s", [list(keys), collection.key]
             )
             if updated.rowcount == 0:
                 raise CollectionNotFound(collection.name)
-            record(connection)
+            record(connection, actor, collection=collection.name)

@@ -17,6 +17,7 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.faces.detection import BoundingBox
 from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFound
 from rekognition_emulator.faces.gallery import Embedding, EnrolledFace, NewFace, Owner
@@ -75,8 +76,9 @@ def export_collection(
     return described
 
 
-def import_collection(
+def import_collection(  # noqa: PLR0913, PLR0917 - what an import takes
     pool: ConnectionPool,
+    actor: Actor,
     path: Path,
     check: Check,
     target: Callable[[Described], tuple[Owner, str]],
@@ -89,6 +91,7 @@ def import_collection(
 
     Args:
         pool: to the database.
+        actor: who imports; the region is that of the collection.
         path: of the file.
         check: what is demanded of every line besides.
         target: told what the file holds, says whose it becomes and under which name.
@@ -135,7 +138,9 @@ def import_collection(
             raise CollectionExists(name)
         if faults := collection_faults(connection, key):
             raise ArchiveUnusable(f"{path} cannot be used: its collection {'; '.join(faults)}.")
-        record(connection, faces_imported=described.face_count, users_imported=described.user_count)
+        importer = replace(actor, region=owner.region)
+        counts = {"faces_imported": described.face_count, "users_imported": described.user_count}
+        record(connection, importer, collection=name, **counts)
     return described
 
 

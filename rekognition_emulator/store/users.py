@@ -13,6 +13,7 @@ from psycopg import Connection, Cursor
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.faces.errors import UserExists, UserNotFound
 from rekognition_emulator.faces.gallery import Collection, Embedding, Page
 from rekognition_emulator.faces.users import (
@@ -37,7 +38,7 @@ class PostgresUserStore(UserStore):
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
 
-    def create_user(self, collection: Collection, user_id: str) -> None:
+    def create_user(self, actor: Actor, collection: Collection, user_id: str) -> None:
         key = {"key": collection.key, "user_id": user_id}
         with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
             locked = connection.execute(LOCK, key)
@@ -52,9 +53,9 @@ class PostgresUserStore(UserStore):
             found(locked, collection)
             if created.fetchone() is None:
                 raise UserExists(user_id)
-            record(connection)
+            record(connection, actor, collection=collection.name)
 
-    def delete_user(self, collection: Collection, user_id: str) -> None:
+    def delete_user(self, actor: Actor, collection: Collection, user_id: str) -> None:
         key = {"key": collection.key, "user_id": user_id}
         with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
             locked = connection.execute(LOCK, key)
@@ -78,7 +79,7 @@ class PostgresUserStore(UserStore):
                 changed,
             )
             prune(connection, key, revision)
-            record(connection)
+            record(connection, actor, collection=collection.name)
 
     def list_users(self, collection: Collection, *, after: str | None, limit: int) -> Page[User]:
         rows = read(
@@ -105,7 +106,7 @@ class PostgresUserStore(UserStore):
         return None if embedding is None else embedding.to_numpy()
 
     def associate_faces(
-        self, collection: Collection, user_id: str, face_ids: Sequence[UUID], *, near_enough: Callable[[float], bool]
+        self, actor: Actor, collection: Collection, user_id: str, face_ids: Sequence[UUID], *, near_enough: Callable[[float], bool]
     ) -> Association:
         key = {"key": collection.key, "user_id": user_id}
         with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
@@ -124,10 +125,10 @@ class PostgresUserStore(UserStore):
             stored = {face_id: Candidate(holder, cosine) for face_id, holder, cosine in faces.fetchall()}
             association = judge_association(_user(user, user_id), face_ids, stored, near_enough)
             _reassign(connection, key, association.associated, user_id, revision)
-            record(connection, faces_associated=len(association.associated))
+            record(connection, actor, collection=collection.name, faces_associated=len(association.associated))
         return association
 
-    def disassociate_faces(self, collection: Collection, user_id: str, face_ids: Sequence[UUID]) -> Disassociation:
+    def disassociate_faces(self, actor: Actor, collection: Collection, user_id: str, face_ids: Sequence[UUID]) -> Disassociation:
         key = {"key": collection.key, "user_id": user_id}
         with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
             locked = connection.execute(LOCK, key)
@@ -140,7 +141,7 @@ class PostgresUserStore(UserStore):
             revision = found(locked, collection)
             disassociation = judge_disassociation(_user(user, user_id), face_ids, dict(faces.fetchall()))
             _reassign(connection, key, disassociation.disassociated, None, revision)
-            record(connection, faces_disassociated=len(disassociation.disassociated))
+            record(connection, actor, collection=collection.name, faces_disassociated=len(disassociation.disassociated))
         return disassociation
 
 

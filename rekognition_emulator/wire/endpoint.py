@@ -260,7 +260,7 @@ class RequestHandler:
 def create_app(  # noqa: PLR0913 # each is a part of one server and named at the call
     handler: RequestHandler,
     dispatcher: Dispatcher,
-    context_for: Callable[[Caller], object],
+    context_for: Callable[[Caller, str], object],
     *,
     gate: Gate,
     issue_session: IssueSession,
@@ -271,7 +271,8 @@ def create_app(  # noqa: PLR0913 # each is a part of one server and named at the
     Args:
         handler: takes in requests.
         dispatcher: answers a request whose body is complete.
-        context_for: makes what operations are given from who calls; called in the worker's thread.
+        context_for: makes what operations are given from who calls, and for which operation; called in the worker's
+            thread.
         gate: knows what callers may do.
         issue_session: makes temporary credentials.
         pages: path → what answers there, whoever asks.
@@ -279,7 +280,8 @@ def create_app(  # noqa: PLR0913 # each is a part of one server and named at the
 
     def operate(caller: Caller, head: Head, body: bytes) -> WireResponse:
         target, content_type = head.header("x-amz-target"), head.header("content-type")
-        return dispatcher.dispatch(target, content_type, body, context_for(caller), partial(gate.permit, caller))
+        context = context_for(caller, dispatcher.operation(target) or "")
+        return dispatcher.dispatch(target, content_type, body, context, partial(gate.permit, caller))
 
     def make_session(caller: Caller, _head: Head, body: bytes) -> WireResponse:
         return answer_session_request(caller, body, gate, issue_session)
