@@ -26,7 +26,7 @@ from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.engines.licences import read_acceptances
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.selection import ModelFiles
-from rekognition_emulator.environment import unknown_variables
+from rekognition_emulator.environment import similar_settings, unknown_variables
 from rekognition_emulator.faces.embedding import Evidence
 from rekognition_emulator.indexes import IndexUnusable
 from rekognition_emulator.invocation import command
@@ -107,7 +107,8 @@ def serve(host: str | None = None, port: int | None = None) -> None:
     settings = read_settings(host=host, port=port)
     configure_logging(settings.log_level)
     for name in unknown_variables(os.environ):
-        log.warning("unknown setting", name=name)  # a file of settings may be that of another version
+        # No end: a file of settings may be that of another version.
+        log.warning("unknown setting", name=name, similar=similar_settings(name))
     try:
         check_overrides(Connection, "uvicorn")
         _log_licences(settings.model_files)
