@@ -33,7 +33,7 @@ from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.reencoding import ORIGINAL_BYTES_MAX, NotReencoded, foreign_format, reencode
 from rekognition_emulator.cli.report import readable, summary, write_report
 from rekognition_emulator.cli.superseding import EarlierFaces
-from rekognition_emulator.cli.wording import counted, said
+from rekognition_emulator.cli.wording import counted, in_words
 from rekognition_emulator.store.files import private
 
 ATTEMPTS: Final = 10
@@ -134,7 +134,7 @@ def index_album(  # noqa: PLR0913 - each is an option of the command line
         typer.echo("Stopped. Run the same command again, and it continues from here.", err=True)
         sys.exit(INTERRUPTED)
     except (BotoCoreError, ClientError, OSError) as error:
-        sys.exit(f"{said(error)}\nOnce that is corrected, run the same command again: it continues from here.")
+        sys.exit(f"{in_words(error)}\nOnce that is corrected, run the same command again: it continues from here.")
     sys.exit(1 if any(outcome.needs_attention for outcome in outcomes.values()) else 0)
 
 

@@ -23,6 +23,7 @@ from rekognition_emulator.app import Service, TracingUnusable, Unguarded, open_d
 from rekognition_emulator.cli.log import configure_logging
 from rekognition_emulator.cli.processes import CannotServe, Ended, Say, keep_running
 from rekognition_emulator.cli.start import read_settings
+from rekognition_emulator.cli.wording import in_words
 from rekognition_emulator.engines.licences import read_acceptances
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.selection import ModelFiles
@@ -128,7 +129,7 @@ def serve(host: str | None = None, port: int | None = None) -> None:
             else:
                 _serve_in_processes(settings, listener, announce, page.ended if page else lambda _: None)
     except (CannotServe, *_UNUSABLE) as error:
-        sys.exit(str(error))
+        sys.exit(in_words(error))
     except SystemExit as end:
         _leave(end)
 
@@ -233,7 +234,7 @@ def _serve(settings: Settings, listener: socket.socket, say: Say) -> None:
             )
             uvicorn.Server(config).run(sockets=[listener])
     except _UNUSABLE as error:
-        raise CannotServe(str(error)) from error
+        raise CannotServe(in_words(error)) from error
 
 
 def _bound_heap() -> None:

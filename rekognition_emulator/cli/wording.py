@@ -6,7 +6,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def said(error: Exception) -> str:
+def in_words(error: Exception) -> str:
     """Returns the text of an error; of the system's without its number: ``notes.txt: Permission denied``."""
     if isinstance(error, OSError) and error.strerror:
         return ": ".join(str(part) for part in (error.filename, error.strerror) if part is not None)
