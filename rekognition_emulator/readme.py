@@ -1,10 +1,12 @@
-"""Writes the README's tables from the code they describe. Changes when the README shows another one.
+"""Writes the README's tables from the code they describe, and its table of contents from its headings.
 
 ``python -m rekognition_emulator.readme`` writes; ``--check`` fails if a table is not what it would write.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -68,6 +70,17 @@ def _of_embedder(model: Model) -> Sequence[object]:
     return version, model.dimension, f"{model.evidence}; {model.calibration_source}"
 
 
+def contents(text: str) -> Iterator[str]:
+    """Yields a line that links every section of a page."""
+    titles = re.findall(r"^## (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    yield " · ".join(f"[{title}](#{anchor(title)})" for title in titles)
+
+
+def anchor(title: str) -> str:
+    """Returns what GitHub calls a heading in links."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
 TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "operations": operations_table,
     "attributes": attributes_table,
@@ -78,7 +91,8 @@ TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
 
 def rewrite(text: str) -> str:
     """Returns the README with every table between its two marks replaced by what the code says now."""
-    for name, rows in TABLES.items():
+    tables: Mapping[str, Callable[[], Iterator[str]]] = {**TABLES, "contents": partial(contents, text)}
+    for name, rows in tables.items():
         begin, end = f"<!-- table: {name} -->", "<!-- end -->"
         before, begin_found, rest = text.partition(begin)
         _, end_found, after = rest.partition(end)
