@@ -41,7 +41,7 @@ SEED ?= 1
 conformance: .venv/dev.stamp  ## hold a running server against the conformance suite, with the access key of the environment if there is one
 	$(RUN) conformance --endpoint-url http://127.0.0.1:8080
 
-demo: .venv/dev.stamp  ## index an album of generated people and find one of them
+demo: .venv/demo.stamp  ## index an album of generated people and find one of them
 	@$(RUN) rekognition_emulator.demo
 
 check: lint  ## everything that is proven without running the product
@@ -81,6 +81,7 @@ lock: .venv/dev.stamp  ## resolve the dependencies anew
 	$(RUN) uv pip compile $(LOCK) --upgrade --all-extras --output-file requirements-bench.lock pyproject.toml
 	$(RUN) uv pip compile $(LOCK) --constraint requirements-bench.lock --extra test --extra check --output-file requirements-dev.lock pyproject.toml
 	$(RUN) uv pip compile $(LOCK) --constraint requirements-bench.lock --output-file requirements.lock pyproject.toml
+	$(RUN) uv pip compile $(LOCK) --constraint requirements-bench.lock --extra demo --output-file requirements-demo.lock pyproject.toml
 	$(RUN) uv pip compile $(LOCK) --constraint requirements-bench.lock --group build --output-file requirements-build.lock
 	$(RUN) uv pip compile $(LOCK) --constraint requirements-bench.lock --extra deepface --extra milvus --extra tracing --output-file requirements-extras.lock pyproject.toml
 
@@ -95,6 +96,11 @@ clean:  ## remove the environments and what tools left behind
 	@$(PIP) install --require-hashes -r requirements.lock -r requirements-build.lock
 	@PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation --editable .
 	@$(RUN) rekognition_emulator models pull recommended || true  # without them the embedded models serve
+	@touch $@
+
+.venv/demo.stamp: requirements-demo.lock | .venv/run.stamp
+	@echo "Adding scikit-image, for the demonstration, from requirements-demo.lock …"
+	@$(PIP) install --require-hashes -r requirements-demo.lock
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.lock | .venv/run.stamp

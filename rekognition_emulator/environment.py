@@ -27,8 +27,12 @@ _SERVICE: Final = re.compile(r"(.*_)?(service_host|service_port(_.*)?|port_\d+_(
 """Names that Kubernetes gives variables of each pod for each Service, whatever it is called."""
 
 
+WORD_CHARS_MIN: Final = 4
+"""From which length on a word says what a setting is about."""
+
+
 class SettingsMisspelt(Exception):
-    """The environment has a variable that is nearly one of ours; the text says which."""
+    """A variable is nearly one of ours, or would do the opposite of what it says; the text tells which."""
 
 
 def unknown_variables(environment: Mapping[str, str]) -> Sequence[str]:
@@ -37,7 +41,7 @@ def unknown_variables(environment: Mapping[str, str]) -> Sequence[str]:
     Letter case does not count, here as for the settings themselves.
 
     Raises:
-        SettingsMisspelt: one is like a setting, or two differ in letter case and value.
+        SettingsMisspelt: one is like a setting, two differ in letter case and value, or the list of buckets is empty.
     """
     unknown: list[str] = []
     values: dict[str, str] = {}
@@ -47,6 +51,11 @@ def unknown_variables(environment: Mapping[str, str]) -> Sequence[str]:
             continue
         if first == "rekognition" and values.setdefault(name, value) != value:
             raise SettingsMisspelt(f"{PREFIX}{name.upper()} is there twice, in different letter case and values.")
+        if (first, name, value) == ("rekognition", "s3_buckets", ""):
+            raise SettingsMisspelt(
+                f"{PREFIX}S3_BUCKETS is empty, and an empty setting counts as none, which would open all buckets: name "
+                "those that may be read, or remove the variable if all may be."
+            )
         if variable.upper() == PREFIX + name.upper() and (name in Settings.model_fields or _NOT_OURS.fullmatch(name)):
             continue
         if _likeness(first, "rekognition") < NEAR or (first in _WORDS and name not in GUARDING - {"host"}):
@@ -56,6 +65,13 @@ def unknown_variables(environment: Mapping[str, str]) -> Sequence[str]:
         if first == "rekognition":
             unknown.append(variable)
     return unknown
+
+
+def similar_settings(variable: str) -> Sequence[str]:
+    """Returns the settings that have a word of an unknown variable in their names, as variables."""
+    _, name = _parted(variable)
+    words = [word for word in name.split("_") if len(word) >= WORD_CHARS_MIN]
+    return [PREFIX + each.upper() for each in Settings.model_fields if any(word in each for word in words)]
 
 
 def _parted(variable: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ import asyncio
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -24,8 +24,9 @@ from operator import itemgetter
 from typing import Final
 
 ASIDE_MAX: Final = 3
-"""Slots of a kind that an account may have set aside while it gets new ones. Ours: it bounds what waits half-done in
-memory, and three of the costliest pictures wait for less than the 20 s after which one is refused."""
+"""Slots of a kind that an account may have set aside: then it gets no new ones, or where the kind is impatient, may set
+no more aside. Ours: it bounds what waits half-done in memory, and three of the costliest pictures wait for less than
+the 20 s after which one is refused."""
 
 NOBODY: Final = ""
 """The account of work that is done for none, such as a command's."""
@@ -107,6 +108,7 @@ class FairQueue:
         slots: that may be held at a time.
         limits: kind of work → how many slots it may hold; a kind without a limit may hold all.
         waiting_max: of each kind, how many more may be in the queue than may hold slots; None for any number.
+        impatient: kinds of which one is rather refused than others of its account wait for it.
         clock: tells seconds.
     """
 
@@ -115,11 +117,13 @@ class FairQueue:
         slots: int,
         limits: Mapping[str, int] | None = None,
         waiting_max: int | None = None,
+        impatient: Container[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._slots = slots
         self._limits = limits or {}
         self._waiting_max = waiting_max
+        self._impatient = impatient
         self._clock = clock
         self._lock = threading.Lock()
         self._accounts: dict[str, _Account] = {}
@@ -155,7 +159,8 @@ class FairQueue:
 
         Raises:
             TimeoutError: there was none in this time.
-            QueueFull: too many are in the queue, and most of them are this account's.
+            QueueFull: too many are in the queue, and most of them are this account's; or the slot that the thread works
+                in cannot be set aside.
         """
         working_in = _HELD.get()
         slot = self._enter(working_in.account.name if working_in else NOBODY, "")
@@ -171,9 +176,14 @@ class FairQueue:
         """Lets others have a held slot until its thread wants it back.
 
         The thread may still be at work when nobody wants that any more, and the slot is over.
+
+        Raises:
+            QueueFull: it is of an impatient kind, and its account has set as many aside as it may.
         """
         with self._lock:
             if not slot.is_over:
+                if slot.kind in self._impatient and slot.account.aside[slot.kind] >= ASIDE_MAX:
+                    raise QueueFull
                 self._let_go(slot)
                 slot.account.aside[slot.kind] += 1
                 slot.is_aside = True
@@ -284,6 +294,6 @@ class FairQueue:
             ((account.used_until(now), kind == account.last_kind, waiting[0].number), waiting[0])
             for account in self._accounts.values()
             for kind, waiting in account.waiting.items()
-            if waiting and kind not in full and account.aside[kind] < ASIDE_MAX
+            if waiting and kind not in full and (kind in self._impatient or account.aside[kind] < ASIDE_MAX)
         ]
         return min(turns, key=itemgetter(0))[1] if turns else None

@@ -158,7 +158,8 @@ class Settings(BaseSettings):
     )
     s3_buckets: Annotated[frozenset[str], NoDecode] | None = Field(
         None,
-        description="Buckets that may be read, separated by commas; without it all that the server's credentials open.",
+        description="Buckets that may be read, separated by commas; without it all that the server's credentials open. "
+        "An empty list ends the start.",
     )
     processes: int = Field(
         1,

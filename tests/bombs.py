@@ -30,6 +30,14 @@ def rows(width: int, height: int, depth: int = 8, colour: int = 2, *, filtered: 
     return chunk(b"IDAT", b"".join(deflate.compress(row) for _ in range(height)) + deflate.flush())
 
 
+def interlaced(width: int, height: int) -> bytes:
+    """A PNG of black pixels in seven passes: a decoder holds the whole of it."""
+    deflate = zlib.compressobj(9)
+    rows = 2 * (height + 8)  # of all passes, none longer than the picture's: more than enough
+    data = b"".join(deflate.compress(bytes(1 + width)) for _ in range(rows)) + deflate.flush()
+    return png(header(width, height, colour=0, interlace=1), chunk(b"IDAT", data))
+
+
 def segment(kind: int, body: bytes) -> bytes:
     """One piece of a JPEG."""
     return bytes([0xFF, kind]) + struct.pack(">H", len(body) + 2) + body

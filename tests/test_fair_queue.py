@@ -1,6 +1,6 @@
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Container, Coroutine
 from typing import Any
 
 import pytest
@@ -11,9 +11,15 @@ from rekognition_emulator.fair_queue import ASIDE_MAX, FairQueue, QueueFull, Slo
 class Office:
     """A queue with a clock that only the test moves, and requests that hold a slot until the test ends them."""
 
-    def __init__(self, slots: int, limits: dict[str, int] | None = None, waiting_max: int | None = None) -> None:
+    def __init__(
+        self,
+        slots: int,
+        limits: dict[str, int] | None = None,
+        waiting_max: int | None = None,
+        impatient: Container[str] = (),
+    ) -> None:
         self.now = 0.0
-        self.queue = FairQueue(slots, limits, waiting_max, clock=lambda: self.now)
+        self.queue = FairQueue(slots, limits, waiting_max, impatient, clock=lambda: self.now)
         self.begun: list[str] = []
         self.refused: list[str] = []
         self.slots: dict[str, Slot] = {}
@@ -224,7 +230,7 @@ class Scarce:
             wanted = asyncio.to_thread(self._want, name, timeout_s)
             self._threads[name] = asyncio.create_task(wanted)
             slot = self.office.slots[name]
-            await until(lambda slot=slot, name=name: name in self.had or slot.is_aside)  # type: ignore[misc]
+            await until(lambda slot=slot, name=name: name in self.had + self.failed or slot.is_aside)  # type: ignore[misc]
 
     def _want(self, name: str, timeout_s: float) -> None:
         with self.office.slots[name].in_thread():
@@ -232,7 +238,7 @@ class Scarce:
                 with self.queue.slot_in_thread(timeout_s):
                     self.had.append(name)
                     assert self._ends[name].wait(10)
-            except TimeoutError:
+            except (TimeoutError, QueueFull):
                 self.failed.append(name)
 
     async def end(self, *names: str) -> None:
@@ -283,6 +289,31 @@ def test_an_account_sets_aside_a_bounded_number() -> None:
             await office.end(*names)  # nobody waits for them any more, though their threads do
         await scarce.end(*names[:ASIDE_MAX])
         assert office.begun == [*names[:ASIDE_MAX], "b0", *names[ASIDE_MAX:]]
+
+    driven(scenario)
+
+
+def test_impatient_work_is_refused_rather_than_set_aside_and_keeps_no_other_of_its_account_waiting() -> None:
+    """Beyond what may wait half-done one is told so, still in its slot; what needs nothing scarce begins at once."""
+
+    async def scenario() -> None:
+        office = Office(2, impatient={"visit"})
+        scarce = Scarce(office)
+        with scarce.queue.slot_in_thread(1):
+            names = [f"a{number}" for number in range(ASIDE_MAX + 1)]
+            for name in names:
+                await office.send(name, kind="visit")
+                await scarce.want(name)
+            assert scarce.failed == names[ASIDE_MAX:]
+            await office.end(*names[ASIDE_MAX:])
+            await office.send("a9", kind="visit")
+            assert office.begun == [*names, "a9"]
+        for name in names[:ASIDE_MAX]:
+            await scarce.end(name)
+            await office.end(name)
+        await office.end("a9")
+        assert office.queue._accounts == {}
+        assert scarce.queue._accounts == {}
 
     driven(scenario)
 

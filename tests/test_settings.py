@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from rekognition_emulator.environment import GUARDING, SettingsMisspelt, unknown_variables
+from rekognition_emulator.environment import GUARDING, SettingsMisspelt, similar_settings, unknown_variables
 from rekognition_emulator.settings import Settings
 
 RATES = "REKOGNITION_ACCOUNT_REQUESTS_PER_SECOND"
@@ -113,6 +113,27 @@ def test_settings_of_a_program_called_recognition_are_its_own() -> None:
 def test_an_unknown_setting_that_is_like_none_is_told() -> None:
     """A file of settings may be that of another version."""
     assert unknown_variables({"REKOGNITION_THUMBNAILS": "1", "REKOGNITION_PORT": "1"}) == ["REKOGNITION_THUMBNAILS"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "similar"),
+    [
+        ("REKOGNITION_MODEL", ["REKOGNITION_FACE_MODEL", "REKOGNITION_MODELS_DIR", "REKOGNITION_MODEL_MIRRORS"]),
+        ("REKOGNITION_THUMBNAILS", []),
+        ("REKOGNITION_A_B", []),
+    ],
+)
+def test_an_unknown_setting_is_told_with_those_that_share_a_word(variable: str, similar: list[str]) -> None:
+    """It is like none, and may still be meant for one: which model serves is not left to be found out."""
+    assert similar_settings(variable) == similar
+
+
+@pytest.mark.parametrize("variable", ["REKOGNITION_S3_BUCKETS", "rekognition_s3_buckets"])
+def test_an_empty_list_of_buckets_is_refused(variable: str) -> None:
+    """It reads as none, and would mean all, as if it were not there."""
+    with pytest.raises(SettingsMisspelt, match=r"REKOGNITION_S3_BUCKETS is empty"):
+        unknown_variables({variable: ""})
+    assert unknown_variables({variable: "a", "REKOGNITION_CORS_ORIGINS": "", "REKOGNITION_AUTH": ""}) == []
 
 
 def test_which_of_two_counts_is_not_left_to_chance() -> None:

@@ -82,6 +82,14 @@ class Policy:
             return Decision.DENIED
         return Decision.ALLOWED if applying else Decision.NOT_ALLOWED
 
+    def allows_in_a_region(self, action: str, arn: str) -> bool:
+        """Says whether an action is allowed on a resource in any region, whichever the ARN has."""
+        resources = {resource for statement in self.statements for resource in statement.resources} - {"*"}
+        # A pattern for regions matches itself.
+        regions = {each.split(":", ARN_PARTS - 1)[3] for each in (arn, *resources)}
+        before, after = arn.split(":", ARN_PARTS - 1)[:3], arn.split(":", ARN_PARTS - 1)[4:]
+        return any(self.decide(action, ":".join([*before, region, *after])) is Decision.ALLOWED for region in regions)
+
     def idle_actions(self, actions: Iterable[str]) -> list[str]:
         """Returns the action patterns that match none of these actions: typing errors, as a rule."""
         known = list(actions)

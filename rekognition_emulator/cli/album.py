@@ -33,6 +33,7 @@ from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.reencoding import ORIGINAL_BYTES_MAX, NotReencoded, foreign_format, reencode
 from rekognition_emulator.cli.report import readable, summary, write_report
 from rekognition_emulator.cli.superseding import EarlierFaces
+from rekognition_emulator.cli.wording import counted, in_words
 from rekognition_emulator.store.files import private
 
 ATTEMPTS: Final = 10
@@ -130,10 +131,10 @@ def index_album(  # noqa: PLR0913 - each is an option of the command line
                 for line in summary(wishes.collection, outcomes.values()):
                     typer.echo(line)
     except KeyboardInterrupt:
-        typer.echo("Stopped; the same command goes on from here.", err=True)
+        typer.echo("Stopped. Run the same command again, and it continues from here.", err=True)
         sys.exit(INTERRUPTED)
     except (BotoCoreError, ClientError, OSError) as error:
-        sys.exit(f"{error}\nWhen that is mended, the same command goes on from here.")
+        sys.exit(f"{in_words(error)}\nOnce that is corrected, run the same command again: it continues from here.")
     sys.exit(1 if any(outcome.needs_attention for outcome in outcomes.values()) else 0)
 
 
@@ -155,7 +156,7 @@ class _Indexer:
             BotoCoreError, ClientError: the service does not answer, or answers nobody.
         """
         if known := self.journal.find(picture):
-            return self._clear(known)
+            return self._keep(known)
         about = Outcome(picture.path, picture.external_image_id, picture.size_bytes, picture.stamp, "failed")
         kind = foreign_format(picture.path)
         if not picture.is_picture and not (kind and self.handling.convert):
@@ -191,7 +192,7 @@ class _Indexer:
             if "Bytes" in image:
                 about = replace(about, sha256=digest(image["Bytes"]))
                 if known := self.journal.find_content(about):
-                    return self._clear(replace(known, stamp=picture.stamp))
+                    return self._keep(replace(known, stamp=picture.stamp))
                 image, about = self._as_taken(image, about)
             self.journal.begin(about)
             answer = self.client.index_faces(
@@ -225,6 +226,10 @@ class _Indexer:
         content = reencode(image["Bytes"], about.path, self.album.bytes_max)
         return {"Bytes": content}, replace(about, altered=altered)
 
+    def _keep(self, known: Outcome) -> Outcome:
+        """Returns what becomes of a picture that an earlier run has indexed as it is."""
+        return replace(self._clear(known), status="unchanged")
+
     def _clear(self, indexed: Outcome) -> Outcome:
         """Remembers a picture that is indexed, and removes what is stale of it."""
         self.journal.add(replace(indexed, error=None))
@@ -237,8 +242,9 @@ class _Indexer:
 
     def _failed(self, about: Outcome, reason: str) -> Outcome:
         before = self.journal.known(about.path)
-        stay = f"; {before.faces} faces of its earlier version stay" if before and before.faces else ""
-        return replace(about, status="failed", error=reason + stay)
+        if before and before.faces:
+            reason += f"; still stored: {counted(before.faces, 'face')} of its earlier version"
+        return replace(about, status="failed", error=reason)
 
     def _refusal(self, picture: Picture) -> str | None:
         """Returns why the service would not take a picture, as far as that is known without asking it."""
@@ -258,7 +264,7 @@ class _Indexer:
 
 def _is_same(vanished: Outcome, present: Outcome) -> bool:
     """Whether a picture has the content of one that is no longer there; of objects in S3, the ETag says so."""
-    if present.status != "indexed":
+    if not present.is_indexed:
         return False
     if vanished.sha256 or present.sha256:
         return vanished.sha256 == present.sha256
@@ -285,8 +291,8 @@ def _index_all(indexer: _Indexer, workers: int, outcomes: dict[str, Outcome]) ->
         def took(outcome: Outcome) -> None:
             outcomes[outcome.path] = outcome
             if outcome.needs_attention:
-                said = f"{readable(outcome.path)}: {outcome.error}"
-                bars.print(said, markup=False, highlight=False, soft_wrap=True)
+                line = f"{readable(outcome.path)}: {outcome.error}"
+                bars.print(line, markup=False, highlight=False, soft_wrap=True)
 
         for outcome in _in_parallel(indexer.index, pictures, workers):
             took(outcome)

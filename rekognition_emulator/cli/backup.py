@@ -11,6 +11,7 @@ from rekognition_emulator.cli.database import data_said_in_words, open_database
 from rekognition_emulator.cli.progress import copying, counting
 from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.cli.transfer import service_check
+from rekognition_emulator.cli.wording import counted
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.archive import open_archive
 from rekognition_emulator.store.backup import Progress, back_up, restore, verify_backup
@@ -65,7 +66,7 @@ def _verify_database() -> None:
         for fault in check_tables(pool):
             faults += 1
             typer.echo(fault)
-    typer.echo(f"{collections:,} collections with {faces:,} faces: {faults or 'nothing'} wrong.")
+    typer.echo(f"{counted(collections, 'collection')} with {counted(faces, 'face')}: {faults or 'nothing'} wrong.")
     sys.exit(1 if faults else 0)
 
 
@@ -74,7 +75,7 @@ def _verify_export(file: Path) -> None:
         task = bars.add_task(described.name, total=described.face_count + described.user_count)
         for part in parts:
             bars.advance(task, len(part.users) + len(part.faces))
-    typer.echo(f"{file} is as it was written: {described.name} with {described.face_count:,} faces.")
+    typer.echo(f"{file} is as it was written: {described.name} with {counted(described.face_count, 'face')}.")
 
 
 def _embedded(instead: str) -> Settings:

@@ -45,13 +45,13 @@ _MENDABLE = (LabelsUnusable, ModelUnusable, TooFewPairs, OSError)
 _CORES = os.cpu_count() or 1
 _TO = typer.Option(help="A folder, for files REGION/NAME.jsonl.gz, or for one collection a file that ends in .gz.")
 _COLLECTIONS = typer.Option(help="A collection's name; may be given several times.")
-_ALL = typer.Option("--all", help="All collections.")
+_ALL = typer.Option("--all", metavar="", help="All collections.")
 _REGION = typer.Option(help="The collections' region. Default: that of the settings or file; with --all every one.")
 _FILES = typer.Argument(exists=True, dir_okay=False, help="Files that export has written.")
 _AS = typer.Option("--as", help="The new collection's name. Default: the one that was exported.")
 _BACKUP_TO = typer.Option(help="The folder to make.")
 _FROM = typer.Option("--from", exists=True, file_okay=False, help="A folder that backup has written.")
-_FORCE = typer.Option("--force", help="Set aside the database that is there.")
+_FORCE = typer.Option("--force", metavar="", help="Set aside the database that is there.")
 _SOURCE = typer.Argument(help="A folder, or s3://BUCKET/PREFIX.")
 _COLLECTION = typer.Option(help="The collection's name; it is made if there is none.")
 _ENDPOINT = typer.Option(help="Where the service is. Default: as boto3 finds it, which is AWS.")
@@ -60,11 +60,14 @@ _CLIENT_REGION = typer.Option(help="The collection's region. Default: likewise."
 _MAX_FACES = typer.Option(min=1, help="Of a picture, the largest so many. Default: the service's.")
 _QUALITY = typer.Option(case_sensitive=False, help="As IndexFaces has it. Default: the service's.")
 _JOURNAL = typer.Option(dir_okay=False, help="Where to remember what is indexed. Default: beside the folder.")
-_REPORT = typer.Option(dir_okay=False, help="Write what becomes of each picture to this file: .csv, or JSON lines.")
+_REPORT = typer.Option(
+    dir_okay=False,
+    help="Write what becomes of each picture to this file: .csv, or JSON lines. The README says what its columns are.",
+)
 _EXCLUDE = typer.Option(metavar="GLOB", help="Leave out files and folders of this name, or path; may be given again.")
-_SHRINK = typer.Option("--shrink", help="Re-encode files over 5 MB, which would fail.")
-_CONVERT = typer.Option("--convert", help="Send HEIC, WebP and AVIF as JPEGs.")
-_PRUNE = typer.Option("--prune", help="Remove the faces of pictures that are no longer there.")
+_SHRINK = typer.Option("--shrink", metavar="", help="Re-encode files over 5 MB, which would fail.")
+_CONVERT = typer.Option("--convert", metavar="", help="Send HEIC, WebP and AVIF as JPEGs.")
+_PRUNE = typer.Option("--prune", metavar="", help="Remove the faces of pictures that are no longer there.")
 _REQUESTS = typer.Option(min=1, max=256, help="Pictures sent at once.")
 _VERIFIED = typer.Argument(exists=True, help="A file or a folder. Default: the database of the settings.")
 _KNOWN = typer.Option("--collection", help="The collection's name.")
@@ -72,15 +75,15 @@ _KNOWN_REGION = typer.Option("--region", help="The collection's region. Default:
 _TO_MODEL = typer.Option(
     "--to", help="The face model that is to embed its faces: a model's name, as models list has it."
 )
-_CONFIRM = typer.Option("--confirm", help="Drop the embeddings of the model before.")
-_ROLLBACK = typer.Option("--rollback", help="Go back to the model before.")
+_CONFIRM = typer.Option("--confirm", metavar="", help="Drop the embeddings of the model before.")
+_ROLLBACK = typer.Option("--rollback", metavar="", help="Go back to the model before.")
 _AUDIT_KEY = typer.Option("--key", help="Only what the key of this name, or with this id, has done.")
 _AUDITED = typer.Option("--collection", help="Only what was done with this collection.")
 _OPERATION = typer.Option(help="Only this one, such as DeleteFaces.")
 _SINCE = typer.Option(metavar="WHEN", help="Only from then on: 2026-05-01, 2026-05-01T12:30, or 90m, 12h, 7d ago.")
 _LATEST = typer.Option(min=1, help="The latest so many. Default: 100; as JSON, all.", show_default=False)
-_JSON_LINES = typer.Option("--json", help="Print a line of JSON each.")
-_STATUS = typer.Option("--status", help="Say how far it is.")
+_JSON_LINES = typer.Option("--json", metavar="", help="Print a line of JSON each.")
+_STATUS = typer.Option("--status", metavar="", help="Say how far it is.")
 _HOST = typer.Option(help="The address to listen on. Default: REKOGNITION_HOST.", show_default=False)
 _PORT = typer.Option(min=0, max=65535, help="The port. Default: REKOGNITION_PORT.", show_default=False)
 
@@ -91,7 +94,9 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - as typer calls it
         raise typer.Exit
 
 
-_VERSION = typer.Option("--version", callback=_print_version, is_eager=True, help="Say which version this is.")
+_VERSION = typer.Option(
+    "--version", metavar="", callback=_print_version, is_eager=True, help="Say which version this is."
+)
 
 
 @app.callback()

@@ -8,6 +8,7 @@ import typer
 from rekognition_emulator.cli.database import data_said_in_words, open_database, operator
 from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.start import read_settings, said_in_words
+from rekognition_emulator.cli.wording import counted
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.erasure import WRITTEN_ANEW, Erased, ErasureBlocked, erase
 
@@ -27,7 +28,8 @@ def erase_deleted() -> None:
     seconds = time.monotonic() - started
     typer.echo(
         f"The tables are written anew, {erased.bytes_before / 1e6:,.1f} MB before and "
-        f"{erased.bytes_after / 1e6:,.1f} MB now, and {snapshots:,} snapshots of indexes removed, in {seconds:,.1f} s."
+        f"{erased.bytes_after / 1e6:,.1f} MB now, and {counted(snapshots, 'snapshot')} of indexes removed, in "
+        f"{seconds:,.1f} s."
     )
     left = _left(settings, erased)
     for sentence in left:

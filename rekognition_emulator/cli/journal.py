@@ -32,7 +32,8 @@ class Outcome:
     """What has become of a picture.
 
     Attributes:
-        status: vanished: it left the album, and its faces are still in the collection; removed: they left it, too.
+        status: unchanged: an earlier run has indexed it; vanished: it left the album, and its faces are still in the
+            collection; removed: they left it, too.
         sha256: of its content; None where it was not read here.
         faces: stored in the collection.
         unindexed: reason → faces that were found and not stored for it.
@@ -47,7 +48,7 @@ class Outcome:
     external_image_id: str
     size_bytes: int
     stamp: str
-    status: Literal["indexed", "failed", "skipped", "vanished", "removed"]
+    status: Literal["indexed", "unchanged", "failed", "skipped", "vanished", "removed"]
     sha256: str | None = None
     faces: int = 0
     unindexed: Mapping[str, int] = field(default_factory=dict)
@@ -58,9 +59,14 @@ class Outcome:
     altered: Literal["shrunk", "converted"] | None = None
 
     @property
+    def is_indexed(self) -> bool:
+        """Whether the collection has it as it is in the album."""
+        return self.status in {"indexed", "unchanged"}
+
+    @property
     def needs_attention(self) -> bool:
         """Whether somebody has to do something about it."""
-        return self.status == "failed" or (self.error is not None and self.status in {"indexed", "vanished"})
+        return self.status == "failed" or (self.error is not None and (self.is_indexed or self.status == "vanished"))
 
 
 @dataclass(frozen=True, slots=True)

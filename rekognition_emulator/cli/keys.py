@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from psycopg_pool import ConnectionPool
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -32,6 +33,7 @@ from rekognition_emulator.access.policy import (
     READ_OBJECT,
     READ_OBJECT_VERSION,
     SERVICE,
+    Decision,
     PolicyUnusable,
     adopt_policy,
     parse_policy,
@@ -43,6 +45,7 @@ from rekognition_emulator.cli.database import audited, data_said_in_words, open_
 from rekognition_emulator.cli.start import read_settings, said_in_words
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.keys import PostgresKeyStore
+from rekognition_emulator.store.transfer import list_names
 
 app = typer.Typer(help="Create and manage access keys: who may call, and what they may do.", no_args_is_help=True)
 
@@ -88,7 +91,7 @@ def create(  # noqa: PLR0913 - an argument is an option of the command line
     account: Annotated[str | None, typer.Option(help="Whose collections. Default: REKOGNITION_ACCOUNT_ID.")] = None,
 ) -> None:
     """Create a key and print it."""
-    with _keys("keys create") as (settings, store):
+    with _keys("keys create") as (settings, store, pool):
         owner = account or settings.account_id
         _require(_ACCOUNT.fullmatch(owner), f"{owner} is no account: twelve digits.")
         _require(_NAME.fullmatch(name), f"{name} is no name: up to 64 letters, digits and _+=,.@-")
@@ -101,12 +104,13 @@ def create(  # noqa: PLR0913 - an argument is an option of the command line
         except NameTaken as error:
             raise KeyRefused(f"There is a key called {name}: rotate it, or choose another name.") from error
         _show(key, secret)
+        _tell_missing(pool, owner, collection or [])
 
 
 @app.command(name="list")
 def list_keys() -> None:
     """List all keys; secrets are not shown."""
-    with _keys("keys list") as (_, store):
+    with _keys("keys list") as (_, store, _):
         columns = ("name", "id", "account", "policy", "state", "created", "expires")
         table = Table(*(Column(name, no_wrap=True) for name in columns), box=None, pad_edge=False)
         now = datetime.now(UTC)
@@ -132,7 +136,7 @@ def rotate(
     days: _Days = None,
 ) -> None:
     """Create a successor of a key, with the same policy, and print it."""
-    with _keys("keys rotate") as (settings, store):
+    with _keys("keys rotate") as (settings, store, _):
         old = _newest(store, name)
         now = datetime.now(UTC)
         if days is None and old.is_expired(now):
@@ -162,7 +166,7 @@ def enable(key: _Which) -> None:
 @app.command()
 def delete(key: _Which) -> None:
     """Delete a key for good."""
-    with _keys("keys delete") as (_, store):
+    with _keys("keys delete") as (_, store, _):
         _tell(store.delete(key), key, "deleted")
         if not store.all_keys():
             _say("It was the last one. Requests are refused until there is another, or until `keys open`.")
@@ -171,7 +175,7 @@ def delete(key: _Which) -> None:
 @app.command(name="open")
 def open_servers() -> None:
     """Serve whoever can reach this machine's loopback address, without a key; only when all keys are deleted."""
-    with _keys("keys open") as (_, store):
+    with _keys("keys open") as (_, store, _):
         _require(store.open(), "There are keys: delete them first, if nobody is to be asked for one.")
         _say("Nobody is asked for a key until one is created; running servers know within seconds.")
 
@@ -185,19 +189,22 @@ def session(
     minutes: Annotated[int, typer.Option(min=1, max=int(LIFETIME_MAX.total_seconds() // 60))] = 15,
 ) -> None:
     """Print temporary credentials, for SearchFacesByImage in one collection, as a credential_process does."""
-    with _keys("keys session") as (settings, store):
+    with _keys("keys session") as (settings, store, pool):
         _require(_COLLECTION.fullmatch(collection), f"{collection} is no collection's id.")
         now, issuer = datetime.now(UTC), _newest(store, key)
         _require(issuer.enabled, f"The key {key} is disabled.")
         _require(not issuer.is_expired(now), f"The key {key} has expired.")
-        policy = policy_of(BROWSER_ACTIONS, issuer.account, [collection], _objects(s3 or []))
+        objects = _objects(s3 or [])
+        _require_use(issuer, collection, objects)
+        policy = policy_of(BROWSER_ACTIONS, issuer.account, [collection], objects)
         end = now + timedelta(minutes=minutes)
         credentials = issue_session(_vault(settings, store), issuer.access_key_id, policy, end)
         sys.stdout.write(credentials.to_json() + "\n")
+        _tell_missing(pool, issuer.account, [collection])
 
 
 @contextmanager
-def _keys(command: str) -> Iterator[tuple[Settings, KeyStore]]:
+def _keys(command: str) -> Iterator[tuple[Settings, KeyStore, ConnectionPool]]:
     """Opens the database; ends the program with a sentence where the operator can mend what is wrong."""
     settings = read_settings()
     mendable = (KeyRefused, MasterKeyUnusable, MasterKeyWrong, PolicyUnusable)
@@ -207,7 +214,7 @@ def _keys(command: str) -> Iterator[tuple[Settings, KeyStore]]:
         open_database(settings) as pool,
         audited(command, settings.account_id),
     ):
-        yield settings, PostgresKeyStore(pool)
+        yield settings, PostgresKeyStore(pool), pool
 
 
 def _vault(settings: Settings, store: KeyStore) -> Vault:
@@ -219,7 +226,11 @@ def _vault(settings: Settings, store: KeyStore) -> Vault:
     keys = store.all_keys()
     if not keys and not settings.master_key and not settings.master_key_file:
         create_master_key_file(settings.default_master_key_file)
-        _say(f"The master key is in {settings.default_master_key_file}: no copy of the database is of use without it.")
+        _say(
+            f"The secrets of access keys are encrypted with a master key, which is now in "
+            f"{settings.default_master_key_file}. Keep a copy of that file beside your backups: without it no access "
+            "key works any more, and all have to be created again."
+        )
     vault = settings.vault()
     for key in keys:
         key.secret(vault)
@@ -257,6 +268,26 @@ def _objects(patterns: Sequence[str]) -> Sequence[str]:
     return patterns
 
 
+def _require_use(issuer: AccessKey, collection: str, objects: Sequence[str]) -> None:
+    """Refuses a session that could do nothing, as none may do what its key may not, and says what else it could not."""
+    policy = parse_policy(issuer.policy)
+    arn = f"arn:aws:{SERVICE}::{issuer.account}:collection/{collection}"
+    _require(
+        any(policy.allows_in_a_region(action, arn) for action in BROWSER_ACTIONS),
+        f"The key {issuer.name} may not search by image in the collection {collection} (its policy is "
+        f"{issuer.policy_name}), and a session may do no more than its key.",
+    )
+    for each in objects:
+        if policy.decide(READ_OBJECT, f"arn:aws:s3:::{each}") is not Decision.ALLOWED:
+            _say(f"The key {issuer.name} may not read all of {each} in S3, and neither may the session.")
+
+
+def _tell_missing(pool: ConnectionPool, account: str, collections: Sequence[str]) -> None:
+    """Says which collections there are not, in any region: they may be made later, or their names may be misspelt."""
+    for missing in sorted(set(collections) - {name for _, name in list_names(pool, account)}):
+        _say(f"The account {account} has no collection {missing} yet: check the name, or create it.")
+
+
 def _new_key(  # noqa: PLR0913, PLR0917 # what a key consists of
     vault: Vault,
     secret: str,
@@ -280,7 +311,7 @@ def _newest(store: KeyStore, name: str) -> AccessKey:
 
 
 def _change(key: str, *, enabled: bool) -> None:
-    with _keys("keys enable" if enabled else "keys disable") as (_, store):
+    with _keys("keys enable" if enabled else "keys disable") as (_, store, _):
         _tell(store.enable(key, enabled=enabled), key, "enabled" if enabled else "disabled")
 
 

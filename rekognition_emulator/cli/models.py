@@ -30,7 +30,7 @@ models = typer.Typer(help="Weights and licences of face models.", no_args_is_hel
 _NAME = typer.Argument(help="A model's name, as list shows it.", show_default=False)
 _NAMES = typer.Argument(help="Names of models, as list shows them.", show_default=False)
 _PULLED = typer.Argument(help="Names of models, as list shows them, or `recommended`.", show_default=False)
-_ACCEPT = typer.Option("--accept-licence", help="Accept the licences of models of the research profile.")
+_ACCEPT = typer.Option("--accept-licence", metavar="", help="Accept the licences of models of the research profile.")
 
 
 @models.command("list")
@@ -130,11 +130,11 @@ def _pull_recommended(files: ModelFiles, settings: Settings) -> None:
         except ModelUnusable as error:
             hindered = True
             typer.echo(error, err=True)
-    meanwhile = "until rekognition-emulator models pull recommended has them, the embedded models serve."
+    meanwhile = "Until they are there, what is installed serves: MTCNN finds faces, dlib tells people apart."
     if unreachable:
-        typer.echo(f"The publishers of {' and '.join(unreachable)} cannot be reached: {meanwhile}", err=True)
+        typer.echo(f"The publishers of {' and '.join(unreachable)} cannot be reached. {meanwhile}", err=True)
     elif hindered:
-        typer.echo(meanwhile.capitalize(), err=True)
+        typer.echo(meanwhile, err=True)
     if unreachable or hindered:
         raise typer.Exit(1)
 

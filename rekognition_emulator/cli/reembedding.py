@@ -13,6 +13,7 @@ from rekognition_emulator.app import open_s3
 from rekognition_emulator.cli.database import data_said_in_words, open_database, operator
 from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.start import read_settings, said_in_words
+from rekognition_emulator.cli.wording import counted
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.selection import load_engine
 from rekognition_emulator.faces.engine import FaceEmbedder, FaceEngine
@@ -80,7 +81,7 @@ def confirm(name: str, region: str | None) -> None:
         with store.alone(collection):
             kept = _kept(store.standing(collection), name)
             dropped = store.discard(_actor(settings, collection), collection, [kept])
-    typer.echo(f"{dropped:,} embeddings of model version {kept} are dropped; there is no way back to it.")
+    typer.echo(f"{counted(dropped, 'embedding')} of model version {kept} dropped; there is no way back to it.")
 
 
 def show_standing(name: str, region: str | None) -> None:
@@ -88,13 +89,14 @@ def show_standing(name: str, region: str | None) -> None:
     settings = read_settings()
     with _open(settings) as pool:
         standing = PostgresReembeddingStore(pool).standing(_collection(pool, settings, name, region))
-    typer.echo(f"{name}: {standing.faces:,} faces of model version {standing.face_model_version}")
+    typer.echo(f"{name}: {counted(standing.faces, 'face')} of model version {standing.face_model_version}")
     typer.echo(f"stored with them: chips of {standing.chips:,}, where the pictures are of {standing.sources:,}")
     for version, count in standing.staged.items():
+        staged = f"{counted(count, 'embedding')} of version {version}"
         if version == standing.kept:
-            typer.echo(f"kept from before: {count:,} embeddings of version {version}, until --confirm or --rollback")
+            typer.echo(f"kept from before: {staged}, until --confirm or --rollback")
         else:
-            typer.echo(f"on the way: {count:,} embeddings of version {version}")
+            typer.echo(f"on the way: {staged}")
 
 
 def _run(  # noqa: PLR0913, PLR0917 # what a re-embedding takes

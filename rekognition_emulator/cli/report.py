@@ -11,6 +11,7 @@ from typing import Final
 
 from rekognition_emulator.cli.journal import Outcome
 from rekognition_emulator.cli.reencoding import foreign_format
+from rekognition_emulator.cli.wording import counted
 from rekognition_emulator.store.files import whole_file
 
 _REPORTED: Final = tuple(name for name in Outcome.__slots__ if name not in {"stamp", "sha256", "face_ids"})
@@ -42,23 +43,24 @@ def write_report(path: Path, outcomes: Iterable[Outcome]) -> None:
 def summary(collection: str, outcomes: Collection[Outcome]) -> Iterator[str]:
     """Yields lines: how many pictures came to what, and, where there is such, what else somebody should know."""
     counts = Counter(outcome.status for outcome in outcomes)
-    indexed = [outcome for outcome in outcomes if outcome.status == "indexed"]
-    faces, unindexed = sum(each.faces for each in indexed), sum(sum(each.unindexed.values()) for each in indexed)
+    present = [outcome for outcome in outcomes if outcome.is_indexed]
+    faces, unindexed = sum(each.faces for each in present), sum(sum(each.unindexed.values()) for each in present)
     yield (
-        f"{collection}: {len(indexed):,} pictures indexed, with {faces:,} faces and {unindexed:,} that were left out; "
-        f"{counts['failed']:,} failed; {counts['skipped']:,} other files."
+        f"{collection}: {counted(counts['indexed'], 'picture')} indexed, {counts['unchanged']:,} unchanged since an "
+        f"earlier run, with {counted(faces, 'face')} and {unindexed:,} left out; {counts['failed']:,} failed; "
+        f"{counted(counts['skipped'], 'other file')}."
     )
-    altered = Counter(outcome.altered for outcome in indexed)
+    altered = Counter(outcome.altered for outcome in outcomes if outcome.status == "indexed")
     if altered["shrunk"]:
-        yield f"{altered['shrunk']:,} were re-encoded to fit."
+        yield f"{counted(altered['shrunk'], 'picture')} re-encoded to fit."
     if altered["converted"]:
-        yield f"{altered['converted']:,} were converted to JPEG."
+        yield f"{counted(altered['converted'], 'picture')} converted to JPEG."
     foreign = Counter(foreign_format(outcome.path) for outcome in outcomes if outcome.status == "skipped")
     for kind in sorted(foreign.keys() - {None}, key=str):
-        yield f"{foreign[kind]:,} of the other files are {kind}: --convert sends them as JPEGs."
+        yield f"{counted(foreign[kind], f'{kind} file')} among the other files: --convert sends them as JPEGs."
     if removed := sum(outcome.removed for outcome in outcomes):
-        yield f"{removed:,} faces of pictures that have changed or gone are removed."
+        yield f"{counted(removed, 'face')} removed, of pictures that have changed or gone."
     if vanished := counts["vanished"]:
-        yield f"{vanished:,} pictures are no longer in the album, and their faces are in the collection: see --prune."
+        yield f"{counted(vanished, 'picture')} no longer in the album: --prune removes the faces that are still stored."
     if stale := sum(len(outcome.stale) for outcome in outcomes):
-        yield f"{stale:,} faces stay that should not."
+        yield f"{counted(stale, 'face')} still stored that should not be."

@@ -23,10 +23,11 @@ from rekognition_emulator.app import Service, TracingUnusable, Unguarded, open_d
 from rekognition_emulator.cli.log import configure_logging
 from rekognition_emulator.cli.processes import CannotServe, Ended, Say, keep_running
 from rekognition_emulator.cli.start import read_settings
+from rekognition_emulator.cli.wording import in_words
 from rekognition_emulator.engines.licences import read_acceptances
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.selection import ModelFiles
-from rekognition_emulator.environment import unknown_variables
+from rekognition_emulator.environment import similar_settings, unknown_variables
 from rekognition_emulator.faces.embedding import Evidence
 from rekognition_emulator.indexes import IndexUnusable
 from rekognition_emulator.invocation import command
@@ -107,7 +108,8 @@ def serve(host: str | None = None, port: int | None = None) -> None:
     settings = read_settings(host=host, port=port)
     configure_logging(settings.log_level)
     for name in unknown_variables(os.environ):
-        log.warning("unknown setting", name=name)  # a file of settings may be that of another version
+        # No end: a file of settings may be that of another version.
+        log.warning("unknown setting", name=name, similar=similar_settings(name))
     try:
         check_overrides(Connection, "uvicorn")
         _log_licences(settings.model_files)
@@ -127,7 +129,7 @@ def serve(host: str | None = None, port: int | None = None) -> None:
             else:
                 _serve_in_processes(settings, listener, announce, page.ended if page else lambda _: None)
     except (CannotServe, *_UNUSABLE) as error:
-        sys.exit(str(error))
+        sys.exit(in_words(error))
     except SystemExit as end:
         _leave(end)
 
@@ -232,7 +234,7 @@ def _serve(settings: Settings, listener: socket.socket, say: Say) -> None:
             )
             uvicorn.Server(config).run(sockets=[listener])
     except _UNUSABLE as error:
-        raise CannotServe(str(error)) from error
+        raise CannotServe(in_words(error)) from error
 
 
 def _bound_heap() -> None:

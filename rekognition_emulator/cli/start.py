@@ -3,15 +3,20 @@
 import getpass
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
+from rekognition_emulator.cli.wording import in_words
 from rekognition_emulator.engines.selection import load_engine, load_engine_to_measure
 from rekognition_emulator.environment import SettingsMisspelt, unknown_variables
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.settings import Settings
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 def read_settings(**options: object) -> Settings:
@@ -28,11 +33,35 @@ def read_settings(**options: object) -> Settings:
         sys.exit(f"The settings are wrong. {error}")
     except ValidationError as error:
         problems = "; ".join(
-            f"{f'--{name}' if name in given else f'REKOGNITION_{name}'.upper()}: {each['msg']}"
-            for each in error.errors()
+            f"{f'--{name}' if name in given else f'REKOGNITION_{name}'.upper()}: {_problem(each)}"
+            for each in error.errors(include_url=False, include_input=False)  # an input may be a secret
             for name in [str(each["loc"][0])]
         )
         sys.exit(f"The settings are wrong. {problems}")
+
+
+_MUST_BE: Final[Mapping[str, str]] = {
+    "bool_parsing": "true or false",
+    "enum": "{expected}",
+    "float_parsing": "a number",
+    "greater_than_equal": "{ge} or more",
+    "int_parsing": "a whole number",
+    "less_than_equal": "{le} or less",
+    "literal_error": "{expected}",
+    "string_pattern_mismatch": "like the pattern {pattern}",
+}
+"""Type of a validator's error → what the value must be, with what the error tells filled in."""
+
+
+def _problem(error: "ErrorDetails") -> str:
+    """Returns what is wrong with a setting, or with one of several values that it has."""
+    told = error.get("ctx", {})
+    if error["type"] == "value_error":
+        return str(told["error"])
+    if error["type"] not in _MUST_BE:
+        return error["msg"]
+    inner = f"{error['loc'][1]} " if isinstance(error["loc"][-1], str) and len(error["loc"]) > 1 else ""
+    return f"{inner}must be {_MUST_BE[error['type']].format(**told)}"
 
 
 @contextmanager
@@ -41,7 +70,7 @@ def said_in_words(*errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        sys.exit(str(error))
+        sys.exit(in_words(error))
 
 
 def load_face_engine(settings: Settings) -> FaceEngine:

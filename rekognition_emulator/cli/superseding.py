@@ -5,12 +5,13 @@ killed before it had the answer, the collection is asked for all its faces, once
 """
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from rekognition_emulator.cli.journal import Journal, Outcome
+from rekognition_emulator.cli.wording import counted
 
 DELETED_MAX: Final = 4_096
 DISASSOCIATED_MAX: Final = 100
@@ -69,10 +70,10 @@ class EarlierFaces:
                 self._disassociate(user, [face_id for face_id, holder in left.items() if holder == user])
             left = self._delete(left)
         except ClientError as error:
-            return tuple(left), f"{len(left)} faces of an earlier version stay: {_words(error)}: {' '.join(left)}"
+            return tuple(left), _still_stored(left, _words(error))
         if left:
-            holders = ", ".join(sorted(set(left.values())))
-            return tuple(left), f"{len(left)} faces of an earlier version stay, of users {holders}: {' '.join(left)}"
+            holders = sorted(set(left.values()))
+            return tuple(left), _still_stored(left, f"by {counted(len(holders), 'user')}, {', '.join(holders)}")
         return (), None
 
     def _delete(self, face_ids: Iterable[str]) -> dict[str, str]:
@@ -108,6 +109,10 @@ class EarlierFaces:
 def _batched(face_ids: Iterable[str], most: int) -> Iterable[list[str]]:
     ids = list(face_ids)
     return (ids[start : start + most] for start in range(0, len(ids), most))
+
+
+def _still_stored(face_ids: Collection[str], why: str) -> str:
+    return f"{counted(len(face_ids), 'face')} of an earlier version still stored: {why}: {' '.join(face_ids)}"
 
 
 def _words(error: ClientError) -> str:

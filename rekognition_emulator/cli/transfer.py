@@ -18,6 +18,7 @@ from rekognition_emulator.api.core import ValidationException
 from rekognition_emulator.cli.database import data_said_in_words, open_database, operator
 from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.start import read_settings
+from rekognition_emulator.cli.wording import counted, in_words
 from rekognition_emulator.faces.errors import CollectionNotFound
 from rekognition_emulator.faces.gallery import EnrolledFace, Owner
 from rekognition_emulator.faces.users import User
@@ -74,7 +75,7 @@ def export_collections(names: Sequence[str], target: Path, region: str | None) -
                 left_out += 1
                 continue
             except (ArchiveUnusable, OSError) as error:
-                typer.echo(f"{name} in {where} is not exported: {error}", err=True)
+                typer.echo(f"{name} in {where} is not exported: {in_words(error)}", err=True)
                 left_out += 1
                 continue
             counts = {"faces_exported": described.face_count, "users_exported": described.user_count}
@@ -161,4 +162,5 @@ def _begin(bars: Bars, described: Described) -> Progress:
 
 
 def _counted(described: Described) -> str:
-    return f"{described.face_count:,} faces of model {described.face_model_version} and {described.user_count:,} users"
+    faces, users = counted(described.face_count, "face"), counted(described.user_count, "user")
+    return f"{faces} of model {described.face_model_version} and {users}"

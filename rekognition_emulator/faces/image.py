@@ -28,7 +28,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from rekognition_emulator.faces.errors import FaceError, PicturesTooMany, PictureTooCostly, PictureUnreadable
 from rekognition_emulator.faces.outline import END, Outline, outline
-from rekognition_emulator.fair_queue import FairQueue
+from rekognition_emulator.fair_queue import FairQueue, QueueFull
 from rekognition_emulator.observation import stage
 
 STORED_BYTES_MAX: Final = 400 * 2**20
@@ -139,7 +139,7 @@ def _turn(known: Outline) -> Iterator[None]:
     with ExitStack() as turn:
         try:
             turn.enter_context(_alone.slot_in_thread(TURN_SECONDS_MAX))
-        except TimeoutError as error:
+        except (TimeoutError, QueueFull) as error:
             raise PicturesTooMany(f"{known.width_px} x {known.height_px}") from error
         yield
 

@@ -13,6 +13,7 @@ from importlib import resources
 from typing import Final
 
 import psycopg
+import structlog
 from pgvector.psycopg import register_vector
 from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict
@@ -36,6 +37,9 @@ CONNECT_TIMEOUT_S: Final = 5
 RECONNECT_S: Final = 2
 """While PostgreSQL is away, the pool pauses between attempts, each pause twice the last. After so long it starts over,
 rather than being in a pause of minutes when PostgreSQL is back."""
+
+
+log = structlog.get_logger(__name__)
 
 
 class DatabaseUnsuitable(Exception):
@@ -178,9 +182,16 @@ def _prepare(connection: Connection[TupleRow]) -> None:
             f"The database runs PostgreSQL {connection.info.server_version // 10_000}; "
             f"{POSTGRES_VERSION_MIN} or later is needed."
         )
+    connection.add_notice_handler(_log_warning)
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])
     _require_pgvector(connection)
     _migrate(connection)
+
+
+def _log_warning(notice: psycopg.errors.Diagnostic) -> None:
+    """Logs what a migration warns of, which else stands in PostgreSQL's own log alone; not its lesser notices."""
+    if notice.severity_nonlocalized == "WARNING":
+        log.warning("database_warning", text=notice.message_primary)
 
 
 def _require_pgvector(connection: Connection[TupleRow]) -> None:

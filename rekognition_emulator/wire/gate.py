@@ -52,9 +52,18 @@ HOST_CHARS_MAX: Final = 261
 """Of a Host header: a name in DNS, a colon and a port."""
 
 _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::[0-9]{0,5})?", re.IGNORECASE)
-_PROXYING: Final = frozenset({b"forwarded", b"via", b"x-real-ip"})
-_PROXYING_LEAD: Final = b"x-forwarded-"
-"""Headers of a request that another machine has sent. Proxies add them to what they pass on, if they are told to."""
+_PROXYING: Final = frozenset(
+    {
+        *(b"forwarded", b"via", b"cdn-loop", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip"),
+        *(b"true-client-ip", b"fastly-client-ip", b"fly-client-ip"),  # Akamai, Cloudflare; Fastly; Fly
+    }
+)
+_PROXYING_LEADS: Final = (
+    *(b"x-forwarded-", b"x-original-"),
+    *(b"cf-", b"x-envoy-", b"x-azure-", b"x-arr-", b"x-appengine-"),  # Cloudflare; Istio and others; Azure; Google
+)
+"""Headers of a request that another machine has sent, and what others begin with. Proxies add them to what they pass
+on, some of themselves and some if they are told to. Not ``x-amzn-trace-id``, which AWS's balancers add, for SDKs do."""
 _COLLECTION_ID: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,255}")
 _SLASHES: Final = re.compile("/+")
 
@@ -237,7 +246,7 @@ def _require_no_proxy(head: Head) -> None:
     Raises:
         AccessDeniedException: something does; nginx, as it comes, speaks HTTP/1.0 and adds no header.
     """
-    if head.http_version != "1.1" or any(name in _PROXYING or name.startswith(_PROXYING_LEAD) for name in head.names):
+    if head.http_version != "1.1" or any(name in _PROXYING or name.startswith(_PROXYING_LEADS) for name in head.names):
         raise AccessDeniedException(
             "Without an access key this server answers only to programs on its own machine, not through a proxy and "
             "not by HTTP/1.0: create a key."

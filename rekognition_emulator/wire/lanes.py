@@ -3,7 +3,8 @@
 Albums are bulk, and everything that somebody waits for is interactive: it may occupy one worker more than albums do. So
 a visitor's search waits for other visitors and never for an album, and an album goes on however many visitors come,
 since in front of the workers an account's two classes take turns. Accounts share the workers by the time that they use
-them, and the queue by what they have in it (``fair_queue``): none waits for all that another has sent.
+them, and the queue by what they have in it (``fair_queue``): none waits for all that another has sent. Of one account,
+too, a few images that are slow to decode keep none of its visitors waiting; those beyond a few are refused.
 
 A pool of its own for each class was refused: one of them would stand idle while the other is overrun.
 
@@ -54,7 +55,8 @@ class Lanes:
         self.bulk = PriorityClass("bulk", workers)
         self.interactive = PriorityClass("interactive", everybody)
         classes = (self.bulk, self.interactive)
-        self._workers = FairQueue(everybody, {each.name: each.workers for each in classes}, queue_max)
+        limits = {each.name: each.workers for each in classes}
+        self._workers = FairQueue(everybody, limits, queue_max, impatient={self.interactive.name})
         # A thread for each request: more than there are workers are alive only where some have set their slots aside.
         self._pool = ThreadPoolExecutor(sum(each.workers + queue_max for each in classes), thread_name_prefix="worker")
         self._on_change = on_change

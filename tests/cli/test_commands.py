@@ -1,16 +1,21 @@
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import PIL.Image
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from rekognition_emulator.cli.commands import app
+from rekognition_emulator.cli.start import read_settings, said_in_words
+from rekognition_emulator.cli.wording import counted
 from tests.server import ROOT
 
 EXPECTED_FALSE_MATCH_RATES = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6]
@@ -27,6 +32,59 @@ def run(*arguments: object, succeeds: bool = True) -> str:
 def read(file: Path) -> Any:
     """Reads a document."""
     return json.loads(file.read_text())
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "problem"),
+    [
+        ("PORT", "abc", "must be a whole number"),
+        ("PORT", "65536", "must be 65535 or less"),
+        ("QUEUE_MAX", "-1", "must be 0 or more"),
+        ("OFFLINE", "maybe", "must be true or false"),
+        ("DEVICE", "tpu", "must be 'cpu' or 'cuda'"),
+        ("AUTH", "off", "must be 'enforce' or 'warn'"),
+        ("LOG_LEVEL", "loud", "must be like the pattern ^(debug|info|warning|error)$"),
+        ("INDEX", "hnsw", "is none of pgvector, faiss, milvus, memory"),
+        ("ACCOUNT_REQUESTS_PER_SECOND", "IndexFaces=x", "IndexFaces must be a number"),
+        ("MODEL_MIRRORS", "https://user:secret@mirror", "must be like the pattern"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_it_must_be(
+    monkeypatch: pytest.MonkeyPatch, setting: str, value: str, problem: str
+) -> None:
+    """In our words, not in those of a validator, and without what was given: it may be a secret."""
+    monkeypatch.setenv(f"REKOGNITION_{setting}", value)
+    with pytest.raises(SystemExit, match=re.escape(f"The settings are wrong. REKOGNITION_{setting}: {problem}")) as end:
+        read_settings()
+    assert "secret" not in str(end.value)
+
+
+def test_an_error_of_the_system_is_said_without_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which file it is, and why."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=r"^album\.csv: No such file or directory$"), said_in_words(OSError):
+        Path("album.csv").read_text()
+
+
+def flags() -> Iterator[Any]:
+    """Yields each option of each command that is there or not, and has no value."""
+    waiting: list[Any] = [typer.main.get_command(app)]
+    while waiting:
+        command = waiting.pop()
+        waiting.extend(getattr(command, "commands", {}).values())
+        yield from (each for each in command.params if getattr(each, "is_flag", False))
+
+
+def test_help_shows_no_type_of_what_has_no_value() -> None:
+    """``--prune <bool>`` would look as if it wanted one."""
+    assert {each.name for each in flags()} >= {"prune", "accept_licence", "version"}
+    assert [each.name for each in flags() if each.metavar != ""] == []
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 faces"), (1, "1 face"), (2, "2 faces"), (12_345, "12,345 faces")])
+def test_counts(number: int, text: str) -> None:
+    """One is one."""
+    assert counted(number, "face") == text
 
 
 @pytest.mark.usefixtures("colours")

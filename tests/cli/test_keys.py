@@ -15,7 +15,9 @@ from rekognition_emulator.access.keys import AccessKey
 from rekognition_emulator.access.policy import Decision, parse_policy
 from rekognition_emulator.access.vault import Vault, read_master_key_file
 from rekognition_emulator.cli.commands import app
+from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.store.keys import PostgresKeyStore
+from rekognition_emulator.store.postgres import PostgresStore
 
 WEDDING = "arn:aws:rekognition:eu-west-1:123456789012:collection/wedding"
 Run = Callable[..., str]
@@ -51,6 +53,12 @@ def credentials(said: str) -> tuple[str, str]:
     shown = re.search(r"export AWS_ACCESS_KEY_ID=(\S+)\nexport AWS_SECRET_ACCESS_KEY=(\S+)\n", said)
     assert shown, said
     return shown[1], shown[2]
+
+
+def session_of(said: str) -> Any:
+    """Returns the credentials of a session among what else was said."""
+    (printed,) = (line for line in said.splitlines() if line.startswith("{"))
+    return json.loads(printed)
 
 
 def test_create(run: Run, stored: Callable[[], list[AccessKey]], tmp_path: Path) -> None:
@@ -223,7 +231,7 @@ def test_disable_enable_delete(run: Run, stored: Callable[[], list[AccessKey]]) 
 def test_a_session_is_good_for_the_servers_of_this_master_key(run: Run, pool: ConnectionPool, tmp_path: Path) -> None:
     """What is printed is what a credential_process prints, and a server's keyring takes it."""
     run("create", "web", "--policy", "search")
-    printed = json.loads(run("session", "--key", "web", "--collection", "wedding", "--minutes", 2))
+    printed = session_of(run("session", "--key", "web", "--collection", "wedding", "--minutes", 2))
     assert printed["Version"] == 1
     keyring = Keyring(PostgresKeyStore(pool), lambda: Vault(read_master_key_file(tmp_path / "master.key")))
     keyring.refresh()
@@ -232,9 +240,51 @@ def test_a_session_is_good_for_the_servers_of_this_master_key(run: Run, pool: Co
     assert found.secret == printed["SecretAccessKey"]
     assert timedelta(seconds=60) < datetime.fromisoformat(printed["Expiration"]) - now <= timedelta(seconds=120)
     assert found.principal.decide_in_session("s3:GetObject", "arn:aws:s3:::selfies/a") is Decision.NOT_ALLOWED
-    printed = json.loads(run("session", "--key", "web", "--collection", "wedding", "--s3", "selfies/*"))
+    said = run("session", "--key", "web", "--collection", "wedding", "--s3", "selfies/*")
+    assert "may not read all of selfies/* in S3" in said
+    printed = session_of(said)
     found = keyring.find(printed["AccessKeyId"], printed["SessionToken"], now)
     assert found.principal.decide_in_session("s3:GetObject", "arn:aws:s3:::selfies/a") is Decision.ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("options", "is_of_use"),
+    [
+        (["--policy", "full"], True),
+        (["--policy", "search"], True),
+        (["--policy", "search", "--collection", "wedding"], True),
+        (["--policy", "search", "--collection", "party"], False),
+        (["--policy", "index.json"], False),
+        (["--policy", "elsewhere.json"], True),
+    ],
+)
+def test_a_session_that_could_do_nothing_is_refused(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], *, is_of_use: bool
+) -> None:
+    """As its key may not search in the collection; one that may in some region will do."""
+    monkeypatch.chdir(tmp_path)
+    for name, action, resource in (
+        ("index", "rekognition:IndexFaces", "*"),
+        ("elsewhere", "rekognition:Search*", "arn:aws:rekognition:eu-*:123456789012:collection/wedding"),
+    ):
+        statement = {"Effect": "Allow", "Action": action, "Resource": resource}
+        (tmp_path / f"{name}.json").write_text(json.dumps({"Statement": statement}))
+    run("create", "web", *options)
+    said = run("session", "--key", "web", "--collection", "wedding", succeeds=is_of_use)
+    assert ("SessionToken" in said) is is_of_use
+    assert ("may not search by image in the collection wedding" in said) is not is_of_use
+
+
+def test_collections_that_are_not_there_are_told(run: Run, pool: ConnectionPool) -> None:
+    """In any region of the account; the key and the session are made all the same."""
+    PostgresStore(pool).create_collection(Owner("123456789012", "eu-west-1"), "wedding", "1.1")
+    said = run("create", "web", "--policy", "search", "--collection", "wedding", "--collection", "weding")
+    assert re.findall(r"has no collection (\S+) yet", said) == ["weding"]
+    assert credentials(said)
+    assert "yet" not in run("session", "--key", "web", "--collection", "wedding")
+    assert "has no collection weding yet" in run("session", "--key", "web", "--collection", "weding")
+    other = run("create", "other", "--policy", "search", "--collection", "wedding", "--account", "222222222222")
+    assert "The account 222222222222 has no collection wedding yet" in other
 
 
 def test_open(run: Run, stored: Callable[[], list[AccessKey]]) -> None:

@@ -87,7 +87,7 @@ def test_there_and_back(reembed: Run, store: PostgresStore, faces: list[UUID]) -
         np.array_equal(store.get_embedding(album, face_id), vector)
         for face_id, vector in zip(faces, before, strict=True)
     )
-    assert "3 embeddings of model version 1000.1 are dropped" in reembed("--confirm")[1]
+    assert "3 embeddings of model version 1000.1 dropped" in reembed("--confirm")[1]
     assert reembed("--rollback")[0] == 1
     assert reembed("--to", "toy2")[0] == 0
 

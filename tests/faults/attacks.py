@@ -4,6 +4,7 @@
 - bodies: connections that announce bodies, from the address of a caller and with its key's id, and never send them
 - patterns: headers and a policy for matching that takes quadratic or exponential time
 - trailers: headers that come after the body, unsigned
+- pictures: small files that take seconds to decode, from the holder of a key of another account
 
 Meanwhile a caller works who is proved. It has to be served each time, the server must not grow, and nothing unproved
 may change anything. Steps and bytes are counted, not times: an attack that works takes hours or gigabytes. Of the event
@@ -21,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -32,8 +34,11 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
+from typer.testing import CliRunner
 
-from tests.server import Keys, Server, create_key
+from rekognition_emulator.cli.keys import app as commands
+from tests.bombs import interlaced
+from tests.server import Keys, Server, printed_keys
 
 GROWTH_MB_MAX: Final = 60
 BOMB_BYTES: Final = 60_000
@@ -43,6 +48,14 @@ CONNECTIONS: Final = 70
 ANNOUNCED_BYTES: Final = 5_000_000
 PATIENCE_S: Final = 60.0
 """For the answers to an attack; one that works takes minutes for each request."""
+
+PICTURES: Final = 16
+PICTURE_SIDES_PX: Final = (10_000, 4_200)
+"""Just large enough to be decoded alone, for a second or two, in a file of 80 kB."""
+
+TURNS_MAX: Final = 4
+"""Pictures of the other account that may be done while a caller waits for an answer: those that are at work already,
+and some that go on beside its own. In a queue in the order of arrival they are nearly all."""
 
 COLLECTION: Final = "kept"
 LONG_NAME: Final = "a-" * 127 + "a"
@@ -57,6 +70,7 @@ class Attacked:
         problems: what should not have happened; empty if the server held.
         sent: attack → requests and bytes.
         served: answers that the caller who is proved got.
+        turns: of the account that sends large pictures, that a caller of another waited for at most.
         growth_mb: of the server's resident memory, at most.
         stall_s: the longest of the event loop.
     """
@@ -64,6 +78,7 @@ class Attacked:
     problems: list[str] = field(default_factory=list)
     sent: dict[str, tuple[int, int]] = field(default_factory=dict)
     served: Counter[str] = field(default_factory=Counter)
+    turns: int = 0
     growth_mb: float = 0.0
     stall_s: float = 0.0
 
@@ -76,7 +91,7 @@ def attack(data_dir: Path, seconds: float) -> Attacked:
         seconds: for which bodies stay away.
     """
     attacked = Attacked()
-    server = Server.start(data_dir)
+    server = Server.start(data_dir, REKOGNITION_STOP_SECONDS="1")  # not until the last picture is decoded
     try:
         client, image = server.client(), {"Bytes": _picture()}
         client.create_collection(CollectionId=COLLECTION)
@@ -85,12 +100,14 @@ def attack(data_dir: Path, seconds: float) -> Attacked:
             attacked.sent["patterns"] = _patterns(
                 server, attacked
             )  # some are only read where nobody is asked for a key
-        keys, starry = _create_keys(data_dir, client)
+        keys, starry, neighbours = _create_keys(data_dir, client)
         with _watched(server, attacked), _working(server, keys, image, attacked):
             attacked.sent["bomb"] = _bombs(server, keys, attacked)
             attacked.sent["trailers"] = _trailers(server, keys, attacked)
             attacked.sent["bodies"] = _bodies(server, keys, seconds)
             _match_stars(server, starry, attacked)
+        # Not watched: decoding takes memory, by design.
+        attacked.sent["pictures"] = _pictures(server, keys, neighbours, image, attacked)
         client = server.client(keys=keys)
         if (names := client.list_collections()["CollectionIds"]) != [COLLECTION]:
             attacked.problems.append(f"there was one collection, and now there are {names}")
@@ -101,19 +118,33 @@ def attack(data_dir: Path, seconds: float) -> Attacked:
     return attacked
 
 
-def _create_keys(data_dir: Path, anybody: Any) -> tuple[Keys, Keys]:
-    """Creates a key of everything, and one whose policy has many wildcards; waits until the server asks for keys."""
+def _create_keys(data_dir: Path, anybody: Any) -> Sequence[Keys]:
+    """Creates a key of everything, one whose policy has many wildcards, and one of another account.
+
+    Returns when the server asks for keys.
+    """
     policy = data_dir / "starry.json"
     resource = f"arn:aws:rekognition:*:*:collection/{STARS}"
     statement = {"Effect": "Allow", "Action": "rekognition:ListFaces", "Resource": resource}
     policy.write_text(json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
-    keys, starry = create_key(data_dir, "everything"), create_key(data_dir, "starry", "--policy", str(policy))
+    keys = [
+        _create_key(data_dir, "everything", "--policy", "full"),
+        _create_key(data_dir, "starry", "--policy", str(policy)),
+        _create_key(data_dir, "neighbour", "--policy", "full", "--account", "2" * 12),
+    ]
     deadline = time.monotonic() + PATIENCE_S
     with suppress(ClientError):
         while time.monotonic() < deadline:
             anybody.list_collections()
             time.sleep(0.1)
-    return keys, starry
+    return keys
+
+
+def _create_key(data_dir: Path, *arguments: str) -> Keys:
+    """Runs ``keys create`` in this process: starting others for it would take half of the time of all attacks."""
+    done = CliRunner().invoke(commands, ["create", *arguments], env={"REKOGNITION_DATA_DIR": str(data_dir)})
+    assert done.exit_code == 0, done.output
+    return printed_keys(done.stdout)
 
 
 def _bombs(server: Server, keys: Keys, attacked: Attacked) -> tuple[int, int]:
@@ -204,6 +235,43 @@ def _match_stars(server: Server, starry: Keys, attacked: Attacked) -> None:
         if error.response["Error"]["Code"] == "AccessDeniedException":
             return
     attacked.problems.append("a policy of wildcards allows what it does not name")
+
+
+def _pictures(server: Server, keys: Keys, neighbours: Keys, image: Any, attacked: Attacked) -> tuple[int, int]:
+    """Sends pictures of another account that are decoded one at a time, and counts how many of them a caller waits for.
+
+    The caller is done before they are; the rest is left to the end of the server.
+    """
+    large, first, over = interlaced(*PICTURE_SIDES_PX), threading.Event(), threading.Event()
+    answered = Counter[str]()
+    neighbour, client = server.client(keys=neighbours), server.client(keys=keys)
+
+    def send() -> None:
+        try:
+            neighbour.detect_faces(Image={"Bytes": large})
+        except (ClientError, BotoCoreError) as error:
+            if not over.is_set():  # else it is the end of the server that cut it off
+                attacked.problems.append(f"a large picture: {error}")
+        answered["large"] += 1
+        first.set()
+
+    for _ in range(PICTURES):
+        threading.Thread(target=send, daemon=True).start()
+    if not first.wait(PATIENCE_S):
+        attacked.problems.append("no large picture was decoded")
+    for ask in (client.detect_faces, partial(client.index_faces, CollectionId=COLLECTION)):
+        before = answered["large"]
+        try:
+            ask(Image=image)
+        except (ClientError, BotoCoreError) as error:
+            attacked.problems.append(f"beside large pictures: {error}")
+        attacked.turns = max(attacked.turns, answered["large"] - before)
+    over.set()
+    if attacked.turns > TURNS_MAX:
+        attacked.problems.append(f"a caller waited for {attacked.turns} large pictures of another account")
+    if answered["large"] == PICTURES:
+        attacked.problems.append("the large pictures were done before the caller was: nothing is proved")
+    return PICTURES, PICTURES * len(large)
 
 
 @contextmanager
@@ -307,7 +375,7 @@ def report(attacked: Attacked) -> Sequence[str]:
     served = ", ".join(f"{count} × {name}" for name, count in attacked.served.items())
     return [
         *sent,
-        f"served meanwhile: {served}",
+        f"served meanwhile: {served}; a caller waited for {attacked.turns} large pictures of another account",
         f"the server grew by {attacked.growth_mb:.0f} MB; the event loop stood for {attacked.stall_s * 1000:.0f} ms",
         *(f"PROBLEM {problem}" for problem in attacked.problems),
     ]

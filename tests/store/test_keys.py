@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
+from structlog.testing import capture_logs
 
 from rekognition_emulator.access.keyring import Keyring
 from rekognition_emulator.access.keys import NameTaken
@@ -134,11 +135,14 @@ def migrate_again(database_url: str, pool: ConnectionPool) -> None:
 
 
 def test_a_policy_that_postgresql_cannot_read_holds_up_no_start(pool: ConnectionPool, database_url: str) -> None:
-    """It stays as it is, and allows what it says."""
+    """It stays as it is, and allows what it says; our own log says whose it is."""
     odd = [json.dumps({"Statement": {**ALLOW, "Sid": sid}}) for sid in ("\x00", "\ud800", float("nan"))]
     for number, policy in enumerate(odd):
         PostgresKeyStore(pool).add(a_key(str(number), policy))
-    migrate_again(database_url, pool)
+    with capture_logs() as lines:
+        migrate_again(database_url, pool)
+    told = [line["text"] for line in lines if (line["event"], line["log_level"]) == ("database_warning", "warning")]
+    assert [text.partition(" stays")[0] for text in told] == [f"the policy of the access key {name}" for name in "012"]
     assert sorted(key.policy for key in PostgresKeyStore(pool).all_keys()) == sorted(odd)
 
 

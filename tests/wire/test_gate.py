@@ -166,7 +166,13 @@ PROXIED = [
     Head("POST", b"/", b"", [(b"host", b"localhost")], "1.0"),
     *(
         Head("POST", b"/", b"", [(b"host", b"localhost"), (name, b"1")])
-        for name in (b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-x", b"x-real-ip")
+        for name in (
+            *(b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-x", b"x-real-ip"),
+            *(b"x-original-host", b"x-original-forwarded-for", b"x-client-ip", b"x-cluster-client-ip"),
+            *(b"true-client-ip", b"fastly-client-ip", b"fly-client-ip", b"cdn-loop"),
+            *(b"cf-connecting-ip", b"cf-ray", b"x-azure-clientip", b"x-arr-log-id", b"x-appengine-country"),
+            *(b"x-envoy-external-address", b"x-envoy-expected-rq-timeout-ms"),
+        )
     ),
 ]
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from rekognition_emulator.faces import image
+from rekognition_emulator.faces.errors import PicturesTooMany
 from rekognition_emulator.faces.outline import Outline
-from rekognition_emulator.fair_queue import FairQueue
+from rekognition_emulator.fair_queue import ASIDE_MAX, FairQueue
 from rekognition_emulator.wire.lanes import Lanes, PriorityClass
 from tests.bombs import header, png, rows
 
@@ -158,7 +159,7 @@ class Decoders:
             assert self._turn.acquire(timeout=10)
         return self._load(known)
 
-    def send(self, account: str, side: int) -> "asyncio.Task[str]":
+    def send(self, account: str, side: int, priority: str = "bulk") -> "asyncio.Task[str]":
         """Sends a picture of this side."""
 
         def work() -> str:
@@ -166,7 +167,7 @@ class Decoders:
             image.decode(self._pictures[side])
             return account
 
-        return asyncio.create_task(self._lanes.work(self._lanes.bulk, account, work))
+        return asyncio.create_task(self._lanes.work(getattr(self._lanes, priority), account, work))
 
     async def begun(self, count: int) -> None:
         """Waits until so many large ones have been begun."""
@@ -201,5 +202,24 @@ def test_costly_pictures_of_one_account_keep_no_other_waiting(monkeypatch: pytes
         await asyncio.gather(*costly)
         assert decoders.turns[:2] == ["attacker", "other"]
         assert decoders.turns.count("attacker") == 16
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_costly_selfies_keep_no_other_visitor_of_their_account_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One is decoded and three wait; the others are told to come again, and an ordinary selfie is served meanwhile."""
+
+    async def scenario() -> None:
+        decoders = Decoders(monkeypatch)
+        costly = [decoders.send("party", 81, "interactive") for _ in range(16)]
+        refused, waiting = await asyncio.wait(costly, timeout=1)
+        assert {type(each.exception()) for each in refused} == {PicturesTooMany}
+        assert len(waiting) == 1 + ASIDE_MAX
+        for _ in range(5):
+            assert await decoders.send("party", 80, "interactive") == "party"
+        assert decoders.turns == ["party"]
+        for _ in waiting:
+            decoders.end_one()
+        await asyncio.gather(*waiting)
 
     asyncio.run(asyncio.wait_for(scenario(), 30))
