@@ -10,7 +10,7 @@ class Actor:
     Attributes:
         operation: the service's name of what is asked for, or the command's.
         account: whose data is changed.
-        request_id: as the answer and the log carry it; empty for a command.
+        request_id: as the answer and the log carry it; of a command an id of its own.
         key_name: of the access key that has signed the request; in parentheses who has none.
         region: in which the data is; None for what is in none.
         key_id: of that key; None where nobody was asked for one.

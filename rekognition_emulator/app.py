@@ -16,8 +16,8 @@ from starlette.types import ASGIApp
 
 import botocore_models
 from rekognition_emulator import __version__
-from rekognition_emulator.actor import Actor
 from rekognition_emulator.access.keyring import Keyring
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.api.core import ServiceError
 from rekognition_emulator.engines.selection import choose_detector, load_attributes, load_engine
 from rekognition_emulator.faces.engine import FaceEngine
@@ -26,7 +26,7 @@ from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.indexes import Surroundings
 from rekognition_emulator.indexes.chosen import ChosenIndex
 from rekognition_emulator.invocation import command
-from rekognition_emulator.observation import Observation, Observer
+from rekognition_emulator.observation import ANONYMOUS, Observation, Observer
 from rekognition_emulator.operations.context import Context, FetchObject
 from rekognition_emulator.operations.coverage import PAGE, coverage
 from rekognition_emulator.operations.error_map import translate_error
@@ -278,9 +278,7 @@ def _actor(caller: Caller, operation: str) -> Actor:
     if (principal := caller.principal) is None:
         return Actor(operation, caller.account, caller.request_id, ANONYMOUS, caller.region)
     in_session = principal.session_policy is not None
-    return Actor(
-        operation, caller.account, caller.request_id, principal.name, caller.region, principal.key, in_session
-    )
+    return Actor(operation, caller.account, caller.request_id, principal.name, caller.region, principal.key, in_session)
 
 
 def _fault(error: Exception, operation: str) -> ServiceError | None:

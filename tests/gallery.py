@@ -6,10 +6,12 @@ from uuid import UUID, uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.faces.detection import BoundingBox
 from rekognition_emulator.faces.gallery import EnrolledFace, NewFace, Owner
 
 OWNER = Owner("000000000000", "eu-central-1")
+ACTOR = Actor("Test", OWNER.account, "", "(a test)", OWNER.region)
 
 
 def embeddings(count: int, dimension: int = 8, seed: int = 0) -> NDArray[np.float32]:

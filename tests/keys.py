@@ -9,6 +9,7 @@ from unittest.mock import Mock
 from rekognition_emulator.access.keys import LONG_TERM, AccessKey, KeyStore, new_id, seal_secret
 from rekognition_emulator.access.ready_made import preset
 from rekognition_emulator.access.vault import Vault
+from rekognition_emulator.actor import Actor
 
 ACCOUNT = "123456789012"
 SECRET = "a-secret"
@@ -51,12 +52,12 @@ class ListedKeys(KeyStore):
         """Remembers."""
         return self.has_had_one
 
-    def open(self) -> bool:
+    def open(self, actor: Actor) -> bool:  # noqa: ARG002 - nobody is recorded here
         """Forgets."""
         self.has_had_one = bool(self.listed)
         return not self.listed
 
-    def add(self, key: AccessKey) -> None:
+    def add(self, actor: Actor, key: AccessKey) -> None:  # noqa: ARG002 - likewise
         """Adds without asking."""
         self.listed.append(key)
         self.has_had_one = True

@@ -21,7 +21,7 @@ from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.reembedding import PostgresReembeddingStore
 from rekognition_emulator.store.transactions import JoiningPool
 from tests.faces.conftest import FRONTAL
-from tests.gallery import OWNER
+from tests.gallery import ACTOR, OWNER
 
 PLACES = (BoundingBox(0.1, 0.1, 0.3, 0.3), BoundingBox(0.6, 0.5, 0.3, 0.3))
 MODEL = FaceModel("new", "2.1", 3, "ours", ((-1.0, 0.0), (1.0, 100.0)))
@@ -81,7 +81,7 @@ class World:
         self.store = store
         self.pool = pool
         self.staging = PostgresReembeddingStore(pool)
-        self.album = store.create_collection(OWNER, "album", "1.1")
+        self.album = store.create_collection(ACTOR, OWNER, "album", "1.1")
         self.objects = {"a": RED_AND_BLUE, "b": GREEN_AND_RED}
         self.engine = ColourEngine()
 
@@ -106,14 +106,16 @@ class World:
             for number, place in enumerate(PLACES)
         ]
         source = PictureSource("bucket", key, None) if key else None
-        return [face.face_id for face in self.store.add_faces(self.album, image_id, faces, source)]
+        return [face.face_id for face in self.store.add_faces(ACTOR, self.album, image_id, faces, source)]
 
     def run(self) -> tuple[list[Failure], int]:
         """Re-embeds; returns the failures, and how many faces were reported as done."""
         self.album = self.store.get_collection(OWNER, "album")
         done: list[int] = []
         with closing(PgvectorIndex(self.pool, exact_max=1)) as index:
-            reembedding = Reembedding(self.staging, self.album, self.engine, self.engine, self.fetch, index, workers=2)
+            reembedding = Reembedding(
+                self.staging, ACTOR, self.album, self.engine, self.engine, self.fetch, index, workers=2
+            )
             failures = reembedding.run(done.append)
         self.album = self.store.get_collection(OWNER, "album")
         return failures, sum(done)
@@ -179,7 +181,7 @@ def test_nothing_changes_unless_all_faces_can_be_embedded(
     assert world.album.face_model_version == "1.1"
     assert world.staging.standing(world.album).staged == {"2.1": 2}
     # Without those faces it goes on where it was.
-    world.store.delete_faces(world.album, [failure.face_id for failure in failures])
+    world.store.delete_faces(ACTOR, world.album, [failure.face_id for failure in failures])
     assert world.run() == ([], 0)
     assert world.album.face_model_version == "2.1"
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from rekognition_emulator.actor import Actor
 from rekognition_emulator.access.vault import SealBroken, Vault
+from rekognition_emulator.actor import Actor
 
 ID_CHARS: Final = string.ascii_uppercase + "234567"
 """Of base32, as in AWS's own ids."""

@@ -9,6 +9,7 @@ import psycopg
 from rekognition_emulator.actor import Actor
 from rekognition_emulator.cli.start import said_in_words, user_name
 from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFound
+from rekognition_emulator.observation import new_id
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.archive import ArchiveUnusable
 from rekognition_emulator.store.backup import BackupUnusable
@@ -41,7 +42,7 @@ def open_database(settings: Settings, connections_max: int = 1) -> Iterator[Join
 
 def operator(command: str, account: str, region: str | None = None) -> Actor:
     """Returns the operator, who changes data with a command."""
-    return Actor(command, account, "", f"(operator {user_name()})", region)
+    return Actor(command, account, new_id(), f"(operator {user_name()})", region)
 
 
 @contextmanager

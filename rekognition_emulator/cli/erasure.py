@@ -23,7 +23,9 @@ def erase_deleted() -> None:
         counting() as bars,
     ):
         task = bars.add_task("erase", total=len(WRITTEN_ANEW) + 2)
-        erased = erase(pool, operator("erase", settings.account_id), lambda what: bars.update(task, advance=1, description=what))
+        erased = erase(
+            pool, operator("erase", settings.account_id), lambda what: bars.update(task, advance=1, description=what)
+        )
         snapshots = _remove_snapshots(settings)
     seconds = time.monotonic() - started
     typer.echo(

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -41,7 +42,8 @@ from rekognition_emulator.access.policy import (
 from rekognition_emulator.access.ready_made import ACTIONS, BROWSER_ACTIONS, OBJECTS, policy_of, preset
 from rekognition_emulator.access.sessions import LIFETIME_MAX, issue_session
 from rekognition_emulator.access.vault import MasterKeyUnusable, Vault, create_master_key_file
-from rekognition_emulator.cli.database import audited, data_said_in_words, open_database
+from rekognition_emulator.actor import Actor
+from rekognition_emulator.cli.database import data_said_in_words, open_database, operator
 from rekognition_emulator.cli.start import read_settings, said_in_words
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.keys import PostgresKeyStore
@@ -91,30 +93,32 @@ def create(  # noqa: PLR0913 - an argument is an option of the command line
     account: Annotated[str | None, typer.Option(help="Whose collections. Default: REKOGNITION_ACCOUNT_ID.")] = None,
 ) -> None:
     """Create a key and print it."""
-    with _keys("keys create") as (settings, store, pool):
-        owner = account or settings.account_id
+    with _keys("keys create") as desk:
+        owner = account or desk.settings.account_id
         _require(_ACCOUNT.fullmatch(owner), f"{owner} is no account: twelve digits.")
         _require(_NAME.fullmatch(name), f"{name} is no name: up to 64 letters, digits and _+=,.@-")
         _require(not _ID.fullmatch(name), f"{name} looks like the id of a key.")
         document, policy_name = _read_policy(policy, owner, collection or [], s3 or [])
         secret, now = new_secret(), datetime.now(UTC)
-        key = _new_key(_vault(settings, store), secret, name, owner, document, policy_name, now, _end(now, days))
+        key = _new_key(
+            _vault(desk.settings, desk.store), secret, name, owner, document, policy_name, now, _end(now, days)
+        )
         try:
-            store.add(key)
+            desk.store.add(desk.actor, key)
         except NameTaken as error:
             raise KeyRefused(f"There is a key called {name}: rotate it, or choose another name.") from error
         _show(key, secret)
-        _tell_missing(pool, owner, collection or [])
+        _tell_missing(desk.pool, owner, collection or [])
 
 
 @app.command(name="list")
 def list_keys() -> None:
     """List all keys; secrets are not shown."""
-    with _keys("keys list") as (_, store, _):
+    with _keys("keys list") as desk:
         columns = ("name", "id", "account", "policy", "state", "created", "expires")
         table = Table(*(Column(name, no_wrap=True) for name in columns), box=None, pad_edge=False)
         now = datetime.now(UTC)
-        for key in store.all_keys():
+        for key in desk.store.all_keys():
             state = "disabled" if not key.enabled else "expired" if key.is_expired(now) else "active"
             table.add_row(
                 key.name,
@@ -136,17 +140,17 @@ def rotate(
     days: _Days = None,
 ) -> None:
     """Create a successor of a key, with the same policy, and print it."""
-    with _keys("keys rotate") as (settings, store, _):
-        old = _newest(store, name)
+    with _keys("keys rotate") as desk:
+        old = _newest(desk.store, name)
         now = datetime.now(UTC)
         if days is None and old.is_expired(now):
             raise KeyRefused(f"The key {name} has expired: say with --days how long its successor is good.")
         expires_at = old.expires_at if days is None else _end(now, days)
         _require(0 <= grace_hours <= DAYS_MAX * 24, f"--grace-hours is a number of hours, from 0 to {DAYS_MAX * 24:,}.")
-        secret, vault = new_secret(), _vault(settings, store)
+        secret, vault = new_secret(), _vault(desk.settings, desk.store)
         key = _new_key(vault, secret, name, old.account, old.policy, old.policy_name, now, expires_at)
         grace_end = now + timedelta(hours=grace_hours)
-        store.rotate(key, grace_end)
+        desk.store.rotate(desk.actor, key, grace_end)
         _show(key, secret)
         _say(f"Older keys called {name} are good until {_moment(grace_end)} at the latest.")
 
@@ -166,17 +170,17 @@ def enable(key: _Which) -> None:
 @app.command()
 def delete(key: _Which) -> None:
     """Delete a key for good."""
-    with _keys("keys delete") as (_, store, _):
-        _tell(store.delete(key), key, "deleted")
-        if not store.all_keys():
+    with _keys("keys delete") as desk:
+        _tell(desk.store.delete(desk.actor, key), key, "deleted")
+        if not desk.store.all_keys():
             _say("It was the last one. Requests are refused until there is another, or until `keys open`.")
 
 
 @app.command(name="open")
 def open_servers() -> None:
     """Serve whoever can reach this machine's loopback address, without a key; only when all keys are deleted."""
-    with _keys("keys open") as (_, store, _):
-        _require(store.open(), "There are keys: delete them first, if nobody is to be asked for one.")
+    with _keys("keys open") as desk:
+        _require(desk.store.open(desk.actor), "There are keys: delete them first, if nobody is to be asked for one.")
         _say("Nobody is asked for a key until one is created; running servers know within seconds.")
 
 
@@ -189,22 +193,32 @@ def session(
     minutes: Annotated[int, typer.Option(min=1, max=int(LIFETIME_MAX.total_seconds() // 60))] = 15,
 ) -> None:
     """Print temporary credentials, for SearchFacesByImage in one collection, as a credential_process does."""
-    with _keys("keys session") as (settings, store, pool):
+    with _keys("keys session") as desk:
         _require(_COLLECTION.fullmatch(collection), f"{collection} is no collection's id.")
-        now, issuer = datetime.now(UTC), _newest(store, key)
+        now, issuer = datetime.now(UTC), _newest(desk.store, key)
         _require(issuer.enabled, f"The key {key} is disabled.")
         _require(not issuer.is_expired(now), f"The key {key} has expired.")
         objects = _objects(s3 or [])
         _require_use(issuer, collection, objects)
         policy = policy_of(BROWSER_ACTIONS, issuer.account, [collection], objects)
         end = now + timedelta(minutes=minutes)
-        credentials = issue_session(_vault(settings, store), issuer.access_key_id, policy, end)
+        credentials = issue_session(_vault(desk.settings, desk.store), issuer.access_key_id, policy, end)
         sys.stdout.write(credentials.to_json() + "\n")
-        _tell_missing(pool, issuer.account, [collection])
+        _tell_missing(desk.pool, issuer.account, [collection])
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What commands on keys work with."""
+
+    settings: Settings
+    pool: ConnectionPool
+    store: KeyStore
+    actor: Actor
 
 
 @contextmanager
-def _keys(command: str) -> Iterator[tuple[Settings, KeyStore, ConnectionPool]]:
+def _keys(command: str) -> Iterator[_Desk]:
     """Opens the database; ends the program with a sentence where the operator can mend what is wrong."""
     settings = read_settings()
     mendable = (KeyRefused, MasterKeyUnusable, MasterKeyWrong, PolicyUnusable)
@@ -212,9 +226,8 @@ def _keys(command: str) -> Iterator[tuple[Settings, KeyStore, ConnectionPool]]:
         data_said_in_words(),
         said_in_words(*mendable),
         open_database(settings) as pool,
-        audited(command, settings.account_id),
     ):
-        yield settings, PostgresKeyStore(pool), pool
+        yield _Desk(settings, pool, PostgresKeyStore(pool), operator(command, settings.account_id))
 
 
 def _vault(settings: Settings, store: KeyStore) -> Vault:
@@ -311,8 +324,8 @@ def _newest(store: KeyStore, name: str) -> AccessKey:
 
 
 def _change(key: str, *, enabled: bool) -> None:
-    with _keys("keys enable" if enabled else "keys disable") as (_, store, _):
-        _tell(store.enable(key, enabled=enabled), key, "enabled" if enabled else "disabled")
+    with _keys("keys enable" if enabled else "keys disable") as desk:
+        _tell(desk.store.enable(desk.actor, key, enabled=enabled), key, "enabled" if enabled else "disabled")
 
 
 def _tell(count: int, key: str, what: str) -> None:

@@ -78,9 +78,14 @@ def export_collections(names: Sequence[str], target: Path, region: str | None) -
                 typer.echo(f"{name} in {where} is not exported: {in_words(error)}", err=True)
                 left_out += 1
                 continue
-            counts = {"faces_exported": described.face_count, "users_exported": described.user_count}
             with pool.connection() as connection:
-                record(connection, operator("export", settings.account_id, where), collection=name, **counts)
+                record(
+                    connection,
+                    operator("export", settings.account_id, where),
+                    collection=name,
+                    faces_exported=described.face_count,
+                    users_exported=described.user_count,
+                )
             typer.echo(f"{name} in {where} → {file}: {_counted(described)}")
     if left_out:
         sys.exit(f"{left_out:,} of {len(wanted):,} collections are not exported.")
@@ -151,7 +156,9 @@ def import_collections(files: Sequence[Path], name: str | None, region: str | No
     with data_said_in_words(), open_database(settings) as pool, counting() as bars:
         for file in files:
             begin = partial(_begin, bars)
-            described = import_collection(pool, operator("import", settings.account_id), file, service_check(), target, begin)
+            described = import_collection(
+                pool, operator("import", settings.account_id), file, service_check(), target, begin
+            )
             owner, chosen = target(described)
             typer.echo(f"{file} → {chosen} in {owner.region}: {_counted(described)}")
 

@@ -29,6 +29,7 @@ CHANGES_MAX: Final = 50_000
 class FaceStore(ABC):
     """Collections and their faces.
 
+    What changes data takes the ``Actor`` who has asked for it; the audit row is part of the change's transaction.
     Methods that take a ``Collection`` address it by ``key``; they raise ``CollectionNotFound`` when it was deleted
     since it was read, even if another of the same name exists by now. Those that have to do with its faces raise
     ``FaceModelChanged`` when it was given another face model since: so neither answer nor change mixes two.
@@ -67,7 +68,12 @@ class FaceStore(ABC):
 
     @abstractmethod
     def add_faces(
-        self, actor: Actor, collection: Collection, image_id: UUID, faces: Sequence[NewFace], source: PictureSource | None = None
+        self,
+        actor: Actor,
+        collection: Collection,
+        image_id: UUID,
+        faces: Sequence[NewFace],
+        source: PictureSource | None = None,
     ) -> list[EnrolledFace]:
         """Stores the faces of one picture: all of them or, if anything fails, none.
 
@@ -75,6 +81,7 @@ class FaceStore(ABC):
         than half) is not stored again. It gets the chip, though, if it has none.
 
         Args:
+            actor: who stores them.
             collection: that gets them.
             image_id: the picture's.
             faces: with their embeddings, and chips if those are kept.
@@ -149,6 +156,7 @@ class FaceStore(ABC):
         """Has the collection searched by this index from its next search on, by every server.
 
         Args:
+            actor: who chooses it.
             collection: whose index is chosen.
             index: its name; None for whichever a server is set to.
 

@@ -188,7 +188,13 @@ class UserStore(ABC):
 
     @abstractmethod
     def associate_faces(
-        self, actor: Actor, collection: Collection, user_id: str, face_ids: Sequence[UUID], *, near_enough: Callable[[float], bool]
+        self,
+        actor: Actor,
+        collection: Collection,
+        user_id: str,
+        face_ids: Sequence[UUID],
+        *,
+        near_enough: Callable[[float], bool],
     ) -> Association:
         """Gives faces to a user, all at once, as ``judge_association`` decides.
 
@@ -198,7 +204,9 @@ class UserStore(ABC):
         """
 
     @abstractmethod
-    def disassociate_faces(self, actor: Actor, collection: Collection, user_id: str, face_ids: Sequence[UUID]) -> Disassociation:
+    def disassociate_faces(
+        self, actor: Actor, collection: Collection, user_id: str, face_ids: Sequence[UUID]
+    ) -> Disassociation:
         """Takes faces from a user, all at once, as ``judge_disassociation`` decides; they stay in the collection.
 
         Raises:

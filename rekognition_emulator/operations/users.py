@@ -69,7 +69,8 @@ def associate_faces(context: Context, request: api.AssociateFacesRequest) -> api
     model = context.embedder(collection).model
     threshold = float(np.float32(request.get("UserMatchThreshold", _ASSOCIATION_THRESHOLD_DEFAULT)))
     association = context.users.associate_faces(
-        context.actor, collection,
+        context.actor,
+        collection,
         request["UserId"],
         [UUID(face_id) for face_id in request["FaceIds"]],
         near_enough=lambda cosine: shown_similarity(model, cosine) >= threshold,
@@ -102,7 +103,8 @@ def associate_faces(context: Context, request: api.AssociateFacesRequest) -> api
 def disassociate_faces(context: Context, request: api.DisassociateFacesRequest) -> api.DisassociateFacesResponse:
     """Takes faces from a user; they stay in the collection."""
     disassociation = context.users.disassociate_faces(
-        context.actor, _collection(context, request["CollectionId"]),
+        context.actor,
+        _collection(context, request["CollectionId"]),
         request["UserId"],
         [UUID(face_id) for face_id in request["FaceIds"]],
     )

@@ -104,7 +104,7 @@ class Row:
     first_over_at: float | None = None
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0913 - a row has many columns
         cls,
         actor: Actor,
         observation: Observation,

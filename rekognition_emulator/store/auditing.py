@@ -19,6 +19,7 @@ import structlog
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.observation import Observation, Observer
 from rekognition_emulator.store.audit import Row, append, expire
 
@@ -122,6 +123,22 @@ class AuditLog(Observer):
             log.error("rows are missing in the audit log; the lines of their requests are here", rows=lost)
 
 
+def _row(observation: Observation) -> Row:
+    """Returns the row of a request whose caller and operation are known."""
+    assert observation.operation
+    assert observation.account
+    actor = Actor(
+        observation.operation,
+        observation.account,
+        observation.request_id,
+        observation.key_name,
+        observation.region,
+        observation.key_id,
+        observation.in_session,
+    )
+    return Row.of(actor, observation, status=observation.status, collection=observation.collection)
+
+
 @dataclass(slots=True)
 class _Count:
     """How often somebody was refused the same within a minute; the columns are those of the latest request."""
@@ -161,7 +178,7 @@ class _Refusals:
             count.columns = {**count.columns, "request_id": observation.request_id}
             count.over_at, count.times = now, count.times + 1
         elif len(self._counts) < COUNTS_MAX:
-            columns = Row.of(observation, status=observation.status).columns
+            columns = _row(observation).columns
             unbounded = {"collection": None, "region": None, "subject": None, "counts": Jsonb({})}
             self._counts[group] = _Count({**columns, **unbounded}, now, now)
         else:

@@ -7,8 +7,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 from psycopg_pool import ConnectionPool
 
-from rekognition_emulator.actor import Actor
 from rekognition_emulator.access.keys import AccessKey, KeyStore, NameTaken
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.store.audit import record
 
 

@@ -180,7 +180,12 @@ class PostgresStore(FaceStore):
         return Page([_collection(owner, row) for row in rows[:limit]], more=len(rows) > limit)
 
     def add_faces(
-        self, actor: Actor, collection: Collection, image_id: UUID, faces: Sequence[NewFace], source: PictureSource | None = None
+        self,
+        actor: Actor,
+        collection: Collection,
+        image_id: UUID,
+        faces: Sequence[NewFace],
+        source: PictureSource | None = None,
     ) -> list[EnrolledFace]:
         key = {"key": collection.key}
         with self._pool.connection() as connection, connection.pipeline(), connection.transaction():

@@ -7,6 +7,7 @@ come in revisions of some thousand, so that an index that follows the collection
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -138,9 +139,13 @@ def import_collection(  # noqa: PLR0913, PLR0917 - what an import takes
             raise CollectionExists(name)
         if faults := collection_faults(connection, key):
             raise ArchiveUnusable(f"{path} cannot be used: its collection {'; '.join(faults)}.")
-        importer = replace(actor, region=owner.region)
-        counts = {"faces_imported": described.face_count, "users_imported": described.user_count}
-        record(connection, importer, collection=name, **counts)
+        record(
+            connection,
+            replace(actor, region=owner.region),
+            collection=name,
+            faces_imported=described.face_count,
+            users_imported=described.user_count,
+        )
     return described
 
 

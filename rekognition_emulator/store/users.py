@@ -106,7 +106,13 @@ class PostgresUserStore(UserStore):
         return None if embedding is None else embedding.to_numpy()
 
     def associate_faces(
-        self, actor: Actor, collection: Collection, user_id: str, face_ids: Sequence[UUID], *, near_enough: Callable[[float], bool]
+        self,
+        actor: Actor,
+        collection: Collection,
+        user_id: str,
+        face_ids: Sequence[UUID],
+        *,
+        near_enough: Callable[[float], bool],
     ) -> Association:
         key = {"key": collection.key, "user_id": user_id}
         with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
@@ -128,7 +134,9 @@ class PostgresUserStore(UserStore):
             record(connection, actor, collection=collection.name, faces_associated=len(association.associated))
         return association
 
-    def disassociate_faces(self, actor: Actor, collection: Collection, user_id: str, face_ids: Sequence[UUID]) -> Disassociation:
+    def disassociate_faces(
+        self, actor: Actor, collection: Collection, user_id: str, face_ids: Sequence[UUID]
+    ) -> Disassociation:
         key = {"key": collection.key, "user_id": user_id}
         with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
             locked = connection.execute(LOCK, key)

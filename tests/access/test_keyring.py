@@ -18,6 +18,7 @@ from rekognition_emulator.access.keys import MasterKeyWrong
 from rekognition_emulator.access.policy import Decision
 from rekognition_emulator.access.sessions import issue_session
 from rekognition_emulator.access.vault import MasterKeyUnusable, Vault
+from tests.gallery import ACTOR
 from tests.keys import ACCOUNT, NOW, SECRET, VAULT, ListedKeys, a_key
 
 WEDDING = f"arn:aws:rekognition:eu-west-1:{ACCOUNT}:collection/wedding"
@@ -131,11 +132,11 @@ def test_deleting_the_last_key_opens_no_door() -> None:
         return [before.is_keyed, after.is_keyed]
 
     assert seen() == [False, False]
-    store.add(a_key())
+    store.add(ACTOR, a_key())
     assert seen() == [True, True]
     store.listed = []
     assert seen() == [True, True]
-    store.open()
+    store.open(ACTOR)
     assert seen() == [False, False]
     store.listed = [a_key()]
     assert seen() == [True, True]

@@ -26,6 +26,7 @@ from rekognition_emulator.store.archive_lines import Described
 from rekognition_emulator.store.transfer import import_collection
 from tests.bench.timing import timed
 from tests.embeddings import ARCFACE, Space, faces_of_people
+from tests.gallery import ACTOR
 
 OWNER: Final = Owner("000000000000", "us-east-1")
 
@@ -84,7 +85,7 @@ class Album:
 def load(pool: ConnectionPool, path: Path, name: str) -> float:
     """Imports an archive as a collection of this name; returns the seconds that it took."""
     return timed(
-        lambda: import_collection(pool, path, lambda _: None, lambda _: (OWNER, name), lambda _: lambda _: None)
+        lambda: import_collection(pool, ACTOR, path, lambda _: None, lambda _: (OWNER, name), lambda _: lambda _: None)
     )
 
 

@@ -29,6 +29,7 @@ from rekognition_emulator.store.users import PostgresUserStore
 from tests.bench import index_peers, index_server, report
 from tests.bench.albums import OWNER, Album, load, settle
 from tests.bench.timing import Times, figure, in_turn, repeated, timed, together
+from tests.gallery import ACTOR
 
 SIZES: Final = (1_000, 5_000, 15_000, 50_000)
 ALBUMS: Final = 100
@@ -241,7 +242,7 @@ def _writes(pool: ConnectionPool, data_dir: Path, name: str) -> report.Section:
         face = probe.face(_somewhere(number, 1_000))
         image_id = uuid4()
         enrolled = EnrolledFace(uuid4(), image_id, face.face.external_image_id, face.face.box, face.face.confidence)
-        store.add_faces(collection, image_id, [NewFace(enrolled, face.embedding)])
+        store.add_faces(ACTOR, collection, image_id, [NewFace(enrolled, face.embedding)])
 
     rows = []
     for writers in WRITERS:

@@ -29,6 +29,7 @@ from rekognition_emulator.store.postgres import PostgresStore
 from tests.bench.albums import OWNER, Album, load, settle
 from tests.bench.report import Section, plot_bars
 from tests.bench.timing import Times, figure, in_turn, recall, timed
+from tests.gallery import ACTOR
 
 LIMIT: Final = 50
 ROUNDS: Final = 30
@@ -208,7 +209,7 @@ def _qdrant(album: Album, probes: NDArray[np.float32]) -> Find:
 
     client = QdrantClient(":memory:")
     vectors = models.VectorParams(size=album.embeddings.shape[1], distance=models.Distance.COSINE)
-    client.create_collection("album", vectors_config=vectors)
+    client.create_collection(ACTOR, "album", vectors_config=vectors)
     client.upload_collection("album", album.embeddings, ids=range(len(album.ids)))
     return lambda number: [
         int(point.id) for point in client.query_points("album", query=probes[number].tolist(), limit=LIMIT).points

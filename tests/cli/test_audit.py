@@ -8,6 +8,7 @@ import pytest
 from psycopg_pool import ConnectionPool
 from typer.testing import CliRunner
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.cli.commands import app
 from rekognition_emulator.observation import Observation
 from rekognition_emulator.store.audit import Row, append
@@ -28,16 +29,18 @@ def run(database_url: str) -> Run:
     return run
 
 
+ASKER = Actor("SearchFaces", "123456789012", "some request", "backend", "eu-west-1")
+
+
 @pytest.fixture
 def rows(pool: ConnectionPool) -> None:
     """Three searches, the last in a session, that enforced access control would have refused."""
     for number in range(3):
-        observation = Observation(f"request-{number}", operation="SearchFaces", account="123456789012")
-        observation.region, observation.collection, observation.key_name = "eu-west-1", "wedding", "backend"
+        observation, actor = Observation(), replace(ASKER, in_session=number > 0)
         observation.counts = {"faces_matched": 1_000 * number, "index_lag": 7}
         if number:
-            observation.in_session, observation.would_be_denied = True, "AccessDeniedException"
-        append(pool, [Row.of(observation, status=200)])
+            observation.would_be_denied = "AccessDeniedException"
+        append(pool, [Row.of(actor, observation, status=200, collection="wedding")])
 
 
 @pytest.mark.usefixtures("rows")
@@ -53,9 +56,8 @@ def test_table(run: Run) -> None:
 
 def test_what_was_counted(run: Run, pool: ConnectionPool) -> None:
     """How often, and since when."""
-    observation = Observation("latest", operation="DeleteFaces", account="123456789012", key_name="web")
-    observation.error = "AccessDeniedException"
-    row = Row.of(observation, status=400)
+    observation = Observation(error="AccessDeniedException")
+    row = Row.of(ASKER, observation, status=400, collection=None)
     append(pool, [replace(row, times=1_234, first_over_at=row.over_at - 50)])
     (line,) = [json.loads(line) for line in run("--json").splitlines()]
     first, last = (datetime.fromisoformat(line[name]) for name in ("first_at", "at"))

@@ -36,7 +36,7 @@ from rekognition_emulator.store.users import PostgresUserStore
 from rekognition_emulator.wire.codec import renderer
 from rekognition_emulator.wire.validation import check_output
 from tests.faces.conftest import ScriptedEngine
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 MODEL = botocore_models.load()
 ELSEWHERE = Owner("111111111111", OWNER.region)
@@ -61,12 +61,12 @@ VALUES = st.recursive(
 def content(pool: ConnectionPool, tmp_path: Path) -> Content:
     """What a valid archive says: two users, three faces, a tag."""
     store, users = PostgresStore(pool), PostgresUserStore(pool)
-    album = store.create_collection(OWNER, "album", ScriptedEngine([]).model.version, {"event": "Zoë 7"})
+    album = store.create_collection(ACTOR, OWNER, "album", ScriptedEngine([]).model.version, {"event": "Zoë 7"})
     faces = picture(embeddings(3, dimension=2))
-    store.add_faces(album, uuid4(), faces)
+    store.add_faces(ACTOR, album, uuid4(), faces)
     for user_id, new in zip(("ada", "ben"), faces, strict=False):
-        users.create_user(album, user_id)
-        users.associate_faces(album, user_id, [new.face.face_id], near_enough=lambda _: True)
+        users.create_user(ACTOR, album, user_id)
+        users.associate_faces(ACTOR, album, user_id, [new.face.face_id], near_enough=lambda _: True)
     export_collection(pool, OWNER, "album", tmp_path / "album.gz", lambda _: lambda _: None)
     return [json.loads(line) for line in gzip.decompress((tmp_path / "album.gz").read_bytes()).splitlines()]
 
@@ -95,7 +95,7 @@ def refusal(pool: ConnectionPool, path: Path) -> str | None:
 def bring_in(pool: ConnectionPool, path: Path) -> None:
     """Imports a file as the command does."""
     import_collection(
-        pool, path, service_check(), lambda described: (ELSEWHERE, described.name), lambda _: lambda _: None
+        pool, ACTOR, path, service_check(), lambda described: (ELSEWHERE, described.name), lambda _: lambda _: None
     )
 
 
@@ -163,6 +163,7 @@ def test_an_archive_is_refused_or_every_operation_answers(
         index=PgvectorIndex(pool),
         fetch_object=lambda *_: b"",
         owner=ELSEWHERE,
+        actor=ACTOR,
     )
     (name,) = answer(context, "ListCollections")["CollectionIds"]
     faces = answer(context, "ListFaces", CollectionId=name)["Faces"]
@@ -174,7 +175,7 @@ def test_an_archive_is_refused_or_every_operation_answers(
         answer(context, "SearchUsers", CollectionId=name, UserId=user["UserId"])
     for face in faces:
         answer(context, "SearchFaces", CollectionId=name, FaceId=face["FaceId"])
-    context.store.delete_collection(ELSEWHERE, name)
+    context.store.delete_collection(ACTOR, ELSEWHERE, name)
 
 
 def answer(context: Context, operation: str, **request: Any) -> Any:

@@ -10,7 +10,7 @@ from rekognition_emulator.cli.commands import app
 from rekognition_emulator.faces.gallery import Collection, Embedding, Match
 from rekognition_emulator.indexes.faiss import FaissIndex
 from rekognition_emulator.store.postgres import PostgresStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 Run = Callable[..., str]
 
@@ -40,8 +40,8 @@ def store(pool: ConnectionPool) -> PostgresStore:
     store = PostgresStore(pool)
     for name in ("fair", "wedding"):
         faces = picture(embeddings(100, dimension=32))
-        store.add_faces(store.create_collection(OWNER, name, "100.1"), faces[0].face.image_id, faces)
-    store.create_collection(OWNER, "empty", "100.1")
+        store.add_faces(ACTOR, store.create_collection(ACTOR, OWNER, name, "100.1"), faces[0].face.image_id, faces)
+    store.create_collection(ACTOR, OWNER, "empty", "100.1")
     return store
 
 
@@ -89,7 +89,7 @@ def test_an_index_that_loses_faces_is_not_switched_to(
     assert "recall 0.98" in said
     assert "fair stays with pgvector." in said
     assert chosen(store)["fair"] is None
-    store.choose_index(store.get_collection(OWNER, "fair"), "faiss")
+    store.choose_index(ACTOR, store.get_collection(OWNER, "fair"), "faiss")
     said = run("verify", succeeds=False)
     assert "Not as it should be: fair." in said
     assert "wedding: 2,500 of 2,500" in said

@@ -18,6 +18,7 @@ from rekognition_emulator.cli.commands import app
 from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.store.keys import PostgresKeyStore
 from rekognition_emulator.store.postgres import PostgresStore
+from tests.gallery import ACTOR
 
 WEDDING = "arn:aws:rekognition:eu-west-1:123456789012:collection/wedding"
 Run = Callable[..., str]
@@ -277,7 +278,7 @@ def test_a_session_that_could_do_nothing_is_refused(
 
 def test_collections_that_are_not_there_are_told(run: Run, pool: ConnectionPool) -> None:
     """In any region of the account; the key and the session are made all the same."""
-    PostgresStore(pool).create_collection(Owner("123456789012", "eu-west-1"), "wedding", "1.1")
+    PostgresStore(pool).create_collection(ACTOR, Owner("123456789012", "eu-west-1"), "wedding", "1.1")
     said = run("create", "web", "--policy", "search", "--collection", "wedding", "--collection", "weding")
     assert re.findall(r"has no collection (\S+) yet", said) == ["weding"]
     assert credentials(said)

@@ -18,12 +18,12 @@ SHAPE = botocore_models.load().shape_for("ExternalImageId")
 ALBUM = {"album": "/album", "arn": "arn", "created": "then"}
 
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "getting-started" / "first-album.md").read_text()
 
 
 def path_of(name: str) -> bytes:
     """Reads an ExternalImageId back, by the function that the documentation gives."""
-    (code,) = re.findall(r"^```python\n(import re\n\ndef path_of.*?)^```", README, re.MULTILINE | re.DOTALL)
+    (code,) = re.findall(r"^```python\n(import re\n\ndef path_of.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     documented: dict[str, Any] = {}
     exec(code, documented)  # as its readers do
     return os.fsencode(documented["path_of"](name))
@@ -33,7 +33,7 @@ def test_every_column_of_the_report_is_documented(tmp_path: Path) -> None:
     """Each, and no other."""
     write_report(tmp_path / "report.csv", [])
     columns = (tmp_path / "report.csv").read_text().strip().split(",")
-    table = README.partition("### Columns of the report")[2].partition("\n## ")[0]
+    table = PAGE.partition("## Columns of the report")[2].partition("\n## ")[0]
     first_cells = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
     assert sorted(re.findall(r"`(\w+)`", " ".join(first_cells))) == sorted(columns)
 

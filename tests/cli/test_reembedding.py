@@ -19,7 +19,7 @@ from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.reembedding import PostgresReembeddingStore
 from rekognition_emulator.store.transactions import JoiningPool
 from tests.faces.conftest import FRONTAL
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 from tests.networks import COARSE, write_embedder, write_manifest
 
 Run = Callable[..., tuple[int, str]]
@@ -59,14 +59,14 @@ def reembed(database_url: str, models_dir: Path, tmp_path: Path, monkeypatch: py
 @pytest.fixture
 def faces(store: PostgresStore) -> list[UUID]:
     """The faces of an album, with chips of nothing in particular."""
-    album = store.create_collection(OWNER, "album", "100.1")
+    album = store.create_collection(ACTOR, OWNER, "album", "100.1")
     pixels = np.random.default_rng(1).integers(0, 255, (3, 300, 300, 3), np.uint8)
     seen = Detection(BoundingBox(0, 0, 1, 1), FRONTAL.astype(np.float32), 99.0)
     new = [
         NewFace(each.face, each.embedding, cut_chip(Image(rows, 300, 300), seen))
         for each, rows in zip(picture(embeddings(3, 128)), pixels, strict=True)
     ]
-    return [face.face_id for face in store.add_faces(album, new[0].face.image_id, new)]
+    return [face.face_id for face in store.add_faces(ACTOR, album, new[0].face.image_id, new)]
 
 
 def test_there_and_back(reembed: Run, store: PostgresStore, faces: list[UUID]) -> None:
@@ -96,13 +96,13 @@ def test_there_and_back(reembed: Run, store: PostgresStore, faces: list[UUID]) -
 def test_faces_that_cannot_be_embedded_are_named(reembed: Run, store: PostgresStore) -> None:
     """The album stays as it is until they have what it takes, or are gone; what waits for another model then goes."""
     album = store.get_collection(OWNER, "album")
-    bare = store.add_faces(album, uuid4(), picture(embeddings(2, 128, seed=5)))
+    bare = store.add_faces(ACTOR, album, uuid4(), picture(embeddings(2, 128, seed=5)))
     code, said = reembed("--to", "toy1")
     assert code == 1
     assert all(f"{face.face_id}  neither chip nor source" in said for face in bare)
     assert "2 of 5 faces" in said
     assert "on the way: 3 embeddings of version 1000.1" in reembed("--status")[1]
-    store.delete_faces(album, [face.face_id for face in bare])
+    store.delete_faces(ACTOR, album, [face.face_id for face in bare])
     assert reembed("--to", "toy2")[0] == 0
     assert "1000.1" not in reembed("--status")[1]
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from rekognition_emulator.cli.commands import app
 from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.store.postgres import PostgresStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 Run = Callable[..., str]
 
@@ -35,8 +35,8 @@ def albums(pool: ConnectionPool) -> PostgresStore:
     store = PostgresStore(pool)
     for region, name in ((OWNER.region, "wedding"), (OWNER.region, "fair"), ("us-east-1", "wedding")):
         faces = picture(embeddings(3))
-        collection = store.create_collection(Owner(OWNER.account, region), name, "100.1")
-        store.add_faces(collection, faces[0].face.image_id, faces)
+        collection = store.create_collection(ACTOR, Owner(OWNER.account, region), name, "100.1")
+        store.add_faces(ACTOR, collection, faces[0].face.image_id, faces)
     return store
 
 
@@ -64,8 +64,8 @@ def test_files_become_collections(run: Run, albums: PostgresStore, tmp_path: Pat
     assert "wedding already; --as gives another name" in run("import", here, succeeds=False)
     said = run("import", here, "--as", "wedding-2", "--region", "ap-south-1")
     assert "wedding-2 in ap-south-1: 3 faces of model 100.1 and 0 users" in said
-    albums.delete_collection(OWNER, "wedding")
-    albums.delete_collection(Owner(OWNER.account, "us-east-1"), "wedding")
+    albums.delete_collection(ACTOR, OWNER, "wedding")
+    albums.delete_collection(ACTOR, Owner(OWNER.account, "us-east-1"), "wedding")
     run("import", here, there)
     for region, name in ((OWNER.region, "wedding"), ("us-east-1", "wedding"), ("ap-south-1", "wedding-2")):
         assert albums.get_collection(Owner(OWNER.account, region), name).face_count == 3
@@ -76,7 +76,7 @@ def test_no_name_chooses_a_path(run: Run, pool: ConnectionPool, tmp_path: Path) 
     store = PostgresStore(pool)
     regions = ["../../x", "..", ".", "a/b", "/etc", "", "%2E", "r" * 300, "local"]
     for region in regions:
-        store.create_collection(Owner(OWNER.account, region), "..", "100.1")
+        store.create_collection(ACTOR, Owner(OWNER.account, region), "..", "100.1")
     run("export", "--all", "--to", tmp_path / "a" / "b" / "all")
     outside = [file for file in tmp_path.rglob("*.gz") if tmp_path / "a" / "b" / "all" not in file.parents]
     inside = list((tmp_path / "a" / "b" / "all").glob("*/*.gz"))
@@ -94,7 +94,7 @@ def test_every_name_makes_a_file(run: Run, pool: ConnectionPool, tmp_path: Path)
     """Also one of 255 characters, and one that differs from it in the last of them."""
     store = PostgresStore(pool)
     for name in ("n" * 255, "n" * 254 + "m", "short"):
-        store.create_collection(OWNER, name, "100.1")
+        store.create_collection(ACTOR, OWNER, name, "100.1")
     run("export", "--all", "--to", tmp_path)
     names = sorted(file.name for file in tmp_path.rglob("*.gz"))
     assert len(names) == 3

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from rekognition_emulator.cli.commands import app
 from rekognition_emulator.store.postgres import PostgresStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 
 def calibrate(*arguments: object, **environment: str) -> tuple[int, str]:
@@ -47,10 +47,10 @@ def test_collections_are_events(database_url: str, store: PostgresStore, tmp_pat
     """Faces come from the database with the images that they are in; those of one collection meet in an image only."""
     faces = embeddings(80, 64)
     for name, part in (("spring", faces[:40]), ("autumn", faces[40:])):
-        collection = store.create_collection(OWNER, name, "100.1")
+        collection = store.create_collection(ACTOR, OWNER, name, "100.1")
         for start in range(0, 40, 4):
             image = uuid4()
-            store.add_faces(collection, image, picture(part[start : start + 4], image_id=image))
+            store.add_faces(ACTOR, collection, image, picture(part[start : start + 4], image_id=image))
     environment = {
         "REKOGNITION_DATABASE_URL": database_url,
         "REKOGNITION_REGION": OWNER.region,
@@ -61,7 +61,7 @@ def test_collections_are_events(database_url: str, store: PostgresStore, tmp_pat
     code, said = calibrate("--collection", "spring", **environment)
     assert (code, "here are 60" in said) == (1, True), said
     assert "There is no collection winter" in calibrate("--collection", "winter", **environment)[1]
-    store.create_collection(OWNER, "other", "101.1")
+    store.create_collection(ACTOR, OWNER, "other", "101.1")
     code, said = calibrate("--collection", "spring", "--collection", "other", **environment)
     assert (code, "different face models: versions 100.1, 101.1" in said) == (1, True), said
 

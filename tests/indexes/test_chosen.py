@@ -10,7 +10,7 @@ from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.indexes import INDEXES, IndexUnusable, Surroundings
 from rekognition_emulator.indexes.chosen import ChosenIndex
 from rekognition_emulator.store.postgres import PostgresStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 PROBE = embeddings(1)[0]
 
@@ -43,11 +43,11 @@ def test_collection_is_searched_by_the_index_that_it_has_chosen(
     store: PostgresStore, chosen: ChosenIndex, names: list[str]
 ) -> None:
     """From the next search on, and back again; an index that no collection needs is never opened."""
-    album = store.create_collection(OWNER, "album", "128.1")
-    store.add_faces(album, uuid4(), picture(embeddings(5)))
+    album = store.create_collection(ACTOR, OWNER, "album", "128.1")
+    store.add_faces(ACTOR, album, uuid4(), picture(embeddings(5)))
     answers = []
     for name, opened in ((None, ["memory"]), ("pgvector", ["memory", "pgvector"]), (None, ["memory", "pgvector"])):
-        store.choose_index(album, name)
+        store.choose_index(ACTOR, album, name)
         collection = store.get_collection(OWNER, "album")
         assert collection.index == name
         answers.append(chosen.search(collection, PROBE, cosine_min=-1, limit=9))
@@ -59,7 +59,7 @@ def test_collection_is_searched_by_the_index_that_it_has_chosen(
 
 def test_unknown_choice_is_searched_by_the_default(store: PostgresStore, chosen: ChosenIndex, names: list[str]) -> None:
     """What a later version has chosen keeps no earlier one from searching."""
-    store.choose_index(store.create_collection(OWNER, "album", "128.1"), "one of tomorrow")
+    store.choose_index(ACTOR, store.create_collection(ACTOR, OWNER, "album", "128.1"), "one of tomorrow")
     assert chosen.search(store.get_collection(OWNER, "album"), PROBE, cosine_min=-1, limit=9) == []
     assert names == ["memory"]
 
@@ -73,15 +73,15 @@ def test_an_index_that_is_not_installed_is_stood_in_for(
         raise IndexUnusable("not here")
 
     monkeypatch.setitem(INDEXES, "milvus", unusable)
-    store.choose_index(store.create_collection(OWNER, "album", "128.1"), "milvus")
+    store.choose_index(ACTOR, store.create_collection(ACTOR, OWNER, "album", "128.1"), "milvus")
     assert chosen.search(store.get_collection(OWNER, "album"), PROBE, cosine_min=-1, limit=9) == []
 
 
 def test_choice_for_a_deleted_collection_is_refused(store: PostgresStore) -> None:
     """Also when another of the same name exists by now."""
-    album = store.create_collection(OWNER, "album", "128.1")
-    store.delete_collection(OWNER, "album")
-    store.create_collection(OWNER, "album", "128.1")
+    album = store.create_collection(ACTOR, OWNER, "album", "128.1")
+    store.delete_collection(ACTOR, OWNER, "album")
+    store.create_collection(ACTOR, OWNER, "album", "128.1")
     with pytest.raises(CollectionNotFound):
-        store.choose_index(album, "memory")
+        store.choose_index(ACTOR, album, "memory")
     assert store.get_collection(OWNER, "album").index is None

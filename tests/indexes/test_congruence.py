@@ -13,7 +13,7 @@ from rekognition_emulator.faces.gallery import Match
 from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.indexes import INDEXES
 from rekognition_emulator.store.postgres import PostgresStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 NAMES = count()
 VECTORS = embeddings(12, dimension=16)  # few, so that equal cosines are common
@@ -47,15 +47,15 @@ def test_indexes_agree_after_any_history(
     """Additions, deletions and searches in any order: every index gives the same faces with the same cosines."""
     indexes = [open_index(name) for name in INDEXES]
     name = f"album-{next(NAMES)}"
-    collection = store.create_collection(OWNER, name, "128.1")
+    collection = store.create_collection(ACTOR, OWNER, name, "128.1")
     ids: list[UUID] = []
     for step in [*history, ("search", (0, -1.0, 1_000, None))]:
         match step:
             case ("add", list() as rows):
                 faces = picture(VECTORS[rows])
-                ids += [face.face_id for face in store.add_faces(collection, faces[0].face.image_id, faces)]
+                ids += [face.face_id for face in store.add_faces(ACTOR, collection, faces[0].face.image_id, faces)]
             case ("delete", list() as chosen):
-                store.delete_faces(collection, [ids[number % len(ids)] for number in chosen if ids])
+                store.delete_faces(ACTOR, collection, [ids[number % len(ids)] for number in chosen if ids])
             case ("search", (int() as probe, float() as cosine_min, int() as limit, left_out)):
                 without = ids[left_out % len(ids)] if isinstance(left_out, int) and ids else None
                 present = store.get_collection(OWNER, name)
@@ -75,11 +75,11 @@ def test_indexes_agree_after_any_history(
 
 def test_cosines_agree_at_full_length(store: PostgresStore, open_index: Callable[[str], FaceIndex]) -> None:
     """At 512 dimensions the indexes differ by rounding only, and rank a whole album alike."""
-    collection = store.create_collection(OWNER, "album", "512.1")
+    collection = store.create_collection(ACTOR, OWNER, "album", "512.1")
     vectors = embeddings(600, dimension=512)
     for start in range(0, 600, 100):
         faces = picture(vectors[start : start + 100])
-        store.add_faces(collection, faces[0].face.image_id, faces)
+        store.add_faces(ACTOR, collection, faces[0].face.image_id, faces)
     collection = store.get_collection(OWNER, "album")
     indexes = [open_index(name) for name in INDEXES]
     for probe in embeddings(5, dimension=512, seed=1):

@@ -13,16 +13,16 @@ from rekognition_emulator.faces.gallery import Collection
 from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.store import postgres, pruning
 from rekognition_emulator.store.postgres import PostgresStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 EAST = np.array([1, 0, 0], np.float32)
 
 
 def fill(store: PostgresStore, name: str, vectors: np.ndarray, ids: list[UUID] | None = None) -> Collection:
     """Makes a collection of faces with these embeddings and reads it as a search does."""
-    collection = store.create_collection(OWNER, name, "128.1")
+    collection = store.create_collection(ACTOR, OWNER, name, "128.1")
     faces = picture(vectors, ids=ids or [])
-    store.add_faces(collection, faces[0].face.image_id, faces)
+    store.add_faces(ACTOR, collection, faces[0].face.image_id, faces)
     return store.get_collection(OWNER, name)
 
 
@@ -91,10 +91,10 @@ def test_one_face_can_be_left_out(store: PostgresStore, index: FaceIndex) -> Non
 
 def test_empty_collection_matches_nothing(store: PostgresStore, index: FaceIndex) -> None:
     """Neither a new collection nor one whose faces are all gone is an error."""
-    assert found(index, store.create_collection(OWNER, "new", "128.1")) == []
+    assert found(index, store.create_collection(ACTOR, OWNER, "new", "128.1")) == []
     collection = fill(store, "emptied", EAST[None])
     [face_id] = found(index, collection)
-    store.delete_faces(collection, [face_id])
+    store.delete_faces(ACTOR, collection, [face_id])
     assert found(index, store.get_collection(OWNER, "emptied")) == []
 
 
@@ -103,9 +103,9 @@ def test_changes_are_seen_by_the_next_search(store: PostgresStore, index: FaceIn
     collection = fill(store, "album", np.array([at(0.9)], np.float32))
     [first] = found(index, collection)
     [added] = picture(np.array([at(0.8)], np.float32))
-    store.add_faces(collection, added.face.image_id, [added])
+    store.add_faces(ACTOR, collection, added.face.image_id, [added])
     assert found(index, store.get_collection(OWNER, "album")) == [first, added.face.face_id]
-    store.delete_faces(collection, [first])
+    store.delete_faces(ACTOR, collection, [first])
     assert found(index, store.get_collection(OWNER, "album")) == [added.face.face_id]
 
 
@@ -114,9 +114,9 @@ def test_face_that_returns_under_its_old_id_is_found(store: PostgresStore, index
     face_id = uuid4()
     collection = fill(store, "album", np.array([at(0.9)], np.float32), [face_id])
     found(index, collection)
-    store.delete_faces(collection, [face_id])
+    store.delete_faces(ACTOR, collection, [face_id])
     [again] = picture(np.array([at(0.1)], np.float32), ids=[face_id])
-    store.add_faces(collection, again.face.image_id, [again])
+    store.add_faces(ACTOR, collection, again.face.image_id, [again])
     [match] = index.search(store.get_collection(OWNER, "album"), EAST, cosine_min=-1, limit=9)
     assert (match.face_id, round(match.cosine, 6)) == (face_id, 0.1)
 
@@ -124,27 +124,27 @@ def test_face_that_returns_under_its_old_id_is_found(store: PostgresStore, index
 def test_collection_of_the_same_name_starts_empty(store: PostgresStore, index: FaceIndex) -> None:
     """A collection that replaced a deleted one shows none of its faces."""
     assert found(index, fill(store, "album", EAST[None]))
-    store.delete_collection(OWNER, "album")
-    assert found(index, store.create_collection(OWNER, "album", "128.1")) == []
+    store.delete_collection(ACTOR, OWNER, "album")
+    assert found(index, store.create_collection(ACTOR, OWNER, "album", "128.1")) == []
 
 
 def test_search_in_a_deleted_collection_comes_to_an_end(store: PostgresStore, index: FaceIndex) -> None:
     """Who still holds a collection that is gone and was never searched gets no match, or is told so."""
     deleted = fill(store, "album", EAST[None])
-    store.delete_collection(OWNER, "album")
+    store.delete_collection(ACTOR, OWNER, "album")
     with suppress(CollectionNotFound):
         assert index.search(deleted, EAST, cosine_min=-1, limit=9) == []
 
 
 def test_searches_during_writes_see_whole_pictures(store: PostgresStore, index: FaceIndex) -> None:
     """Many threads search while others index: each sees at least what was there, and three faces of every picture."""
-    collection = store.create_collection(OWNER, "album", "128.1")
+    collection = store.create_collection(ACTOR, OWNER, "album", "128.1")
     written = threading.Event()
 
     def write() -> None:
         for _ in range(20):
             faces = picture(np.repeat(EAST[None], 3, axis=0))
-            store.add_faces(collection, faces[0].face.image_id, faces)
+            store.add_faces(ACTOR, collection, faces[0].face.image_id, faces)
 
     def search() -> None:
         seen = 0
@@ -173,13 +173,13 @@ def test_changes_in_many_parts_are_all_found(
 ) -> None:
     """However little is told at once, from nothing or later: a search knows all faces that came and none that went."""
     monkeypatch.setattr(postgres, "CHANGES_MAX", 4)
-    collection = store.create_collection(OWNER, "album", "128.1")
+    collection = store.create_collection(ACTOR, OWNER, "album", "128.1")
     present: set[UUID] = set()
     for size in (3, 1, 7, 2, 5):
         for number in range(3):
             faces = picture(embeddings(size, dimension=3, seed=number))
-            stored = [face.face_id for face in store.add_faces(collection, faces[0].face.image_id, faces)]
-            store.delete_faces(collection, stored[:1])
+            stored = [face.face_id for face in store.add_faces(ACTOR, collection, faces[0].face.image_id, faces)]
+            store.delete_faces(ACTOR, collection, stored[:1])
             present |= {*stored[1:]}
         if size in {1, 2}:
             assert set(found(index, store.get_collection(OWNER, "album"))) == present
@@ -193,14 +193,14 @@ def test_index_that_missed_forgotten_removals_begins_anew(
     monkeypatch.setattr(pruning, "REMOVALS_KEPT", 2)
     monkeypatch.setattr(pruning, "PRUNE_EVERY", 1)
     monkeypatch.setattr(postgres, "CHANGES_MAX", 3)
-    collection = store.create_collection(OWNER, "album", "128.1")
+    collection = store.create_collection(ACTOR, OWNER, "album", "128.1")
     ids: list[UUID] = []
     for _ in range(5):
         faces = picture(embeddings(2, dimension=3))
-        ids += [face.face_id for face in store.add_faces(collection, faces[0].face.image_id, faces)]
+        ids += [face.face_id for face in store.add_faces(ACTOR, collection, faces[0].face.image_id, faces)]
     assert set(found(index, store.get_collection(OWNER, "album"))) == set(ids)
     for face_id in ids[:6]:
-        store.delete_faces(collection, [face_id])
+        store.delete_faces(ACTOR, collection, [face_id])
     assert set(found(index, store.get_collection(OWNER, "album"))) == set(ids[6:])
 
 
@@ -223,7 +223,7 @@ def test_prepared_collection_is_held_until_it_is_forgotten(store: PostgresStore,
 def test_preparing_a_deleted_collection_comes_to_an_end(store: PostgresStore, index: FaceIndex) -> None:
     """As a search in it does."""
     deleted = fill(store, "album", EAST[None])
-    store.delete_collection(OWNER, "album")
+    store.delete_collection(ACTOR, OWNER, "album")
     with suppress(CollectionNotFound):
         index.prepare(deleted, lambda *_: None)
     index.forget(deleted)

@@ -27,7 +27,7 @@ from rekognition_emulator.store import postgres
 from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.users import PostgresUserStore
 from tests.embeddings import ARCFACE, DLIB, faces_of_people
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 NAMES = count()
 
@@ -60,9 +60,9 @@ def restarted(surroundings: Surroundings) -> Iterator[Restarted]:
 
 def fill(store: PostgresStore, name: str, vectors: np.ndarray) -> list[UUID]:
     """Makes a collection of faces with these embeddings."""
-    collection = store.create_collection(OWNER, name, "128.1")
+    collection = store.create_collection(ACTOR, OWNER, name, "128.1")
     faces = picture(vectors)
-    return [face.face_id for face in store.add_faces(collection, faces[0].face.image_id, faces)]
+    return [face.face_id for face in store.add_faces(ACTOR, collection, faces[0].face.image_id, faces)]
 
 
 def now(store: PostgresStore, name: str = "album") -> Collection:
@@ -134,7 +134,7 @@ def test_restart_reads_only_what_came_since(
     ids = {*fill(store, "album", embeddings(30))}
     restarted.index.prepare(now(store), lambda *_: None)
     [more] = picture(embeddings(1, seed=1))
-    store.add_faces(now(store), uuid4(), [more])
+    store.add_faces(ACTOR, now(store), uuid4(), [more])
     restarted.again()
     counts = told(store, monkeypatch)
     assert found(restarted.index, now(store)) == {*ids, more.face.face_id}
@@ -196,7 +196,7 @@ def test_snapshot_of_a_history_that_never_was_is_thrown_away(store: PostgresStor
             table: connection.execute(f"SELECT * FROM {table}").fetchall()
             for table in ("faces", "milestones", "removed_faces")
         }
-    store.delete_faces(album, ids[:5])
+    store.delete_faces(ACTOR, album, ids[:5])
     restarted.index.prepare(now(store), lambda *_: None)
     restarted.again()
     with store._pool.connection() as connection:
@@ -205,7 +205,7 @@ def test_snapshot_of_a_history_that_never_was_is_thrown_away(store: PostgresStor
             for row in rows:
                 connection.execute(f"INSERT INTO {table} VALUES ({', '.join(['%s'] * len(row))})", row)
         connection.execute("UPDATE collections SET revision = %s, face_count = 30", [album.revision])
-    store.delete_faces(album, ids[20:])
+    store.delete_faces(ACTOR, album, ids[20:])
     assert found(restarted.index, now(store)) == {*ids[:20]}
 
 
@@ -215,7 +215,7 @@ def test_snapshots_of_deleted_collections_are_removed(store: PostgresStore, rest
         fill(store, name, embeddings(5))
         restarted.index.prepare(now(store, name), lambda *_: None)
     keys = {name: now(store, name).key for name in ("album", "other")}
-    store.delete_collection(OWNER, "other")
+    store.delete_collection(ACTOR, OWNER, "other")
     (restarted.folder / "1.4711").write_bytes(b"half of it")
     restarted.again()
     found(restarted.index, now(store))
@@ -248,12 +248,12 @@ def test_searches_while_an_album_is_indexed_and_sealed_miss_nothing(
     """Snapshots come and go in the background: each search sees at least what was there, and whole pictures."""
     monkeypatch.setattr(faiss, "_UNSEALED_MIN", 7)
     monkeypatch.setattr(snapshots, "CODED_MIN", 10**9)
-    album = store.create_collection(OWNER, "album", "128.1")
+    album = store.create_collection(ACTOR, OWNER, "album", "128.1")
     written = threading.Event()
 
     def write() -> None:
         for number in range(40):
-            store.add_faces(album, uuid4(), picture(embeddings(3, seed=number)))
+            store.add_faces(ACTOR, album, uuid4(), picture(embeddings(3, seed=number)))
 
     def search() -> None:
         seen = 0
@@ -289,16 +289,16 @@ def change(store: PostgresStore, users: PostgresUserStore, album: Collection, id
     """Does what a client would, if the step is one of theirs."""
     match step:
         case ("add", list() as rows):
-            ids += [face.face_id for face in store.add_faces(album, uuid4(), picture(VECTORS[rows]))]
+            ids += [face.face_id for face in store.add_faces(ACTOR, album, uuid4(), picture(VECTORS[rows]))]
         case ("delete", list() as chosen) if ids:
-            store.delete_faces(album, [ids[number % len(ids)] for number in chosen])
+            store.delete_faces(ACTOR, album, [ids[number % len(ids)] for number in chosen])
         case ("give", (str() as user, list() as chosen)) if ids:
             faces = [ids[number % len(ids)] for number in chosen]
-            users.associate_faces(album, user, faces, near_enough=lambda _: True)
+            users.associate_faces(ACTOR, album, user, faces, near_enough=lambda _: True)
         case ("take", (str() as user, list() as chosen)) if ids:
-            users.disassociate_faces(album, user, [ids[number % len(ids)] for number in chosen])
+            users.disassociate_faces(ACTOR, album, user, [ids[number % len(ids)] for number in chosen])
         case ("switch", (str() | None) as index):
-            store.choose_index(album, index)
+            store.choose_index(ACTOR, album, index)
 
 
 def operate(restarted: Restarted, album: Collection, path: Path, older: list[bytes], how: object) -> None:
@@ -330,13 +330,13 @@ def test_agrees_with_the_oracle_through_crashes(
 ) -> None:
     """Faces and users come and go, snapshots are lost, cut short or replaced by older ones, indexes change over."""
     name = f"album-{next(NAMES)}"
-    album = store.create_collection(OWNER, name, "128.1")
+    album = store.create_collection(ACTOR, OWNER, name, "128.1")
     oracle = MemoryIndex(store, 10**9)
     path = surroundings.folder / "faiss" / f"{album.key}.snapshot"
     ids: list[UUID] = []
     older: list[bytes] = []
     for user in "ab":
-        users.create_user(album, user)
+        users.create_user(ACTOR, album, user)
     with pytest.MonkeyPatch.context() as monkeypatch, closing(Restarted(surroundings)) as restarted:
         monkeypatch.setattr(faiss, "_UNSEALED_MIN", 9)
         monkeypatch.setattr(postgres, "CHANGES_MAX", 6)
@@ -368,9 +368,9 @@ def test_codes_are_written_and_read(
     ids = fill(store, "album", vectors)
     restarted.index.prepare(now(store), lambda *_: None)
     assert restarted.index.holding(now(store)).kind == "coded"
-    store.delete_faces(now(store), ids[:10])
+    store.delete_faces(ACTOR, now(store), ids[:10])
     [more] = picture(vectors[3:4])
-    store.add_faces(now(store), uuid4(), [more])
+    store.add_faces(ACTOR, now(store), uuid4(), [more])
     for _ in range(2):
         matches = restarted.index.search(now(store), vectors[3], cosine_min=-1, limit=20)
         true = cosines(vectors, vectors[3])

@@ -5,7 +5,7 @@ import pytest
 from rekognition_emulator.faces.errors import CollectionNotFound
 from rekognition_emulator.indexes.memory import MemoryIndex
 from rekognition_emulator.store.postgres import PostgresStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 
 def test_collections_searched_longest_ago_make_room(store: PostgresStore) -> None:
@@ -14,8 +14,8 @@ def test_collections_searched_longest_ago_make_room(store: PostgresStore) -> Non
     probe = embeddings(1)[0]
     names = ("a", "b", "c")
     for name in names:
-        created = store.create_collection(OWNER, name, "128.1")
-        store.add_faces(created, uuid4(), picture(embeddings(3)))
+        created = store.create_collection(ACTOR, OWNER, name, "128.1")
+        store.add_faces(ACTOR, created, uuid4(), picture(embeddings(3)))
     for name in ("a", "b", "c", "a", "a", "c"):
         assert len(index.search(store.get_collection(OWNER, name), probe, cosine_min=-1, limit=9)) == 3
         held = [name for name in names if index.holding(store.get_collection(OWNER, name)).faces]
@@ -26,7 +26,7 @@ def test_collections_searched_longest_ago_make_room(store: PostgresStore) -> Non
 def test_collection_larger_than_all_memory_is_held_while_it_is_searched(store: PostgresStore) -> None:
     """Otherwise every search would read it anew."""
     index = MemoryIndex(store, bytes_max=1)
-    store.add_faces(store.create_collection(OWNER, "album", "128.1"), uuid4(), picture(embeddings(3)))
+    store.add_faces(ACTOR, store.create_collection(ACTOR, OWNER, "album", "128.1"), uuid4(), picture(embeddings(3)))
     album = store.get_collection(OWNER, "album")
     index.search(album, embeddings(1)[0], cosine_min=-1, limit=9)
     assert index.holding(album).faces == 3
@@ -35,13 +35,13 @@ def test_collection_larger_than_all_memory_is_held_while_it_is_searched(store: P
 def test_deleted_collection_is_forgotten(store: PostgresStore) -> None:
     """A collection that turns out to be deleted takes no more memory."""
     index = MemoryIndex(store, bytes_max=100_000)
-    created = store.create_collection(OWNER, "album", "128.1")
-    store.add_faces(created, uuid4(), picture(embeddings(3)))
+    created = store.create_collection(ACTOR, OWNER, "album", "128.1")
+    store.add_faces(ACTOR, created, uuid4(), picture(embeddings(3)))
     collection = store.get_collection(OWNER, "album")
     index.search(collection, embeddings(1)[0], cosine_min=-1, limit=9)
-    store.add_faces(created, uuid4(), picture(embeddings(3)))
+    store.add_faces(ACTOR, created, uuid4(), picture(embeddings(3)))
     collection = store.get_collection(OWNER, "album")
-    store.delete_collection(OWNER, "album")
+    store.delete_collection(ACTOR, OWNER, "album")
     with pytest.raises(CollectionNotFound):
         index.search(collection, embeddings(1)[0], cosine_min=-1, limit=9)
     assert index.holding(collection).faces == 0

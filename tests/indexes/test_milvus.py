@@ -23,7 +23,7 @@ from rekognition_emulator.indexes import INDEXES, Surroundings, milvus
 from rekognition_emulator.indexes.milvus import MilvusIndex
 from rekognition_emulator.store import postgres
 from rekognition_emulator.store.postgres import PostgresStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 VECTORS = embeddings(60, dimension=16)
 
@@ -54,9 +54,9 @@ def opened(
 @pytest.fixture
 def album(store: PostgresStore) -> Collection:
     """A collection of 60 faces."""
-    collection = store.create_collection(OWNER, "album", "16.1")
+    collection = store.create_collection(ACTOR, OWNER, "album", "16.1")
     faces = picture(VECTORS)
-    store.add_faces(collection, faces[0].face.image_id, faces)
+    store.add_faces(ACTOR, collection, faces[0].face.image_id, faces)
     return store.get_collection(OWNER, "album")
 
 
@@ -78,7 +78,7 @@ def test_milvus_itself_answers(store: PostgresStore, album: Collection, opened: 
     assert found(index, album) == truth(store, album)
     assert index.holding(album) == (holding := index.holding(album))
     assert (holding.revision, holding.faces, holding.kind) == (album.revision, 60, "milvus, exact")
-    store.delete_faces(album, truth(store, album)[:5])
+    store.delete_faces(ACTOR, album, truth(store, album)[:5])
     present = store.get_collection(OWNER, "album")
     again = opened()
     assert found(again, present) == truth(store, present)
@@ -91,7 +91,7 @@ def test_what_came_in_parts_is_one_gallery(
     """A large collection is told and sent in pieces, and found as a whole."""
     for start in range(0, 60, 20):
         faces = picture(VECTORS[start : start + 20])
-        store.add_faces(album, faces[0].face.image_id, faces)
+        store.add_faces(ACTOR, album, faces[0].face.image_id, faces)
     monkeypatch.setattr(postgres, "CHANGES_MAX", 15)
     monkeypatch.setattr(milvus, "BATCH", 7)
     present = store.get_collection(OWNER, "album")
@@ -192,10 +192,10 @@ def test_galleries_of_two_dimensions_do_not_meet(store: PostgresStore, opened: C
     """Collections of two face models are kept apart, each with its own vectors."""
     index = opened()
     for name, dimension in (("small", 8), ("large", 32)):
-        collection = store.create_collection(OWNER, name, f"{dimension}.1")
+        collection = store.create_collection(ACTOR, OWNER, name, f"{dimension}.1")
         vectors = embeddings(10, dimension=dimension)
         faces = picture(vectors, ids=(ids := [uuid4() for _ in vectors]))
-        store.add_faces(collection, faces[0].face.image_id, faces)
+        store.add_faces(ACTOR, collection, faces[0].face.image_id, faces)
         matches = index.search(store.get_collection(OWNER, name), vectors[3], cosine_min=-1, limit=100)
         assert {match.face_id for match in matches} == set(ids)
         assert matches[0].face_id == ids[3]

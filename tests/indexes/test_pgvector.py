@@ -15,7 +15,7 @@ from rekognition_emulator.indexes.hnsw import Graph
 from rekognition_emulator.indexes.pgvector import PgvectorIndex
 from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.users import PostgresUserStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 DIMENSION = 64
 FACES_OF_ONE = 10
@@ -50,8 +50,8 @@ def crowd(count: int, seed: int = 0) -> NDArray[np.float32]:
 
 def fill(store: PostgresStore, name: str, vectors: NDArray[np.float32]) -> Collection:
     """Makes a collection of faces with these embeddings and reads it as a search does."""
-    created = store.create_collection(OWNER, name, "128.1")
-    store.add_faces(created, uuid4(), picture(vectors))
+    created = store.create_collection(ACTOR, OWNER, name, "128.1")
+    store.add_faces(ACTOR, created, uuid4(), picture(vectors))
     return store.get_collection(OWNER, name)
 
 
@@ -139,9 +139,9 @@ def test_a_graph_knows_what_came_and_went(store: PostgresStore, index: PgvectorI
     album = fill(store, "album", vectors)
     index.prepare(album, silent)
     [nearest, *_] = index.search(album, vectors[0], cosine_min=0.9, limit=10)
-    store.delete_faces(album, [nearest.face_id])
+    store.delete_faces(ACTOR, album, [nearest.face_id])
     [again] = picture(vectors[:1])
-    store.add_faces(album, uuid4(), [again])
+    store.add_faces(ACTOR, album, uuid4(), [again])
     found = index.search(store.get_collection(OWNER, "album"), vectors[0], cosine_min=0.9, limit=10)
     assert [match.face_id for match in found] == [again.face.face_id]
 
@@ -150,11 +150,11 @@ def test_users_have_a_graph_of_their_own(store: PostgresStore, pool: ConnectionP
     """A collection of many users is searched for users through their graph, users without faces left out."""
     users = PostgresUserStore(pool)
     vectors = crowd(102)
-    album = store.create_collection(OWNER, "album", "128.1")
-    for number, face in enumerate(store.add_faces(album, uuid4(), picture(vectors))):
-        users.create_user(album, f"user-{number}")
+    album = store.create_collection(ACTOR, OWNER, "album", "128.1")
+    for number, face in enumerate(store.add_faces(ACTOR, album, uuid4(), picture(vectors))):
+        users.create_user(ACTOR, album, f"user-{number}")
         if number:
-            users.associate_faces(album, f"user-{number}", [face.face_id], near_enough=lambda _: True)
+            users.associate_faces(ACTOR, album, f"user-{number}", [face.face_id], near_enough=lambda _: True)
     album = store.get_collection(OWNER, "album")
     index.prepare(album, silent)
     assert set(graphs(pool)) == {f"faces_hnsw_{album.key}_{DIMENSION}", f"users_hnsw_{album.key}_{DIMENSION}"}
@@ -219,7 +219,7 @@ def test_graphs_go_with_their_collections(store: PostgresStore, pool: Connection
         index.prepare(collection, silent)
     index.forget(forgotten)
     assert index.holding(forgotten).kind == "exact"
-    store.delete_collection(OWNER, "deleted")
+    store.delete_collection(ACTOR, OWNER, "deleted")
     index.prepare(kept, silent)
     assert graphs(pool) == {f"faces_hnsw_{kept.key}_{DIMENSION}": True}
 
@@ -229,8 +229,8 @@ def test_embeddings_of_another_length_do_not_break_a_graph(store: PostgresStore,
     album = fill(store, "album", crowd(200))
     index.prepare(album, silent)
     longer = embeddings(3, DIMENSION * 2)
-    store.delete_faces(album, [face.face_id for face in store.list_faces(album, after=None, limit=200).items])
-    store.add_faces(album, uuid4(), picture(longer))
+    store.delete_faces(ACTOR, album, [face.face_id for face in store.list_faces(album, after=None, limit=200).items])
+    store.add_faces(ACTOR, album, uuid4(), picture(longer))
     found = index.search(store.get_collection(OWNER, "album"), longer[0], cosine_min=-1, limit=10)
     assert len(found) == 3
 

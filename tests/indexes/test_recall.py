@@ -12,7 +12,7 @@ from rekognition_emulator.indexes.memory import MemoryIndex
 from rekognition_emulator.indexes.recall import CollectionChanging, measure_recall
 from rekognition_emulator.store import postgres
 from rekognition_emulator.store.postgres import PostgresStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 
 class Lying(MemoryIndex):
@@ -32,12 +32,12 @@ class Lying(MemoryIndex):
 @pytest.fixture
 def album(store: PostgresStore) -> Collection:
     """A collection of 300 faces, two of them the same."""
-    collection = store.create_collection(OWNER, "album", "8.1")
+    collection = store.create_collection(ACTOR, OWNER, "album", "8.1")
     vectors = embeddings(300)
     vectors[7] = vectors[8]
     for start in range(0, 300, 100):
         faces = picture(vectors[start : start + 100])
-        store.add_faces(collection, faces[0].face.image_id, faces)
+        store.add_faces(ACTOR, collection, faces[0].face.image_id, faces)
     return store.get_collection(OWNER, "album")
 
 
@@ -83,7 +83,7 @@ def test_a_changing_collection_is_not_judged(store: PostgresStore, album: Collec
 
     def add(_done: int, _total: int) -> None:
         faces = picture(embeddings(1, seed=9))
-        store.add_faces(album, faces[0].face.image_id, faces)
+        store.add_faces(ACTOR, album, faces[0].face.image_id, faces)
 
     with pytest.raises(CollectionChanging):
         measure_recall(store, MemoryIndex(store, 10**9), album, 5, add)
@@ -91,14 +91,14 @@ def test_a_changing_collection_is_not_judged(store: PostgresStore, album: Collec
 
 def test_an_empty_collection_is_sound(store: PostgresStore) -> None:
     """Of nothing, everything is found."""
-    empty = store.create_collection(OWNER, "empty", "8.1")
+    empty = store.create_collection(ACTOR, OWNER, "empty", "8.1")
     assert measure_recall(store, MemoryIndex(store, 10**9), empty, 5, quietly).rate == 1
 
 
 def test_few_faces_are_all_there_is(store: PostgresStore) -> None:
     """A collection with fewer faces than neighbours are compared is found whole."""
-    small = store.create_collection(OWNER, "small", "8.1")
+    small = store.create_collection(ACTOR, OWNER, "small", "8.1")
     faces = picture(embeddings(3, seed=4))
-    store.add_faces(small, faces[0].face.image_id, faces)
+    store.add_faces(ACTOR, small, faces[0].face.image_id, faces)
     recall = measure_recall(store, MemoryIndex(store, 10**9), store.get_collection(OWNER, "small"), 50, quietly)
     assert (recall.probes, recall.wanted, recall.found) == (3, 9, 9)

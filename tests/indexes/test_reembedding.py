@@ -16,7 +16,7 @@ from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.reembedding import PostgresReembeddingStore
 from rekognition_emulator.store.transactions import JoiningPool
 from rekognition_emulator.store.users import PostgresUserStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 FACES = 60
 OLD, NEW = embeddings(FACES, 8), embeddings(FACES, 12, seed=1)
@@ -27,12 +27,12 @@ class Album:
 
     def __init__(self, pool: JoiningPool, store: PostgresStore) -> None:
         self.store, self.staging = store, PostgresReembeddingStore(pool)
-        album = store.create_collection(OWNER, "album", "1.1")
+        album = store.create_collection(ACTOR, OWNER, "album", "1.1")
         faces = picture(OLD)
-        self.ids = [face.face_id for face in store.add_faces(album, faces[0].face.image_id, faces)]
+        self.ids = [face.face_id for face in store.add_faces(ACTOR, album, faces[0].face.image_id, faces)]
         users = PostgresUserStore(pool)
-        users.create_user(album, "ann")
-        users.associate_faces(album, "ann", self.ids[:3], near_enough=lambda _: True)
+        users.create_user(ACTOR, album, "ann")
+        users.associate_faces(ACTOR, album, "ann", self.ids[:3], near_enough=lambda _: True)
         self.staging.stage(self.read(), "2.1", dict(zip(self.ids, NEW, strict=True)))
 
     def read(self) -> Collection:
@@ -43,7 +43,7 @@ class Album:
         """Gives it the other model and returns it as it was before."""
         before = self.read()
         with self.staging.exclusive(before):
-            self.staging.exchange(before, "2.1" if before.face_model_version == "1.1" else "1.1")
+            self.staging.exchange(ACTOR, before, "2.1" if before.face_model_version == "1.1" else "1.1")
         return before
 
 

@@ -22,7 +22,7 @@ from rekognition_emulator.indexes.replica import Replica
 from rekognition_emulator.store.database import open_pool, open_read_pool
 from rekognition_emulator.store.embedded import embedded_database
 from rekognition_emulator.store.postgres import PostgresStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 QUICK = {"fsync": "off", "max_connections": "20", "shared_buffers": "32MB"}
 
@@ -81,8 +81,8 @@ def pool(primary: str) -> Iterator[ConnectionPool]:
 def album(store: PostgresStore, request: pytest.FixtureRequest) -> Collection:
     """Ten faces."""
     name: str = request.node.name
-    created = store.create_collection(OWNER, name, "128.1")
-    store.add_faces(created, uuid4(), picture(embeddings(10)))
+    created = store.create_collection(ACTOR, OWNER, name, "128.1")
+    store.add_faces(ACTOR, created, uuid4(), picture(embeddings(10)))
     return store.get_collection(OWNER, name)
 
 
@@ -132,9 +132,9 @@ def test_a_copy_that_is_behind_does_not_count(
         try:
             with closing(PgvectorIndex(pool, replica)) as index:
                 for count in (11, 12):
-                    store.add_faces(album, uuid4(), picture(embeddings(1)))
+                    store.add_faces(ACTOR, album, uuid4(), picture(embeddings(1)))
                     assert found(index, store.get_collection(OWNER, album.name)) == count
-                unheard_of = store.create_collection(OWNER, "unheard of", "128.1")
+                unheard_of = store.create_collection(ACTOR, OWNER, "unheard of", "128.1")
                 assert found(index, unheard_of) == 0
                 present = store.get_collection(OWNER, album.name)
                 assert replica.ask(present, lambda _: True) is None

@@ -16,7 +16,7 @@ from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.indexes import INDEXES
 from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.users import PostgresUserStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 NAMES = count()
 EAST = np.array([1, 0, 0], np.float32)
@@ -29,7 +29,7 @@ def anything(_: float) -> bool:
 
 def add(store: PostgresStore, collection: Collection, vectors: np.ndarray) -> list[UUID]:
     """Adds faces with these embeddings and returns their ids."""
-    return [face.face_id for face in store.add_faces(collection, uuid4(), picture(vectors))]
+    return [face.face_id for face in store.add_faces(ACTOR, collection, uuid4(), picture(vectors))]
 
 
 def at(*cosines: float) -> np.ndarray:
@@ -39,10 +39,10 @@ def at(*cosines: float) -> np.ndarray:
 
 def fill(store: PostgresStore, users: PostgresUserStore, **cosines: float) -> Collection:
     """Makes a collection of users with one face each, and reads it as a search does."""
-    album = store.create_collection(OWNER, "album", "128.1")
+    album = store.create_collection(ACTOR, OWNER, "album", "128.1")
     for name, face_id in zip(cosines, add(store, album, at(*cosines.values())), strict=True):
-        users.create_user(album, name)
-        users.associate_faces(album, name, [face_id], near_enough=anything)
+        users.create_user(ACTOR, album, name)
+        users.associate_faces(ACTOR, album, name, [face_id], near_enough=anything)
     return now(store)
 
 
@@ -80,10 +80,10 @@ def test_user_is_found_by_the_mean_of_its_faces(
     store: PostgresStore, users: PostgresUserStore, index: FaceIndex
 ) -> None:
     """Two faces at right angles make a user at half of one from each; faces themselves are found as before."""
-    album = store.create_collection(OWNER, "album", "128.1")
+    album = store.create_collection(ACTOR, OWNER, "album", "128.1")
     faces = add(store, album, at(1, 0))
-    users.create_user(album, "ann")
-    users.associate_faces(album, "ann", faces, near_enough=anything)
+    users.create_user(ACTOR, album, "ann")
+    users.associate_faces(ACTOR, album, "ann", faces, near_enough=anything)
     [match] = index.search_users(now(store), EAST, cosine_min=-1, limit=9)
     assert match.user_id == "ann"
     assert match.cosine == pytest.approx(np.sqrt(0.5), abs=1e-6)
@@ -92,40 +92,40 @@ def test_user_is_found_by_the_mean_of_its_faces(
 
 def test_changes_are_seen_by_the_next_search(store: PostgresStore, users: PostgresUserStore, index: FaceIndex) -> None:
     """Created, given a face, given another, taken it away, deleted, made anew: every search knows the latest."""
-    album = store.create_collection(OWNER, "album", "128.1")
+    album = store.create_collection(ACTOR, OWNER, "album", "128.1")
     near, far = add(store, album, at(1, 0))
     steps: list[tuple[Callable[[], object], list[float]]] = [
-        (lambda: users.create_user(album, "ann"), []),
-        (lambda: users.associate_faces(album, "ann", [far], near_enough=anything), [0.0]),
-        (lambda: users.associate_faces(album, "ann", [near], near_enough=anything), [np.sqrt(0.5)]),
-        (lambda: users.disassociate_faces(album, "ann", [far]), [1.0]),
-        (lambda: users.disassociate_faces(album, "ann", [near]), []),
-        (lambda: users.associate_faces(album, "ann", [far], near_enough=anything), [0.0]),
-        (lambda: users.delete_user(album, "ann"), []),
-        (lambda: users.create_user(album, "ann"), []),
-        (lambda: users.associate_faces(album, "ann", [near], near_enough=anything), [1.0]),
+        (lambda: users.create_user(ACTOR, album, "ann"), []),
+        (lambda: users.associate_faces(ACTOR, album, "ann", [far], near_enough=anything), [0.0]),
+        (lambda: users.associate_faces(ACTOR, album, "ann", [near], near_enough=anything), [np.sqrt(0.5)]),
+        (lambda: users.disassociate_faces(ACTOR, album, "ann", [far]), [1.0]),
+        (lambda: users.disassociate_faces(ACTOR, album, "ann", [near]), []),
+        (lambda: users.associate_faces(ACTOR, album, "ann", [far], near_enough=anything), [0.0]),
+        (lambda: users.delete_user(ACTOR, album, "ann"), []),
+        (lambda: users.create_user(ACTOR, album, "ann"), []),
+        (lambda: users.associate_faces(ACTOR, album, "ann", [near], near_enough=anything), [1.0]),
     ]
     for change, expected in steps:
         change()
         matches = index.search_users(now(store), EAST, cosine_min=-1, limit=9)
         assert [match.cosine for match in matches] == pytest.approx(expected, abs=1e-6)
-    store.delete_collection(OWNER, "album")
-    assert found(index, store.create_collection(OWNER, "album", "128.1")) == []
+    store.delete_collection(ACTOR, OWNER, "album")
+    assert found(index, store.create_collection(ACTOR, OWNER, "album", "128.1")) == []
 
 
 def test_user_that_changes_all_the_time_is_always_found(
     store: PostgresStore, users: PostgresUserStore, index: FaceIndex
 ) -> None:
     """While faces come to and go from a user who always has some, no search misses the user or sees an old state."""
-    album = store.create_collection(OWNER, "album", "128.1")
+    album = store.create_collection(ACTOR, OWNER, "album", "128.1")
     base, *others = add(store, album, at(1, *[0.9] * 99))
-    users.create_user(album, "ann")
-    users.associate_faces(album, "ann", [base], near_enough=anything)
+    users.create_user(ACTOR, album, "ann")
+    users.associate_faces(ACTOR, album, "ann", [base], near_enough=anything)
     written = threading.Event()
 
     def write() -> None:
         for other in others:
-            users.associate_faces(album, "ann", [other], near_enough=anything)
+            users.associate_faces(ACTOR, album, "ann", [other], near_enough=anything)
 
     def search() -> None:
         seen = 1.0
@@ -161,16 +161,16 @@ def step(store: PostgresStore, users: PostgresUserStore, album: Collection, ids:
         case ("add", int() as number):
             ids += add(store, album, VECTORS[[number]])
         case ("drop", int() as number) if ids:
-            store.delete_faces(album, [ids[number % len(ids)]])
+            store.delete_faces(ACTOR, album, [ids[number % len(ids)]])
         case ("give", (str() as name, list() as chosen)) if ids and name in present:
             faces = [ids[number % len(ids)] for number in chosen]
-            users.associate_faces(album, name, faces, near_enough=anything)
+            users.associate_faces(ACTOR, album, name, faces, near_enough=anything)
         case ("take", (str() as name, list() as chosen)) if ids and name in present:
-            users.disassociate_faces(album, name, [ids[number % len(ids)] for number in chosen])
+            users.disassociate_faces(ACTOR, album, name, [ids[number % len(ids)] for number in chosen])
         case ("create", str() as name) if name not in present:
-            users.create_user(album, name)
+            users.create_user(ACTOR, album, name)
         case ("delete", str() as name) if name in present:
-            users.delete_user(album, name)
+            users.delete_user(ACTOR, album, name)
 
 
 @settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -184,7 +184,7 @@ def test_indexes_agree_on_users_after_any_history(
     """Whatever became of faces and users: every index finds exactly the users with faces, at the same cosines."""
     indexes = [open_index(name) for name in INDEXES]
     name = f"album-{next(NAMES)}"
-    album = store.create_collection(OWNER, name, "128.1")
+    album = store.create_collection(ACTOR, OWNER, name, "128.1")
     ids: list[UUID] = []
     for what in [("create", "a"), ("create", "b"), *history, ("search", 0)]:
         step(store, users, album, ids, what)

@@ -27,7 +27,7 @@ from rekognition_emulator.store.tags import PostgresTagStore
 from rekognition_emulator.store.transactions import JoiningPool
 from rekognition_emulator.store.users import PostgresUserStore
 from tests.faces.conftest import FRONTAL, ScriptedEngine
-from tests.gallery import OWNER, picture
+from tests.gallery import ACTOR, OWNER, picture
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 ARN = "arn:aws:rekognition:eu-central-1:000000000000:collection/album"
@@ -63,6 +63,7 @@ def context(store: PostgresStore, pool: JoiningPool) -> Context:
         index=PgvectorIndex(pool),
         fetch_object=no_object,
         owner=OWNER,
+        actor=ACTOR,
     )
 
 
@@ -99,7 +100,7 @@ def add(context: Context, *cosines: float) -> list[str]:
     """Stores faces whose embeddings have these cosines to the east."""
     vectors = np.array([[cosine, np.sqrt(1 - cosine**2)] for cosine in cosines], np.float32)
     album = context.store.get_collection(OWNER, "album")
-    return [str(face.face_id) for face in context.store.add_faces(album, uuid4(), picture(vectors))]
+    return [str(face.face_id) for face in context.store.add_faces(ACTOR, album, uuid4(), picture(vectors))]
 
 
 def refusal(call: Call, operation: str, **request: Any) -> tuple[str, str | None]:
@@ -237,7 +238,7 @@ def test_search_by_picture_says_why_it_passed_faces_over(context: Context, call:
 
 def test_comparing_needs_the_collections_own_face_model(context: Context) -> None:
     """Where faces are compared, a collection of another model is refused; its users can still be managed."""
-    context.store.create_collection(OWNER, "album", "1.0")
+    context.store.create_collection(ACTOR, OWNER, "album", "1.0")
     call = caller(context)
     call("CreateUser", UserId="ann")
     requests: dict[str, dict[str, Any]] = {

@@ -17,7 +17,7 @@ from rekognition_emulator.store.database import open_pool
 from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.transactions import JoiningPool
 from rekognition_emulator.store.users import PostgresUserStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 DAY = timedelta(hours=24)
 ATTEMPT = Attempt(OWNER, "CreateUser", "token-1", '{"UserId": "ann"}')
@@ -32,7 +32,7 @@ def answers(pool: JoiningPool) -> PostgresAnswerStore:
 @pytest.fixture
 def album(store: PostgresStore) -> Collection:
     """An empty collection."""
-    return store.create_collection(OWNER, "album", "128.1")
+    return store.create_collection(ACTOR, OWNER, "album", "128.1")
 
 
 def never() -> str:
@@ -78,11 +78,11 @@ def test_failure_is_not_remembered_and_has_no_effect(
     users = PostgresUserStore(pool)
 
     def fail() -> str:
-        users.create_user(album, "ann")
+        users.create_user(ACTOR, album, "ann")
         raise ZeroDivisionError
 
     def succeed() -> str:
-        users.create_user(album, "ann")
+        users.create_user(ACTOR, album, "ann")
         return "done"
 
     with pytest.raises(ZeroDivisionError):
@@ -96,12 +96,12 @@ def test_database_error_inside_leaves_the_connection_usable(database_url: str) -
     """A statement that fails in the middle is undone with the rest, and the same connection serves the next attempt."""
     with open_pool(database_url, connections_max=1, timeout_s=1) as pool:
         store = PostgresStore(pool)
-        album = store.create_collection(OWNER, "album", "128.1")
+        album = store.create_collection(ACTOR, OWNER, "album", "128.1")
         [face] = picture(embeddings(1))
 
         def fail() -> str:
-            PostgresUserStore(pool).create_user(album, "ann")
-            store.add_faces(album, uuid4(), [face, face])
+            PostgresUserStore(pool).create_user(ACTOR, album, "ann")
+            store.add_faces(ACTOR, album, uuid4(), [face, face])
             raise AssertionError
 
         with pytest.raises(psycopg.errors.UniqueViolation):
@@ -125,7 +125,7 @@ def test_effect_and_memory_become_visible_together(
     with ThreadPoolExecutor(1) as elsewhere:
 
         def answer() -> str:
-            users.create_user(album, "ann")
+            users.create_user(ACTOR, album, "ann")
             assert seen_from_outside() == (1, 1)  # this thread is inside
             return str(elsewhere.submit(seen_from_outside).result())
 
@@ -140,7 +140,7 @@ def test_attempts_at_once_have_one_effect(answers: PostgresAnswerStore, pool: Jo
 
     def attempt(number: int) -> str:
         def answer() -> str:
-            users.create_user(album, "ann")
+            users.create_user(ACTOR, album, "ann")
             return f"made by {number}"
 
         start.wait()
@@ -210,10 +210,10 @@ def test_one_connection_is_enough(database_url: str) -> None:
     """What is asked of the store while an answer is made joins its connection: with a pool of one, nothing waits."""
     with open_pool(database_url, connections_max=1, timeout_s=1) as pool:
         store, users = PostgresStore(pool), PostgresUserStore(pool)
-        album = store.create_collection(OWNER, "album", "128.1")
+        album = store.create_collection(ACTOR, OWNER, "album", "128.1")
 
         def answer() -> str:
-            users.create_user(store.get_collection(OWNER, "album"), "ann")
+            users.create_user(ACTOR, store.get_collection(OWNER, "album"), "ann")
             return users.list_users(album, after=None, limit=9).items[0].user_id
 
         assert PostgresAnswerStore(pool).once(ATTEMPT, DAY, answer) == "ann"

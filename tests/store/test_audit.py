@@ -3,6 +3,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 from uuid import uuid4
 
 import psycopg
@@ -11,7 +12,8 @@ from psycopg_pool import ConnectionPool
 from structlog.testing import capture_logs
 
 from rekognition_emulator.access.keys import AccessKey
-from rekognition_emulator.faces.errors import CollectionExists
+from rekognition_emulator.actor import Actor
+from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFound
 from rekognition_emulator.faces.gallery import Collection
 from rekognition_emulator.observation import Observation
 from rekognition_emulator.store import audit, auditing
@@ -25,7 +27,7 @@ from rekognition_emulator.store.tags import PostgresTagStore
 from rekognition_emulator.store.transactions import JoiningPool
 from rekognition_emulator.store.transfer import export_collection, import_collection
 from rekognition_emulator.store.users import PostgresUserStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 
 def asked(operation: str | None, **known: object) -> Observation:
@@ -42,26 +44,33 @@ def logged(pool: ConnectionPool, **sought: object) -> list[Entry]:
     return list(entries(pool, Sought(**sought)))[::-1]  # type: ignore[arg-type] # any of them
 
 
-def changes(pool: JoiningPool) -> dict[str, Callable[[], object]]:
+def by(operation: str, **known: object) -> Actor:
+    """Who makes a change, and with which operation."""
+    return replace(ACTOR, operation=operation, key_name="backend", **known)  # type: ignore[arg-type] # any of them
+
+
+def changes(pool: JoiningPool, name: str = "album") -> dict[str, Callable[[Actor], object]]:
     """Every operation that changes something, in an order in which each can be done."""
     store, users, tags = PostgresStore(pool), PostgresUserStore(pool), PostgresTagStore(pool)
     faces = picture(embeddings(3))
     ids = [new.face.face_id for new in faces]
 
     def album() -> Collection:
-        return store.get_collection(OWNER, "album")
+        return store.get_collection(OWNER, name)
 
     return {
-        "CreateCollection": lambda: store.create_collection(OWNER, "album", "100.1"),
-        "IndexFaces": lambda: store.add_faces(album(), faces[0].face.image_id, faces),
-        "TagResource": lambda: tags.add_tags(album(), {"event": "wedding"}),
-        "UntagResource": lambda: tags.remove_tags(album(), ["event"]),
-        "CreateUser": lambda: users.create_user(album(), "ada"),
-        "AssociateFaces": lambda: users.associate_faces(album(), "ada", ids[:2], near_enough=lambda _: True),
-        "DisassociateFaces": lambda: users.disassociate_faces(album(), "ada", ids[:1]),
-        "DeleteUser": lambda: users.delete_user(album(), "ada"),
-        "DeleteFaces": lambda: store.delete_faces(album(), [*ids[:1], uuid4()]),
-        "DeleteCollection": lambda: store.delete_collection(OWNER, "album"),
+        "CreateCollection": lambda actor: store.create_collection(actor, OWNER, name, "100.1"),
+        "IndexFaces": lambda actor: store.add_faces(actor, album(), faces[0].face.image_id, faces),
+        "TagResource": lambda actor: tags.add_tags(actor, album(), {"event": "wedding"}),
+        "UntagResource": lambda actor: tags.remove_tags(actor, album(), ["event"]),
+        "CreateUser": lambda actor: users.create_user(actor, album(), "ada"),
+        "AssociateFaces": lambda actor: users.associate_faces(
+            actor, album(), "ada", ids[:2], near_enough=lambda _: True
+        ),
+        "DisassociateFaces": lambda actor: users.disassociate_faces(actor, album(), "ada", ids[:1]),
+        "DeleteUser": lambda actor: users.delete_user(actor, album(), "ada"),
+        "DeleteFaces": lambda actor: store.delete_faces(actor, album(), [*ids[:1], uuid4()]),
+        "DeleteCollection": lambda actor: store.delete_collection(actor, OWNER, name),
     }
 
 
@@ -70,7 +79,7 @@ def test_every_change_brings_its_row(pool: JoiningPool) -> None:
     for operation, change in changes(pool).items():
         observation = asked(operation)
         with observation.current():
-            change()
+            change(by(operation))
         assert observation.is_recorded
     rows = logged(pool)
     assert [row.operation for row in rows] == list(changes(pool))
@@ -100,27 +109,28 @@ def test_what_cannot_be_logged_is_not_done(pool: JoiningPool) -> None:
         for operation, change in changes(pool).items():
             before = database.execute(state).fetchone()
             database.execute(refused)
-            with asked(operation).current(), pytest.raises(psycopg.errors.CheckViolation):
-                change()
+            with pytest.raises(psycopg.errors.CheckViolation):
+                change(by(operation))
             assert database.execute(state).fetchone() == before
             database.execute(accepted)
-            with asked(operation).current():
-                change()
+            change(by(operation))
             assert database.execute(state).fetchone() != before
 
 
 def test_a_change_that_fails_leaves_no_row(pool: JoiningPool, store: PostgresStore) -> None:
     """The transaction takes its row along; what is said of the failure is said by who answers."""
-    store.create_collection(OWNER, "album", "100.1")
-    with asked("CreateCollection").current(), pytest.raises(CollectionExists):
-        store.create_collection(OWNER, "album", "100.1")
-    assert logged(pool) == []
+    store.create_collection(ACTOR, OWNER, "album", "100.1")
+    with pytest.raises(CollectionExists):
+        store.create_collection(ACTOR, OWNER, "album", "100.1")
+    assert len(logged(pool)) == 1
 
 
-def test_nobody_asked(pool: JoiningPool) -> None:
-    """What a store does by itself is nobody's doing."""
-    for change in changes(pool).values():
-        change()
+def test_nothing_is_changed_by_nobody(pool: JoiningPool, store: PostgresStore) -> None:
+    """A change without somebody who makes it is none."""
+    for change in changes(pool, "other").values():
+        with pytest.raises((AttributeError, CollectionNotFound)):
+            change(cast("Actor", None))
+    assert not store.list_collections(OWNER, after=None, limit=10).items
     assert logged(pool) == []
 
 
@@ -249,7 +259,7 @@ def test_rows_wait_while_the_database_is_away(pool: JoiningPool, monkeypatch: py
 def test_rows_stay_as_they_are(attempt: str, pool: JoiningPool, store: PostgresStore) -> None:
     """The database refuses to change or remove a row before its time, whoever asks."""
     with asked("CreateCollection").current():
-        store.create_collection(OWNER, "album", "100.1")
+        store.create_collection(ACTOR, OWNER, "album", "100.1")
     before = logged(pool)
     with pool.connection() as database, pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
         database.execute(attempt)
@@ -260,10 +270,9 @@ def test_rows_go_when_their_time_is_over(
     database_url: str, pool: JoiningPool, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some at a time, by one server at a time; what was set when they were written counts."""
-    with open_pool(database_url, connections_max=1, audit_days=3) as short, asked("CreateCollection").current():
-        PostgresStore(short).create_collection(OWNER, "short", "100.1")
-    with asked("CreateCollection", collection="usual").current():
-        store.create_collection(OWNER, "usual", "100.1")
+    with open_pool(database_url, connections_max=1, audit_days=3) as short:
+        PostgresStore(short).create_collection(ACTOR, OWNER, "short", "100.1")
+    store.create_collection(ACTOR, OWNER, "usual", "100.1")
     with pool.connection() as database:
         days = database.execute("SELECT kept_until - at FROM audit_log ORDER BY at").fetchall()
         assert [span.days for (span,) in days] == [3, audit.KEPT_DAYS]
@@ -279,32 +288,31 @@ def test_rows_go_when_their_time_is_over(
             assert not expire(pool)  # another server is at it
         assert len(logged(pool)) == 12
         assert [expire(pool) for _ in range(3)] == [True, True, False]
-    assert [row.collection for row in logged(pool)] == ["album", "usual"]
+    assert [row.collection for row in logged(pool)] == ["short", "usual"]
 
 
 def test_what_an_operator_changes(pool: JoiningPool, store: PostgresStore, tmp_path: Path) -> None:
     """The commands' rows say what they were about: an index, a face model, a key; and how many faces."""
-    album = store.create_collection(OWNER, "album", "100.1")
+    album = store.create_collection(ACTOR, OWNER, "album", "100.1")
     faces = picture(embeddings(3))
-    store.add_faces(album, faces[0].face.image_id, faces)
+    store.add_faces(ACTOR, album, faces[0].face.image_id, faces)
     staging, keys = PostgresReembeddingStore(pool), PostgresKeyStore(pool)
     now = datetime.now(UTC)
     key = AccessKey("AKIA1", "shop", OWNER.account, "{}", "full", b"sealed", True, now, None)
-    with asked("command").current():
-        store.choose_index(album, "faiss")
-        staging.stage(album, "98.0", {new.face.face_id: embeddings(1, 16)[0] for new in faces})
-        staging.exchange(album, "98.0")
-        staging.discard(store.get_collection(OWNER, "album"), ["100.1"])
-        export_collection(pool, OWNER, "album", tmp_path / "album.gz", lambda _: lambda _: None)
-        import_collection(
-            pool, tmp_path / "album.gz", lambda _: None, lambda _: (OWNER, "copy"), lambda _: lambda _: None
-        )
-        keys.add(key)
-        keys.rotate(replace(key, access_key_id="AKIA2"), now)
-        keys.enable("AKIA2", enabled=False)
-        keys.enable("nobody", enabled=False)
-        keys.delete("shop")
-    assert [(row.subject, row.counts) for row in logged(pool)] == [
+    store.choose_index(ACTOR, album, "faiss")
+    staging.stage(album, "98.0", {new.face.face_id: embeddings(1, 16)[0] for new in faces})
+    staging.exchange(ACTOR, album, "98.0")
+    staging.discard(ACTOR, store.get_collection(OWNER, "album"), ["100.1"])
+    export_collection(pool, OWNER, "album", tmp_path / "album.gz", lambda _: lambda _: None)
+    import_collection(
+        pool, ACTOR, tmp_path / "album.gz", lambda _: None, lambda _: (OWNER, "copy"), lambda _: lambda _: None
+    )
+    keys.add(ACTOR, key)
+    keys.rotate(ACTOR, replace(key, access_key_id="AKIA2"), now)
+    keys.enable(ACTOR, "AKIA2", enabled=False)
+    keys.enable(ACTOR, "nobody", enabled=False)
+    keys.delete(ACTOR, "shop")
+    assert [(row.subject, row.counts) for row in logged(pool)[2:]] == [
         ("faiss", {}),
         ("98.0", {"faces_exchanged": 3}),
         ("100.1", {"embeddings_dropped": 3}),
@@ -318,11 +326,11 @@ def test_what_an_operator_changes(pool: JoiningPool, store: PostgresStore, tmp_p
 
 def test_what_is_sought(pool: JoiningPool) -> None:
     """By collection, key, operation and time; of many, the latest."""
-    for operation, change in changes(pool).items():
-        with asked(operation, key_id="AKIA1", collection=f"for {operation}").current():
-            change()
+    for name in ("album", "other"):
+        for operation, change in changes(pool, name).items():
+            change(by(operation, key_id="AKIA1"))
     rows = logged(pool)
-    assert logged(pool, collection="for CreateUser") == [row for row in rows if row.operation == "CreateUser"]
+    assert logged(pool, collection="other") == [row for row in rows if row.collection == "other"] != []
     assert logged(pool, operation="DeleteFaces") == [row for row in rows if row.operation == "DeleteFaces"]
     assert logged(pool, key="AKIA1") == logged(pool, key="backend") == rows
     assert logged(pool, key="other") == []
@@ -336,8 +344,8 @@ def test_a_transaction_of_several_stores_takes_its_rows_along(pool: JoiningPool)
 
     def twice() -> None:
         with pool.transaction():
-            store.create_collection(OWNER, "album", "100.1")
-            store.create_collection(OWNER, "album", "100.1")
+            store.create_collection(ACTOR, OWNER, "album", "100.1")
+            store.create_collection(ACTOR, OWNER, "album", "100.1")
 
     with asked("CreateCollection").current(), pytest.raises(CollectionExists):
         twice()

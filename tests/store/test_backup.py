@@ -15,7 +15,7 @@ from rekognition_emulator.store.backup import BackupUnusable, back_up, restore, 
 from rekognition_emulator.store.database import DatabaseUnsuitable, open_pool
 from rekognition_emulator.store.embedded import closed_database, embedded_database
 from rekognition_emulator.store.postgres import PostgresStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 
 def silent(_done: int, _total: int) -> None:
@@ -42,7 +42,7 @@ def write(directory: Path, name: str) -> None:
     with opened(directory) as url, open_pool(url, connections_max=1) as pool:
         store = PostgresStore(pool)
         faces = picture(embeddings(3))
-        store.add_faces(store.create_collection(OWNER, name, "100.1"), faces[0].face.image_id, faces)
+        store.add_faces(ACTOR, store.create_collection(ACTOR, OWNER, name, "100.1"), faces[0].face.image_id, faces)
 
 
 def names(directory: Path) -> list[str]:

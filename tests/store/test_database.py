@@ -11,7 +11,7 @@ from rekognition_emulator.store import database
 from rekognition_emulator.store.database import DatabaseUnsuitable, open_pool, outage
 from rekognition_emulator.store.postgres import PostgresStore
 from tests.faults.neighbours import Line
-from tests.gallery import OWNER
+from tests.gallery import ACTOR, OWNER
 
 MIGRATIONS = list((Path(database.__file__).parent / "migrations").glob("*.sql"))
 
@@ -54,7 +54,7 @@ def test_empty_database_is_made_ready_by_several_at_once(empty_database_url: str
         pools = list(threads.map(lambda _: open_pool(empty_database_url, connections_max=1), range(4)))
     for number, pool in enumerate(pools):
         with pool:
-            PostgresStore(pool).create_collection(OWNER, f"album-{number}", "128.1")
+            PostgresStore(pool).create_collection(ACTOR, OWNER, f"album-{number}", "128.1")
     with psycopg.connect(empty_database_url) as connection:
         assert connection.execute("SELECT count(*) FROM applied_migrations").fetchone() == (len(MIGRATIONS),)
 
@@ -62,7 +62,7 @@ def test_empty_database_is_made_ready_by_several_at_once(empty_database_url: str
 def test_tables_and_rows_survive_the_next_start(database_url: str) -> None:
     """What is up to date is left alone."""
     with open_pool(database_url, connections_max=1) as pool:
-        created = PostgresStore(pool).create_collection(OWNER, "album", "128.1")
+        created = PostgresStore(pool).create_collection(ACTOR, OWNER, "album", "128.1")
     with open_pool(database_url, connections_max=1) as pool:
         assert PostgresStore(pool).get_collection(OWNER, "album") == created
 

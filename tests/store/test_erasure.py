@@ -23,7 +23,7 @@ from rekognition_emulator.store.reembedding import PostgresReembeddingStore
 from rekognition_emulator.store.transactions import JoiningPool
 from rekognition_emulator.store.users import PostgresUserStore
 from tests.conftest import named, run
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 DIMENSION = 32
 CHIP = FaceChip(b"", np.zeros((5, 2), np.float32))
@@ -86,12 +86,14 @@ def store_face(pool: JoiningPool, collection: Collection, face: NewFace, others:
     """Leaves a face in every place that there is for one, others beside it, and returns its traces."""
     store, users = PostgresStore(pool), PostgresUserStore(pool)
     source = PictureSource("photos", f"album-{face.face.image_id}.jpg", None)
-    store.add_faces(collection, face.face.image_id, [face], source)
+    store.add_faces(ACTOR, collection, face.face.image_id, [face], source)
     image_id = uuid4()
-    store.add_faces(collection, image_id, [replace(new, face=replace(new.face, image_id=image_id)) for new in others])
+    store.add_faces(
+        ACTOR, collection, image_id, [replace(new, face=replace(new.face, image_id=image_id)) for new in others]
+    )
     user_id = f"user-{face.face.face_id}"
-    users.create_user(collection, user_id)
-    users.associate_faces(collection, user_id, [face.face.face_id], near_enough=lambda _: True)
+    users.create_user(ACTOR, collection, user_id)
+    users.associate_faces(ACTOR, collection, user_id, [face.face.face_id], near_enough=lambda _: True)
     staged = embeddings(1, 24, face.face.face_id.int % 2**32)[0]
     PostgresReembeddingStore(pool).stage(collection, "98.0", {face.face.face_id: staged})
     return traces(face, staged)
@@ -113,13 +115,13 @@ def settle(pool: ConnectionPool, collection: Collection) -> None:
 
 def deleted_face(pool: JoiningPool, collection: Collection, face_id: UUID) -> None:
     """Deletes a face's user, then the face."""
-    PostgresUserStore(pool).delete_user(collection, f"user-{face_id}")
-    assert PostgresStore(pool).delete_faces(collection, [face_id]).deleted == {face_id}
+    PostgresUserStore(pool).delete_user(ACTOR, collection, f"user-{face_id}")
+    assert PostgresStore(pool).delete_faces(ACTOR, collection, [face_id]).deleted == {face_id}
 
 
 def deleted_collection(pool: JoiningPool, collection: Collection, _face_id: UUID) -> None:
     """Deletes the collection."""
-    PostgresStore(pool).delete_collection(OWNER, collection.name)
+    PostgresStore(pool).delete_collection(ACTOR, OWNER, collection.name)
 
 
 @pytest.mark.parametrize("delete", [deleted_face, deleted_collection])
@@ -128,7 +130,7 @@ def test_nothing_is_left_of_a_deleted_face(
 ) -> None:
     """No byte of its embeddings and its chip in any file, where there were many; those of another are still there."""
     store = PostgresStore(own_pool)
-    album, other = (store.create_collection(OWNER, name, "99.0") for name in ("album", "other"))
+    album, other = (store.create_collection(ACTOR, OWNER, name, "99.0") for name in ("album", "other"))
     (gone, *beside), (kept, *more) = faces(40, seed=1), faces(40, seed=2)
     sought = store_face(own_pool, album, gone, beside)
     remaining = store_face(own_pool, other, kept, more)
@@ -138,7 +140,7 @@ def test_nothing_is_left_of_a_deleted_face(
     everything = {f"{name} in {folder}" for name in sought for folder in ("tables", "log")}
     assert found(directory, sought) == found(directory, remaining) == everything
 
-    erased = erase(own_pool, nothing)
+    erased = erase(own_pool, ACTOR, nothing)
     assert found(directory, sought) == set()
     assert found(directory, remaining) >= {f"{name} in tables" for name in remaining}
     assert (erased.samples, erased.held_segments) == (True, 0)
@@ -150,7 +152,7 @@ def test_nothing_is_left_of_a_deleted_face(
 def test_files_that_wait_to_be_used_again(directory: Path, own_pool: JoiningPool) -> None:
     """The log's old files get new names and keep what they hold until they are written over: so all of them are."""
     store = PostgresStore(own_pool)
-    album = store.create_collection(OWNER, "album", "99.0")
+    album = store.create_collection(ACTOR, OWNER, "album", "99.0")
     sought = store_face(own_pool, album, *_split(faces(2, seed=1)))
     with own_pool.connection() as database:
         database.execute("SELECT pg_switch_wal()")
@@ -158,8 +160,8 @@ def test_files_that_wait_to_be_used_again(directory: Path, own_pool: JoiningPool
         (current,) = database.execute("SELECT pg_walfile_name(pg_current_wal_lsn())").fetchone() or ("",)
     waiting = [path for path in (directory / "postgres" / "pg_wal").glob("0*") if path.name > current]
     assert any(sought["chip"] in path.read_bytes() for path in waiting)
-    store.delete_collection(OWNER, "album")
-    erased = erase(own_pool, nothing)
+    store.delete_collection(ACTOR, OWNER, "album")
+    erased = erase(own_pool, ACTOR, nothing)
     assert found(directory, sought) == set()
     assert erased.log_bytes is not None
     assert erased.log_bytes >= len(waiting) * 16 * 2**20
@@ -170,12 +172,12 @@ def test_a_log_that_is_kept_for_others_is_said(directory: Path, own_pool: Joinin
     store = PostgresStore(own_pool)
     with own_pool.connection() as database:
         database.execute("SELECT pg_create_physical_replication_slot('standby', true)")
-        sought = store_face(own_pool, store.create_collection(OWNER, "album", "99.0"), *_split(faces(2, seed=1)))
-        store.delete_collection(OWNER, "album")
-        assert erase(own_pool, nothing).held_segments >= 1
+        sought = store_face(own_pool, store.create_collection(ACTOR, OWNER, "album", "99.0"), *_split(faces(2, seed=1)))
+        store.delete_collection(ACTOR, OWNER, "album")
+        assert erase(own_pool, ACTOR, nothing).held_segments >= 1
         assert found(directory, sought) == {f"{name} in log" for name in sought if name != "half precision"}
         database.execute("SELECT pg_drop_replication_slot('standby')")
-        assert erase(own_pool, nothing).held_segments == 0
+        assert erase(own_pool, ACTOR, nothing).held_segments == 0
     assert found(directory, sought) == set()
 
 
@@ -189,14 +191,14 @@ def test_who_may_still_see_it_is_waited_for(
     """As long as a transaction goes on that began before, PostgreSQL would take deleted rows along: nothing is done."""
     monkeypatch.setattr(erasure, "SNAPSHOTS_S", 0.3)
     store = PostgresStore(pool)
-    store.create_collection(OWNER, "album", "99.0")
+    store.create_collection(ACTOR, OWNER, "album", "99.0")
     with psycopg.connect(database_url) as reader:
         reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         reader.execute("SELECT count(*) FROM faces")
-        store.delete_collection(OWNER, "album")
+        store.delete_collection(ACTOR, OWNER, "album")
         with pytest.raises(ErasureBlocked, match="may still see"):
-            erase(pool, nothing)
-    assert erase(pool, nothing).samples
+            erase(pool, ACTOR, nothing)
+    assert erase(pool, ACTOR, nothing).samples
 
 
 def test_what_another_has_to_do_is_said(database_server: str) -> None:
@@ -209,7 +211,7 @@ def test_what_another_has_to_do_is_said(database_server: str) -> None:
         run(url, "CREATE EXTENSION vector")
         run(url, "GRANT CREATE ON SCHEMA public TO {}", name)
         with open_pool(f"{url}&user={name}" if "?" in url else f"{url}?user={name}", connections_max=2) as pool:
-            erased = erase(pool, nothing)
+            erased = erase(pool, ACTOR, nothing)
         assert isinstance(erased, Erased)
         assert (erased.samples, erased.log_bytes, erased.held_segments) == (False, None, 0)
     finally:
@@ -219,7 +221,7 @@ def test_what_another_has_to_do_is_said(database_server: str) -> None:
 
 def test_no_samples_are_taken_of_faces(pool: JoiningPool, store: PostgresStore) -> None:
     """Neither of their embeddings nor of their chips and graphs: PostgreSQL would keep them beyond the faces."""
-    album = store.create_collection(OWNER, "album", "99.0")
+    album = store.create_collection(ACTOR, OWNER, "album", "99.0")
     (face, *others) = faces(300, seed=1)
     store_face(pool, album, face, others)
     with closing(PgvectorIndex(pool, exact_max=100)) as index:

@@ -5,7 +5,7 @@ from rekognition_emulator.faces.gallery import Collection
 from rekognition_emulator.store.integrity import check_collections, check_tables
 from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.users import PostgresUserStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 
 @pytest.fixture
@@ -14,16 +14,16 @@ def album(pool: ConnectionPool) -> Collection:
     store, users = PostgresStore(pool), PostgresUserStore(pool)
     faces = picture(embeddings(5))
     ids = [new.face.face_id for new in faces]
-    album = store.create_collection(OWNER, "album", "100.1")
-    store.add_faces(album, faces[0].face.image_id, faces)
+    album = store.create_collection(ACTOR, OWNER, "album", "100.1")
+    store.add_faces(ACTOR, album, faces[0].face.image_id, faces)
     for user_id, held in {"ada": ids[:3], "ben": ids[3:4], "cyd": []}.items():
-        users.create_user(album, user_id)
-        users.associate_faces(album, user_id, held, near_enough=lambda _: True)
-    users.disassociate_faces(album, "ada", ids[2:3])
-    store.delete_faces(album, ids[2:3])
-    store.create_collection(OWNER, "empty", "100.1")
-    store.create_collection(OWNER, "gone", "100.1")
-    store.delete_collection(OWNER, "gone")
+        users.create_user(ACTOR, album, user_id)
+        users.associate_faces(ACTOR, album, user_id, held, near_enough=lambda _: True)
+    users.disassociate_faces(ACTOR, album, "ada", ids[2:3])
+    store.delete_faces(ACTOR, album, ids[2:3])
+    store.create_collection(ACTOR, OWNER, "empty", "100.1")
+    store.create_collection(ACTOR, OWNER, "gone", "100.1")
+    store.delete_collection(ACTOR, OWNER, "gone")
     return store.get_collection(OWNER, "album")
 
 

@@ -14,6 +14,7 @@ from rekognition_emulator.access.keys import NameTaken
 from rekognition_emulator.access.policy import Decision, parse_policy
 from rekognition_emulator.store.database import open_pool
 from rekognition_emulator.store.keys import PostgresKeyStore
+from tests.gallery import ACTOR
 from tests.keys import NOW, SECRET, VAULT, a_key
 
 
@@ -27,15 +28,15 @@ def test_a_key_comes_back_as_it_was(keys: PostgresKeyStore) -> None:
     """With everything that it remembers, the oldest first, and with a secret that still opens."""
     late = a_key("late", created_at=NOW + timedelta(seconds=1), expires_at=NOW + timedelta(days=1), enabled=False)
     early = a_key("early")
-    keys.add(late)
-    keys.add(early)
+    keys.add(ACTOR, late)
+    keys.add(ACTOR, early)
     assert list(keys.all_keys()) == [early, late]
     assert keys.all_keys()[0].secret(VAULT) == SECRET
 
 
 def test_no_secret_lies_open(keys: PostgresKeyStore, database_url: str) -> None:
     """Nowhere in the table."""
-    keys.add(a_key())
+    keys.add(ACTOR, a_key())
     with psycopg.connect(database_url) as connection:
         (row,) = connection.execute("SELECT access_keys::text FROM access_keys").fetchall()
     assert SECRET not in row[0]
@@ -47,7 +48,7 @@ def test_a_name_is_taken_once(keys: PostgresKeyStore) -> None:
 
     def add(_: int) -> bool:
         try:
-            keys.add(a_key("web"))
+            keys.add(ACTOR, a_key("web"))
         except NameTaken:
             return False
         return True
@@ -59,12 +60,12 @@ def test_a_name_is_taken_once(keys: PostgresKeyStore) -> None:
 def test_rotation_lets_the_old_ones_expire(keys: PostgresKeyStore) -> None:
     """At the given time, unless they end earlier; keys of other names stay as they are."""
     old, short, other = a_key("web"), a_key("web", expires_at=NOW + timedelta(hours=1)), a_key("other")
-    keys.add(old)
-    keys.add(other)
+    keys.add(ACTOR, old)
+    keys.add(ACTOR, other)
     end = NOW + timedelta(days=7)
-    keys.rotate(short, end)
+    keys.rotate(ACTOR, short, end)
     new = a_key("web", created_at=NOW + timedelta(seconds=1))
-    keys.rotate(new, end)
+    keys.rotate(ACTOR, new, end)
     stored = {key.access_key_id: key for key in keys.all_keys()}
     assert stored == {key.access_key_id: key for key in (replace(old, expires_at=end), short, other, new)}
 
@@ -78,14 +79,14 @@ def test_that_there_was_a_key_is_remembered(keys: PostgresKeyStore, pool: Connec
         return keyring.is_keyed
 
     assert not is_keyed()
-    keys.add(a_key("web"))
-    assert not keys.open()
-    assert keys.delete("web")
+    keys.add(ACTOR, a_key("web"))
+    assert not keys.open(ACTOR)
+    assert keys.delete(ACTOR, "web")
     assert is_keyed()
-    assert keys.open()
+    assert keys.open(ACTOR)
     assert not is_keyed()
-    keys.rotate(a_key("web"), NOW)
-    assert keys.delete("web")
+    keys.rotate(ACTOR, a_key("web"), NOW)
+    assert keys.delete(ACTOR, "web")
     assert is_keyed()
 
 
@@ -111,17 +112,17 @@ def test_a_key_from_before_this_was_remembered(database_url: str, operation: str
 def test_disabling_and_deleting(keys: PostgresKeyStore, *, by_name: bool) -> None:
     """By name all keys of it are meant, by id only one; what there is not is counted as none."""
     one, two, other = a_key("web"), a_key("web", created_at=NOW + timedelta(seconds=1)), a_key("other")
-    keys.add(one)
-    keys.add(other)
-    keys.rotate(two, NOW)
+    keys.add(ACTOR, one)
+    keys.add(ACTOR, other)
+    keys.rotate(ACTOR, two, NOW)
     reference, count = ("web", 2) if by_name else (one.access_key_id, 1)
-    assert keys.enable(reference, enabled=False) == count
+    assert keys.enable(ACTOR, reference, enabled=False) == count
     assert sum(not key.enabled for key in keys.all_keys()) == count
-    assert keys.enable(reference, enabled=True) == count
+    assert keys.enable(ACTOR, reference, enabled=True) == count
     assert all(key.enabled for key in keys.all_keys())
-    assert keys.delete(reference) == count
+    assert keys.delete(ACTOR, reference) == count
     assert len(keys.all_keys()) == 3 - count
-    assert keys.delete(reference) == keys.enable("nobody", enabled=False) == 0
+    assert keys.delete(ACTOR, reference) == keys.enable(ACTOR, "nobody", enabled=False) == 0
 
 
 ALLOW = {"Effect": "Allow", "Action": ["rekognition:*"], "Resource": "*"}
@@ -138,7 +139,7 @@ def test_a_policy_that_postgresql_cannot_read_holds_up_no_start(pool: Connection
     """It stays as it is, and allows what it says; our own log says whose it is."""
     odd = [json.dumps({"Statement": {**ALLOW, "Sid": sid}}) for sid in ("\x00", "\ud800", float("nan"))]
     for number, policy in enumerate(odd):
-        PostgresKeyStore(pool).add(a_key(str(number), policy))
+        PostgresKeyStore(pool).add(ACTOR, a_key(str(number), policy))
     with capture_logs() as lines:
         migrate_again(database_url, pool)
     told = [line["text"] for line in lines if (line["event"], line["log_level"]) == ("database_warning", "warning")]
@@ -161,7 +162,7 @@ def test_keys_of_earlier_versions_go_on_to_name_every_image_in_s3(
 ) -> None:
     """What they were allowed before policies knew of S3; all that they said stays said, in its order."""
     before = json.dumps({"Version": "2008-10-17", "Statement": statement, "Id": "x" * 6_000})
-    PostgresKeyStore(pool).add(a_key(policy=before))
+    PostgresKeyStore(pool).add(ACTOR, a_key(policy=before))
     migrate_again(database_url, pool)
     (key,) = PostgresKeyStore(pool).all_keys()
     told, policy = parse_policy(before), parse_policy(key.policy)

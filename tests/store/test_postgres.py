@@ -23,18 +23,18 @@ from rekognition_emulator.indexes.pgvector import PgvectorIndex
 from rekognition_emulator.store import postgres, pruning
 from rekognition_emulator.store.database import open_pool
 from rekognition_emulator.store.postgres import PostgresStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 
 @pytest.fixture
 def album(store: PostgresStore) -> Collection:
     """An empty collection."""
-    return store.create_collection(OWNER, "album", "128.1")
+    return store.create_collection(ACTOR, OWNER, "album", "128.1")
 
 
 def add(store: PostgresStore, collection: Collection, faces: Sequence[NewFace]) -> list[EnrolledFace]:
     """Adds the faces of one picture."""
-    return store.add_faces(collection, faces[0].face.image_id, faces)
+    return store.add_faces(ACTOR, collection, faces[0].face.image_id, faces)
 
 
 def now(store: PostgresStore, collection: Collection) -> Collection:
@@ -44,7 +44,7 @@ def now(store: PostgresStore, collection: Collection) -> Collection:
 
 def test_collection_is_read_back_as_created(store: PostgresStore) -> None:
     """A new collection is empty, bound to its face model, and the same whoever reads it."""
-    created = store.create_collection(OWNER, "album", "128.1")
+    created = store.create_collection(ACTOR, OWNER, "album", "128.1")
     assert (created.owner, created.name, created.face_model_version) == (OWNER, "album", "128.1")
     assert (created.revision, created.face_count) == (0, 0)
     assert store.get_collection(OWNER, "album") == created
@@ -53,9 +53,9 @@ def test_collection_is_read_back_as_created(store: PostgresStore) -> None:
 def test_collection_name_is_taken_once_per_owner(store: PostgresStore, album: Collection) -> None:
     """A second collection of the same name is refused, but not to another account or region."""
     with pytest.raises(CollectionExists):
-        store.create_collection(OWNER, "album", "128.1")
+        store.create_collection(ACTOR, OWNER, "album", "128.1")
     for owner in (replace(OWNER, account="111111111111"), replace(OWNER, region="us-east-1")):
-        assert store.create_collection(owner, "album", "128.1").key != album.key
+        assert store.create_collection(ACTOR, owner, "album", "128.1").key != album.key
 
 
 def test_collection_of_another_owner_does_not_exist(store: PostgresStore, album: Collection) -> None:
@@ -64,7 +64,7 @@ def test_collection_of_another_owner_does_not_exist(store: PostgresStore, album:
         with pytest.raises(CollectionNotFound):
             store.get_collection(owner, "album")
         with pytest.raises(CollectionNotFound):
-            store.delete_collection(owner, "album")
+            store.delete_collection(ACTOR, owner, "album")
         assert not store.list_collections(owner, after=None, limit=10).items
 
 
@@ -72,7 +72,7 @@ def test_collections_are_listed_in_byte_order_page_by_page(store: PostgresStore)
     """Paging shows every name once, capitals before small letters, and says when nothing follows."""
     names = ["B", "a", "A", "b", "_", "a.1", "a-1", "a1", "0"]
     for name in names:
-        store.create_collection(OWNER, name, "128.1")
+        store.create_collection(ACTOR, OWNER, name, "128.1")
     seen: list[str] = []
     more = True
     while more:
@@ -91,13 +91,13 @@ def test_page_of_nothing_says_whether_there_is_something(store: PostgresStore, a
 
 
 USES: dict[str, Callable[[PostgresStore, Collection], object]] = {
-    "add_faces": lambda store, album: store.add_faces(album, uuid4(), picture(embeddings(1))),
-    "add_no_faces": lambda store, album: store.add_faces(album, uuid4(), []),
+    "add_faces": lambda store, album: store.add_faces(ACTOR, album, uuid4(), picture(embeddings(1))),
+    "add_no_faces": lambda store, album: store.add_faces(ACTOR, album, uuid4(), []),
     "list_faces": lambda store, album: store.list_faces(album, after=None, limit=10),
     "list_chosen_faces": lambda store, album: store.list_faces(album, after=None, limit=10, face_ids=[uuid4()]),
     "get_faces": lambda store, album: store.get_faces(album, [uuid4()]),
     "get_embedding": lambda store, album: store.get_embedding(album, uuid4()),
-    "delete_faces": lambda store, album: store.delete_faces(album, [uuid4()]),
+    "delete_faces": lambda store, album: store.delete_faces(ACTOR, album, [uuid4()]),
     "changes": lambda store, album: store.changes(album, 0),
 }
 
@@ -107,8 +107,8 @@ def test_deleted_collection_is_noticed_even_if_its_name_lives_on(
     store: PostgresStore, album: Collection, use: Callable[[PostgresStore, Collection], object]
 ) -> None:
     """Who holds a collection that was deleted never touches the new one of the same name."""
-    store.delete_collection(OWNER, "album")
-    store.create_collection(OWNER, "album", "128.1")
+    store.delete_collection(ACTOR, OWNER, "album")
+    store.create_collection(ACTOR, OWNER, "album", "128.1")
     with pytest.raises(CollectionNotFound):
         use(store, album)
     assert now(store, album).face_count == 0
@@ -130,7 +130,7 @@ def test_faces_are_read_back_bit_by_bit(store: PostgresStore, album: Collection)
 
 def test_unknown_face_has_no_embedding(store: PostgresStore, album: Collection) -> None:
     """A face of another collection is as unknown as one that never was."""
-    other = store.create_collection(OWNER, "other", "128.1")
+    other = store.create_collection(ACTOR, OWNER, "other", "128.1")
     [face] = add(store, other, picture(embeddings(1)))
     for face_id in (face.face_id, uuid4()):
         with pytest.raises(FaceNotFound):
@@ -151,7 +151,7 @@ def test_face_missing_from_a_known_picture_is_added(store: PostgresStore, album:
     """After one face was deleted, indexing the picture again brings back that face only, under its new id."""
     image_id = uuid4()
     first = add(store, album, picture(embeddings(3), image_id=image_id))
-    store.delete_faces(album, [first[1].face_id])
+    store.delete_faces(ACTOR, album, [first[1].face_id])
     again = picture(embeddings(3), image_id=image_id)
     assert add(store, album, again) == [first[0], again[1].face, first[2]]
     assert now(store, album).face_count == 3
@@ -182,7 +182,7 @@ def test_picture_is_stored_wholly_or_not_at_all(store: PostgresStore, album: Col
 
 def test_picture_without_faces_changes_nothing(store: PostgresStore, album: Collection) -> None:
     """No face, no new revision."""
-    assert store.add_faces(album, uuid4(), []) == []
+    assert store.add_faces(ACTOR, album, uuid4(), []) == []
     assert now(store, album) == album
 
 
@@ -190,10 +190,10 @@ def test_deleted_faces_are_reported_once(store: PostgresStore, album: Collection
     """Deleting says which faces were there; ids that are unknown, repeated or gone are ignored."""
     stored = add(store, album, picture(embeddings(3)))
     ids = [face.face_id for face in stored]
-    assert store.delete_faces(album, [ids[0], ids[0], ids[1], uuid4()]) == Deletion(frozenset(ids[:2]), {})
+    assert store.delete_faces(ACTOR, album, [ids[0], ids[0], ids[1], uuid4()]) == Deletion(frozenset(ids[:2]), {})
     after = now(store, album)
     assert after.face_count == 1
-    assert store.delete_faces(album, ids[:2]) == Deletion(frozenset(), {})
+    assert store.delete_faces(ACTOR, album, ids[:2]) == Deletion(frozenset(), {})
     assert now(store, album) == after
     assert store.list_faces(album, after=None, limit=9).items == [stored[2]]
 
@@ -208,7 +208,7 @@ def test_listing_survives_changes_between_pages(store: PostgresStore, album: Col
         page = store.list_faces(album, after=seen[-1] if seen else None, limit=4)
         seen += [face.face_id for face in page.items]
         more = page.more
-        store.delete_faces(album, [passing.pop()] if passing else [])
+        store.delete_faces(ACTOR, album, [passing.pop()] if passing else [])
         add(store, album, picture(embeddings(1)))
         if len(seen) > 60:
             break  # each page brings one more face; they come to an end because ids are random
@@ -233,7 +233,7 @@ def test_changes_lead_from_any_revision_to_the_present(store: PostgresStore, alb
     first = [face.face_id for face in add(store, album, picture(vectors[:2]))]
     middle = now(store, album).revision
     second = [face.face_id for face in add(store, album, picture(vectors[2:]))]
-    store.delete_faces(album, [first[0], second[0]])
+    store.delete_faces(ACTOR, album, [first[0], second[0]])
     present = now(store, album).revision
 
     since_middle = store.changes(album, middle)
@@ -256,7 +256,7 @@ def test_changes_are_told_in_parts_of_whole_revisions(
     monkeypatch.setattr(postgres, "CHANGES_MAX", 4)
     for size in (2, 2, 1, 9, 3):
         last = add(store, album, picture(embeddings(size)))
-    store.delete_faces(album, [last[0].face_id])
+    store.delete_faces(ACTOR, album, [last[0].face_id])
     sizes, revision, removals = [], 1, 1
     while revision < now(store, album).revision:
         part = store.changes(album, revision, removals_since=removals)
@@ -273,7 +273,7 @@ def test_old_removals_are_forgotten(
     monkeypatch.setattr(pruning, "PRUNE_EVERY", 4)
     for number in range(20):
         [face] = add(store, album, picture(embeddings(1, seed=number)))
-        store.delete_faces(album, [face.face_id])
+        store.delete_faces(ACTOR, album, [face.face_id])
     stayed = add(store, album, picture(embeddings(2)))
     assert rows(pool) - 2 <= 5 + 4
     present = now(store, album).revision
@@ -288,10 +288,10 @@ def test_milestones_are_known_as_long_as_their_collection(store: PostgresStore, 
     passed = [uuid4() for _ in range(postgres.MILESTONES_KEPT + 2)]
     for milestone in passed:
         store.set_milestone(album, milestone)
-    other = store.create_collection(OWNER, "other", "128.1")
+    other = store.create_collection(ACTOR, OWNER, "other", "128.1")
     assert store.milestones([album.key, other.key]) == {album.key: {*passed[2:]}, other.key: set()}
-    store.delete_collection(OWNER, "album")
-    store.create_collection(OWNER, "album", "128.1")
+    store.delete_collection(ACTOR, OWNER, "album")
+    store.create_collection(ACTOR, OWNER, "album", "128.1")
     assert store.milestones([album.key]) == {album.key: set()}
     with pytest.raises(CollectionNotFound):
         store.set_milestone(album, uuid4())
@@ -324,7 +324,7 @@ def test_follower_misses_nothing_while_others_write(store: PostgresStore, album:
     def write(seed: int) -> None:
         for n in range(15):
             stored = add(store, album, picture(embeddings(2, seed=seed * 100 + n)))
-            store.delete_faces(album, [stored[0].face_id] if n % 3 == 0 else [])
+            store.delete_faces(ACTOR, album, [stored[0].face_id] if n % 3 == 0 else [])
 
     with ThreadPoolExecutor(4) as threads:
         writers = [threads.submit(write, seed) for seed in range(4)]
@@ -357,7 +357,7 @@ def test_collection_deleted_under_writers_leaves_nothing(
     with ThreadPoolExecutor(4) as threads:
         writers = [threads.submit(write) for _ in range(4)]
         time.sleep(0.2)
-        store.delete_collection(OWNER, "album")
+        store.delete_collection(ACTOR, OWNER, "album")
         assert sum(writer.result() for writer in writers) > 0
     assert rows(pool) == 0
 
@@ -379,8 +379,8 @@ def test_large_collection_disappears_at_once_and_is_swept_later(
     """Deleting does not wait for millions of rows; what is left over is invisible, and gone after a sweep."""
     monkeypatch.setattr(postgres, "SWEEP_FACES", 2)
     stored = add(store, album, picture(embeddings(7)))
-    store.delete_faces(album, [stored[0].face_id])
-    store.delete_collection(OWNER, "album")
+    store.delete_faces(ACTOR, album, [stored[0].face_id])
+    store.delete_collection(ACTOR, OWNER, "album")
     assert rows(pool) > 0
     with pytest.raises(CollectionNotFound):
         store.list_faces(album, after=None, limit=9)
@@ -393,7 +393,7 @@ import sys
 from uuid import UUID
 from rekognition_emulator.store.database import open_pool
 from rekognition_emulator.store.postgres import PostgresStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 store = PostgresStore(open_pool(sys.argv[1], connections_max=1))
 album = store.get_collection(OWNER, "album")
@@ -401,7 +401,7 @@ number = int(sys.argv[2])
 while True:
     number += 1
     image_id = UUID(int=number)
-    store.add_faces(album, image_id, picture(embeddings(20, dimension=512), image_id=image_id))
+    store.add_faces(ACTOR, album, image_id, picture(embeddings(20, dimension=512), image_id=image_id))
     print(number, flush=True)
 """
 
@@ -420,7 +420,7 @@ def test_writer_killed_at_any_moment_leaves_whole_pictures(
             time.sleep(delay_s)
             writer.kill()
             acknowledged |= {int(line) for line in writer.stdout if line.endswith("\n")}
-    store.add_faces(album, uuid4(), [])  # waits for whatever the last one has left in PostgreSQL's hands
+    store.add_faces(ACTOR, album, uuid4(), [])  # waits for whatever the last one has left in PostgreSQL's hands
     faces = store.list_faces(album, after=None, limit=1_000_000).items
     per_picture: dict[int, int] = {}
     for face in faces:
@@ -472,22 +472,22 @@ def test_no_statement_reads_all_collections(database_url: str) -> None:
     """Every operation finds its collection's rows by index, even where one collection is nearly all there is."""
     with open_pool(database_url, connections_max=1) as pool:
         store = PostgresStore(pool)
-        giant = store.create_collection(OWNER, "giant", "128.1")
+        giant = store.create_collection(ACTOR, OWNER, "giant", "128.1")
         for number in range(6):
             add(store, giant, picture(embeddings(100, seed=number)))
         with pool.connection() as connection:
             connection.execute("ANALYZE")
         PgvectorIndex(pool).search(giant, embeddings(1)[0], cosine_min=0.0, limit=5)
         for number in range(20):
-            album = store.create_collection(OWNER, f"album-{number}", "128.1")
+            album = store.create_collection(ACTOR, OWNER, f"album-{number}", "128.1")
             stored = add(store, album, picture(embeddings(20, seed=number)))
             store.list_faces(album, after=None, limit=5)
             store.list_faces(album, after=stored[3].face_id, limit=5, face_ids=[face.face_id for face in stored])
             store.get_embedding(album, stored[0].face_id)
-            store.delete_faces(album, [stored[0].face_id])
+            store.delete_faces(ACTOR, album, [stored[0].face_id])
             store.changes(album, 0)
             PgvectorIndex(pool).search(album, embeddings(1)[0], cosine_min=0.0, limit=5)
-        store.delete_collection(Owner(OWNER.account, OWNER.region), "album-3")
+        store.delete_collection(ACTOR, Owner(OWNER.account, OWNER.region), "album-3")
         with pool.connection() as connection:
             connection.execute("SELECT pg_stat_force_next_flush()")
             scans = connection.execute(

@@ -15,7 +15,7 @@ from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.reembedding import PostgresReembeddingStore
 from rekognition_emulator.store.transactions import JoiningPool
 from rekognition_emulator.store.users import PostgresUserStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 CHIP = FaceChip(b"a jpeg", np.linspace(-0.5, 1.5, 10, dtype=np.float32).reshape(5, 2))
 SOURCE = PictureSource("event-photos", "album 7/1.jpg", "v1")
@@ -36,13 +36,13 @@ def users(pool: ConnectionPool) -> PostgresUserStore:
 @pytest.fixture
 def album(store: PostgresStore) -> Collection:
     """An empty collection."""
-    return store.create_collection(OWNER, "album", "1.1")
+    return store.create_collection(ACTOR, OWNER, "album", "1.1")
 
 
 def add(store: PostgresStore, album: Collection, vectors: NDArray[np.float32]) -> list[UUID]:
     """Stores a picture's faces, with chips and with the picture's source."""
     faces = [NewFace(each.face, each.embedding, CHIP) for each in picture(vectors)]
-    return [face.face_id for face in store.add_faces(album, faces[0].face.image_id, faces, SOURCE)]
+    return [face.face_id for face in store.add_faces(ACTOR, album, faces[0].face.image_id, faces, SOURCE)]
 
 
 def stage(
@@ -58,7 +58,7 @@ def stage(
 def exchange(store: PostgresStore, staging: PostgresReembeddingStore, album: Collection, version: str) -> Collection:
     """Exchanges the embeddings and returns the collection as it is then."""
     with staging.exclusive(album):
-        staging.exchange(album, version)
+        staging.exchange(ACTOR, album, version)
     return store.get_collection(OWNER, album.name)
 
 
@@ -86,7 +86,7 @@ def test_origins_are_read_back_picture_by_picture(
 ) -> None:
     """Chip and source come back as they were stored, those that have none without, and no face twice or never."""
     ids = [*add(store, album, embeddings(3)), *add(store, album, embeddings(2, seed=1))]
-    (bare,) = store.add_faces(album, uuid4(), picture(embeddings(1)))
+    (bare,) = store.add_faces(ACTOR, album, uuid4(), picture(embeddings(1)))
     origins, after = [], None
     while page := staging.lacking(album, "2.1", since=0, after=after, limit=2):
         origins += page
@@ -112,10 +112,10 @@ def test_a_picture_sent_again_brings_what_its_faces_lack(
     """Faces that were stored without chips get them, and the source is the last one that was named."""
     image_id = uuid4()
     faces = picture(embeddings(2), image_id=image_id)
-    store.add_faces(album, image_id, faces)
+    store.add_faces(ACTOR, album, image_id, faces)
     again = [NewFace(each.face, each.embedding, CHIP) for each in picture(embeddings(2), image_id=image_id)]
-    store.add_faces(album, image_id, again, PictureSource("elsewhere", "2.jpg", None))
-    store.add_faces(album, image_id, again, SOURCE)
+    store.add_faces(ACTOR, album, image_id, again, PictureSource("elsewhere", "2.jpg", None))
+    store.add_faces(ACTOR, album, image_id, again, SOURCE)
     assert [(bool(o.chip), o.source) for o in staging.lacking(album, "2.1", since=0, after=None, limit=9)] == [
         (True, SOURCE)
     ] * 2
@@ -129,9 +129,9 @@ def test_exchange_and_back_leaves_what_was(
 ) -> None:
     """All embeddings change at once, users' with them; the way back brings the old ones bit by bit."""
     ids = add(store, album, embeddings(6))
-    users.create_user(album, "ann")
-    users.create_user(album, "nobody")
-    users.associate_faces(album, "ann", ids[:3], near_enough=lambda _: True)
+    users.create_user(ACTOR, album, "ann")
+    users.create_user(ACTOR, album, "nobody")
+    users.associate_faces(ACTOR, album, "ann", ids[:3], near_enough=lambda _: True)
     album = store.get_collection(OWNER, "album")
     before, ann = present(store, album), users.get_user_embedding(album, "ann")
     faces = store.list_faces(album, after=None, limit=99).items
@@ -151,7 +151,7 @@ def test_exchange_and_back_leaves_what_was(
     back = exchange(store, staging, there, "1.1")
     assert equal(present(store, back), before)
     assert users.get_user_embedding(back, "ann") == pytest.approx(ann, abs=1e-6)
-    assert staging.discard(back, ["2.1"]) == 6
+    assert staging.discard(ACTOR, back, ["2.1"]) == 6
     assert (staging.standing(back).kept, staging.standing(back).staged) == (None, {})
 
 
@@ -160,7 +160,7 @@ def test_whoever_read_the_collection_before_is_told(
 ) -> None:
     """Nothing is answered and nothing written that would mix two models, whatever the call."""
     ids = add(store, album, embeddings(2))
-    users.create_user(album, "ann")
+    users.create_user(ACTOR, album, "ann")
     stage(staging, album, "2.1", 8)
     exchange(store, staging, album, "2.1")
     for call in (
@@ -169,7 +169,7 @@ def test_whoever_read_the_collection_before_is_told(
         lambda: store.get_faces(album, ids),
         lambda: store.changes(album, 0),
         lambda: users.get_user_embedding(album, "ann"),
-        lambda: users.associate_faces(album, "ann", ids, near_enough=lambda _: True),
+        lambda: users.associate_faces(ACTOR, album, "ann", ids, near_enough=lambda _: True),
         lambda: staging.stage(album, "3.1", {ids[0]: embeddings(1)[0]}),
     ):
         with pytest.raises(FaceModelChanged):
@@ -204,9 +204,9 @@ def test_indexes_outside_start_anew_in_parts(
     for module in (postgres, reembedding):
         monkeypatch.setattr(module, "CHANGES_MAX", 2)
     ids = add(store, album, embeddings(5))
-    store.delete_faces(album, ids[4:])
-    users.create_user(album, "ann")
-    users.associate_faces(album, "ann", ids[:2], near_enough=lambda _: True)
+    store.delete_faces(ACTOR, album, ids[4:])
+    users.create_user(ACTOR, album, "ann")
+    users.associate_faces(ACTOR, album, "ann", ids[:2], near_enough=lambda _: True)
     old = store.get_collection(OWNER, "album")
     made = stage(staging, album, "2.1", 16)
     new = exchange(store, staging, album, "2.1")
@@ -231,12 +231,12 @@ def test_what_is_deleted_leaves_nothing_behind(
     """Chips, staged embeddings and sources go with the face and with the picture's last face."""
     ids = add(store, album, embeddings(2))
     stage(staging, album, "2.1", 8)
-    store.delete_faces(album, ids[:1])
+    store.delete_faces(ACTOR, album, ids[:1])
     assert [count(pool, table) for table in ("face_chips", "staged_embeddings", "picture_sources")] == [1, 1, 1]
     # What was being embedded while its face was deleted is not staged any more.
     staging.stage(album, "2.1", {ids[0]: embeddings(1)[0]})
     assert count(pool, "staged_embeddings") == 1
-    store.delete_faces(album, ids[1:])
+    store.delete_faces(ACTOR, album, ids[1:])
     assert [count(pool, table) for table in ("face_chips", "staged_embeddings", "picture_sources")] == [0, 0, 0]
 
 
@@ -252,7 +252,7 @@ def test_a_deleted_collection_takes_everything_along(
     for seed in range(3):
         ids = add(store, album, embeddings(3, seed=seed))
     stage(staging, album, "2.1", 8)
-    store.delete_collection(OWNER, "album")
+    store.delete_collection(ACTOR, OWNER, "album")
     with pytest.raises(CollectionNotFound):
         staging.stage(album, "2.1", {ids[0]: embeddings(1)[0]})
     assert count(pool, "face_chips") == 7

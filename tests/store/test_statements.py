@@ -31,7 +31,7 @@ from rekognition_emulator.store.tags import PostgresTagStore
 from rekognition_emulator.store.transactions import JoiningPool
 from rekognition_emulator.store.users import PostgresUserStore
 from tests.faces.conftest import FRONTAL, ScriptedEngine
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 DISTRIBUTED: Final = (
     *("faces", "users", "removed_faces", "removed_users", "milestones"),
@@ -120,6 +120,7 @@ def context(pool: JoiningPool, index: FaceIndex) -> Context:
         index=index,
         fetch_object=lambda *_: photograph()["Bytes"],
         owner=OWNER,
+        actor=ACTOR,
         keep_chips=True,
     )
 
@@ -196,8 +197,8 @@ def test_no_statement_lacks_the_collection(
     for number, index in enumerate(indexes):
         with closing(index):
             assert tell(context(pool, index), f"told-{number}") == set(OPERATIONS)
-            created = store.create_collection(OWNER, f"prepared-{number}", "99.0")
-            store.add_faces(created, uuid4(), picture(embeddings(200)))
+            created = store.create_collection(ACTOR, OWNER, f"prepared-{number}", "99.0")
+            store.add_faces(ACTOR, created, uuid4(), picture(embeddings(200)))
             prepared = store.get_collection(OWNER, created.name)
             index.prepare(prepared, lambda *_: None)
             assert len(index.search(prepared, embeddings(1)[0], cosine_min=-1, limit=50)) == 50
@@ -207,10 +208,10 @@ def test_no_statement_lacks_the_collection(
             lacking = staging.lacking(prepared, "98.0", since=0, after=None, limit=200)
             with staging.alone(prepared), staging.exclusive(prepared):
                 staging.stage(prepared, "98.0", {origin.face.face_id: embeddings(1, 16)[0] for origin in lacking})
-                staging.exchange(prepared, "98.0")
+                staging.exchange(ACTOR, prepared, "98.0")
             prepared = store.get_collection(OWNER, created.name)
             staging.standing(prepared)
-            staging.discard(prepared, ["99.0"])
+            staging.discard(ACTOR, prepared, ["99.0"])
             store.set_milestone(prepared, uuid4())
             store.milestones([prepared.key])
     store.sweep()

@@ -30,7 +30,7 @@ from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.tags import PostgresTagStore
 from rekognition_emulator.store.transfer import export_collection, import_collection, list_names
 from rekognition_emulator.store.users import PostgresUserStore
-from tests.gallery import OWNER, embeddings, picture
+from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 ELSEWHERE = replace(OWNER, account="111111111111")
 NUMBERS = count()
@@ -76,7 +76,7 @@ def export(pool: ConnectionPool, name: str, path: Path, owner: Owner = OWNER) ->
 
 def bring_in(pool: ConnectionPool, path: Path, owner: Owner = ELSEWHERE, name: str | None = None) -> None:
     """Makes a collection of a file, by default with its name in another account."""
-    import_collection(pool, path, anything, lambda described: (owner, name or described.name), silent)
+    import_collection(pool, ACTOR, path, anything, lambda described: (owner, name or described.name), silent)
 
 
 def rows(pool: ConnectionPool) -> list[Any]:
@@ -95,12 +95,12 @@ def make(
 ) -> Collection:
     """A collection with these faces and users."""
     store, user_store = PostgresStore(pool), PostgresUserStore(pool)
-    collection = store.create_collection(OWNER, f"album-{next(NUMBERS)}", model, tags)
+    collection = store.create_collection(ACTOR, OWNER, f"album-{next(NUMBERS)}", model, tags)
     for new in faces:
-        store.add_faces(collection, new.face.image_id, [new])
+        store.add_faces(ACTOR, collection, new.face.image_id, [new])
     for user_id, face_ids in (users or {}).items():
-        user_store.create_user(collection, user_id)
-        user_store.associate_faces(collection, user_id, face_ids, near_enough=lambda _: True)
+        user_store.create_user(ACTOR, collection, user_id)
+        user_store.associate_faces(ACTOR, collection, user_id, face_ids, near_enough=lambda _: True)
     return store.get_collection(OWNER, collection.name)
 
 
@@ -196,8 +196,8 @@ def test_an_export_is_of_one_moment(pool: ConnectionPool, album: Collection, tmp
     store = PostgresStore(pool)
 
     def begin(_: Described) -> Callable[[int], None]:
-        store.add_faces(album, UUID(int=7), picture(embeddings(1, seed=7)))
-        store.delete_collection(OWNER, album.name)
+        store.add_faces(ACTOR, album, UUID(int=7), picture(embeddings(1, seed=7)))
+        store.delete_collection(ACTOR, OWNER, album.name)
         return lambda _: None
 
     export_collection(pool, OWNER, album.name, tmp_path / "album.gz", begin)
@@ -238,7 +238,7 @@ def test_an_interrupted_import_leaves_nothing_and_can_be_repeated(
         return interrupt
 
     with pytest.raises(KeyboardInterrupt):
-        import_collection(pool, exported, anything, lambda described: (ELSEWHERE, described.name), begin)
+        import_collection(pool, ACTOR, exported, anything, lambda described: (ELSEWHERE, described.name), begin)
     assert rows(pool) == before
     bring_in(pool, exported)
     assert list_names(pool, ELSEWHERE.account) == [(ELSEWHERE.region, album.name)]
@@ -252,11 +252,11 @@ def test_a_collection_that_is_there_is_not_touched(pool: ConnectionPool, exporte
     assert rows(pool) == before
 
     def begin(_: Described) -> Callable[[int], None]:
-        PostgresStore(pool).create_collection(ELSEWHERE, album.name, "100.1")
+        PostgresStore(pool).create_collection(ACTOR, ELSEWHERE, album.name, "100.1")
         return lambda _: None
 
     with pytest.raises(CollectionExists):
-        import_collection(pool, exported, anything, lambda described: (ELSEWHERE, described.name), begin)
+        import_collection(pool, ACTOR, exported, anything, lambda described: (ELSEWHERE, described.name), begin)
     assert PostgresStore(pool).get_collection(ELSEWHERE, album.name).face_count == 0
 
 
@@ -300,7 +300,7 @@ def test_embeddings_of_another_dimension_are_refused(
     """Neither what a file itself does not announce, nor what the same face model has never made here."""
     described, *rest = lines(exported)
     announced = {**described, "collection": {**described["collection"], "dimension": 9}}
-    PostgresStore(pool).delete_collection(OWNER, album.name)
+    PostgresStore(pool).delete_collection(ACTOR, OWNER, album.name)
     with pytest.raises(ArchiveUnusable, match="does not have 9 dimensions"):
         bring_in(pool, write(tmp_path / "nine.gz", [announced, *rest]))
     wide = make(pool, picture(embeddings(1, dimension=9)))
@@ -379,7 +379,7 @@ def test_vectors_are_read_back_bit_by_bit(pool: ConnectionPool, tmp_path: Path) 
 def test_what_earlier_programs_imported_is_mended(database_url: str) -> None:
     """A moment or a tag that no answer can carry does not keep a whole account's lists from being answered."""
     with open_pool(database_url, connections_max=1) as pool:
-        PostgresStore(pool).create_collection(OWNER, "sound", "100.1", {"event": "fair"})
+        PostgresStore(pool).create_collection(ACTOR, OWNER, "sound", "100.1", {"event": "fair"})
         before = PostgresStore(pool).get_collection(OWNER, "sound")
         with pool.connection() as connection:
             connection.execute("ALTER TABLE collections DROP CONSTRAINT collections_created_at_check")

@@ -12,7 +12,7 @@ from rekognition_emulator.demo.people import PEOPLE, View, selfie
 from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.store.postgres import PostgresStore
 from tests.embeddings import DLIB, faces_of_people
-from tests.gallery import picture
+from tests.gallery import ACTOR, picture
 from tests.server import Server
 
 
@@ -34,7 +34,7 @@ def test_faiss_finds_the_same_after_kill_and_restart(
     client.create_collection(CollectionId="album")
     album = store.get_collection(Owner("000000000000", "eu-central-1"), "album")
     vectors, _ = faces_of_people(3_000, DLIB)
-    crowd = [str(face.face_id) for face in store.add_faces(album, uuid4(), picture(vectors))]
+    crowd = [str(face.face_id) for face in store.add_faces(ACTOR, album, uuid4(), picture(vectors))]
     probes = crowd[:20]
     for row, matches in enumerate(found(client, probes)):
         nearest = np.argsort(-(vectors @ vectors[row]))[1:11]

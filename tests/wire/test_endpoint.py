@@ -103,7 +103,7 @@ class Server:
         self.app = create_app(
             self.handler,
             self.dispatcher,
-            lambda caller: caller,
+            lambda caller, _: caller,
             gate=entrance,
             issue_session=Mock(),
             pages=self.pages,

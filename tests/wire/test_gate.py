@@ -20,6 +20,7 @@ from rekognition_emulator.observation import Observation, current
 from rekognition_emulator.wire.gate import Caller, Gate
 from rekognition_emulator.wire.sessions import answer_session_request
 from rekognition_emulator.wire.sigv4 import Head
+from tests.gallery import ACTOR
 from tests.keys import ACCOUNT, SECRET, VAULT, ListedKeys, a_key
 
 HERE = {"CollectionId": "wedding"}
@@ -293,7 +294,7 @@ def test_a_server_closes_with_its_first_key() -> None:
     at = gate(None, ring)
     assert enter(UNSIGNED, at).principal is None
     under_way = at.admit(UNSIGNED, "id")
-    store.add(ALL)
+    store.add(ACTOR, ALL)
     ring.refresh()
     assert refusal(lambda: at.identify(under_way, UNSIGNED, NO_BODY, "id"))[0] == "MissingAuthenticationTokenException"
     assert refusal(lambda: enter(UNSIGNED, at))[0] == "MissingAuthenticationTokenException"
