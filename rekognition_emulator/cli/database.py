@@ -55,5 +55,7 @@ def data_said_in_words() -> Iterator[None]:
             sys.exit(f"There is no collection {error.name}.")
         except CollectionExists as error:
             sys.exit(f"There is a collection {error.name} already; --as gives another name.")
+        except UnicodeEncodeError as error:
+            sys.exit(f"{error.object!a} is no text, and nothing in the database is called so.")
         except psycopg.Error as error:
             sys.exit(f"The database does not manage: {error.diag.message_primary or error}.")

@@ -32,8 +32,8 @@ class Outcome:
     """What has become of a picture.
 
     Attributes:
-        status: unchanged: an earlier run has indexed it; vanished: it left the album, and its faces are still in the
-            collection; removed: they left it, too.
+        status: unchanged, in reports only: an earlier run has indexed it; vanished: it left the album, and its faces
+            are still in the collection; removed: they left it, too.
         sha256: of its content; None where it was not read here.
         faces: stored in the collection.
         unindexed: reason → faces that were found and not stored for it.

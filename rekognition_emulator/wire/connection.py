@@ -42,6 +42,9 @@ REQUEST_SECONDS_MAX: Final = 75.0
 ANSWER_SECONDS_MAX: Final = 60.0
 """For an answer to be fetched. Ours: the largest, 2 MB, at 0.3 Mbit/s."""
 
+UNREAD_BYTES_MAX: Final = 2**27
+"""Of all answers together that clients have not fetched. Ours: 64 of the largest, beside the 96 MB of bodies."""
+
 SURPLUS_BYTES_MAX: Final = 2**26
 """What a client may still send of a body after its request was refused; it is dropped. SDKs that write everything
 before they read (Go, Ruby) find the connection broken otherwise, and no answer. Ours: the largest pictures of cameras,
@@ -124,10 +127,14 @@ Close = Callable[[], None]
 
 
 class Connections:
-    """Those connections of a server whose client has the next move, in the order of their last ones."""
+    """Those connections of a server whose client has the next move, in the order of their last ones.
+
+    Also those whose client has not fetched an answer yet.
+    """
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[Close, None] = OrderedDict()
+        self._unread: set[asyncio.Transport] = set()
 
     def put_last(self, connection: Close) -> None:
         """Notes that the client has moved, or that it is the client's turn now."""
@@ -145,6 +152,21 @@ class Connections:
         close, _ = self._waiting.popitem(last=False)
         close()
         return True
+
+    def note_unread(self, transport: asyncio.Transport) -> None:
+        """Notes that an answer did not go out at once, and drops the largest rests where all are too much for memory.
+
+        The rest of whoever reads becomes smaller, be it slowly.
+        """
+        self._unread.add(transport)
+        sizes = {each: each.get_write_buffer_size() for each in self._unread}
+        unread_bytes = sum(sizes.values())
+        for each in sorted(sizes, key=sizes.__getitem__, reverse=True):
+            if unread_bytes <= UNREAD_BYTES_MAX:
+                break
+            unread_bytes -= sizes.pop(each)
+            each.abort()
+        self._unread = {each for each, size in sizes.items() if size}
 
 
 class Connection(HttpToolsProtocol):
@@ -268,6 +290,7 @@ class Connection(HttpToolsProtocol):
             self.flow.pause_reading()  # uvicorn lets in more after each answer, whatever waits already
         self._note_move()
         if self.transport.get_write_buffer_size():
+            self._others.note_unread(self.transport)
             self.loop.call_later(ANSWER_SECONDS_MAX, self._abort_if_unread)
 
     def shutdown(self) -> None:

@@ -1,5 +1,6 @@
 import base64
 import json
+import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -297,6 +298,14 @@ def test_open(run: Run, stored: Callable[[], list[AccessKey]]) -> None:
     assert "last one" in run("delete", "web")
     assert not stored()
     assert "Nobody is asked for a key" in run("open")
+
+
+def test_a_name_that_is_no_text_is_said_so(run: Run, tmp_path: Path) -> None:
+    """As a shell passes on one in Latin-1: of a key, or of a policy's file."""
+    name = os.fsdecode(b"caf\xe9")
+    assert r"'caf\udce9' is no text" in run("disable", name, succeeds=False)
+    (tmp_path / name).write_text(json.dumps({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}))
+    assert r"'caf\udce9' is no text" in run("create", "web", "--policy", tmp_path / name, succeeds=False)
 
 
 def test_the_master_key(run: Run, stored: Callable[[], list[AccessKey]], tmp_path: Path) -> None:

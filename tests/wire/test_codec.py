@@ -1,11 +1,13 @@
 import contextlib
 import json
 import math
+import re
 import struct
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from botocore.model import Shape
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 
 import botocore_models
 from rekognition_emulator.api.core import SerializationException
-from rekognition_emulator.wire.codec import java_double, parser, renderer
+from rekognition_emulator.wire.codec import STRUCTURE_BYTES_MAX, _structure_bytes, java_double, parser, renderer
 
 MODEL = botocore_models.load()
 
@@ -176,6 +178,11 @@ def test_refuses_to_render_what_json_cannot_carry(operation: str, members: dict[
         ("ListFaces", '{"MaxResults": ' + "9" * 5000 + "}", None),
         ("ListFaces", '{"x": ' + "[" * 100_000 + "]" * 100_000 + "}", None),
         ("ListFaces", '{"x": ' + '{"x": ' * 100_000, None),
+        ("ListFaces", '{"x": [' + "[]," * 100_000 + "[]]}", None),
+        ("ListFaces", '{"x": ["\\"", ' + "[]," * 100_000 + "[]]}", None),
+        ("ListFaces", '{"x": ["\\\\", ' + "[]," * 100_000 + "[]]}", None),
+        ("ListFaces", '{"x": [' + '"",' * 100_000 + '""]}', None),
+        ("ListFaces", '{"x": ' + " " * STRUCTURE_BYTES_MAX + "1}", None),
         ("ListFaces", "[]", "Start of list found where not expected"),
         ("ListFaces", '{"MaxResults": "1"}', "STRING_VALUE can not be converted to an Integer"),
         ("ListFaces", '{"MaxResults": true}', "TRUE_VALUE can not be converted to an Integer"),
@@ -275,3 +282,25 @@ def test_no_body_breaks_the_parser(body: bytes) -> None:
     """Whatever arrives is either a request or a refusal, never another exception."""
     with contextlib.suppress(SerializationException):
         assert isinstance(parse("IndexFaces", body), dict)
+
+
+JSON = st.recursive(
+    st.none() | st.integers() | st.text('\\"a[,é'),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text('\\"'), inner),
+)
+
+
+@given(JSON, st.booleans())
+def test_what_stands_outside_strings_is_counted(value: Any, ascii_only: bool) -> None:  # noqa: FBT001 - hypothesis' own
+    """Whatever stands in them, and every quotation mark; an escaped one ends no string."""
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    outside = re.sub(r'"(?:\\.|[^"\\])*"', "", text)
+    assert _structure_bytes(text.encode()) == len(outside) + text.count('"')
+
+
+def test_the_longest_requests_are_no_more_than_may_be() -> None:
+    """A page of face ids, each on a line of its own; tags of nothing but brackets."""
+    ids = [str(UUID(int=number)) for number in range(4096)]
+    assert parse("DeleteFaces", json.dumps({"CollectionId": "a", "FaceIds": ids}, indent=8))["FaceIds"] == ids
+    tags = {"[" * 120 + str(number): '"[' * 128 for number in range(200)}
+    assert parse("TagResource", json.dumps({"ResourceArn": "a", "Tags": tags}))["Tags"] == tags

@@ -379,6 +379,22 @@ def test_a_slow_reader_gets_all(server: Running) -> None:
     assert len(heard(client).partition(b"\r\n\r\n")[2]) == 2**25
 
 
+def test_answers_that_nobody_reads_are_bounded_together(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those go of which most is left; one that is being read, slowly, arrives whole."""
+    monkeypatch.setattr(connection, "UNREAD_BYTES_MAX", 3 * 2**25)
+    long = b"POST /long HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+    reader = server.connect(long)
+    read = reader.recv(2**16)
+    while len(read) < 2**24:
+        read += reader.recv(2**20)
+    crowd = [server.connect(long) for _ in range(8)]
+    until(lambda: server.application.began == 9)
+    until(lambda: server.held() <= 4)
+    assert len((read + heard(reader)).partition(b"\r\n\r\n")[2]) == 2**25
+    lengths = [len(heard(client).partition(b"\r\n\r\n")[2]) for client in crowd]
+    assert 1 <= lengths.count(2**25) <= 3
+
+
 def test_idle_connections_lock_nobody_out(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """When there are as many as may be, the one goes that has sent nothing for longest, and the newcomer is served."""
     monkeypatch.setattr(connection, "CONNECTIONS_MAX", 3)
@@ -477,6 +493,23 @@ def test_half_of_the_descriptors_are_for_connections(monkeypatch: pytest.MonkeyP
         b"POST /\xff HTTP/1.1\r\n\r\n",
         b"POST / HTTP/1.1\r\na\0b: c\r\n\r\n",
         b"POST / HTTP/1.1\r\n a: b\r\n\r\n",
+        b"POST / HTTP/1.1\r\na: b\r\n c\r\n\r\n",
+        b"POST / HTTP/1.1\r\na: b\rc\r\n\r\n",
+        b"POST / HTTP/1.1\na: b\n\n",
+        b"POST / HTTP/1.1\r\n: a\r\n\r\n",
+        b"POST / HTTP/1.1\r\na\xff: b\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length:\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: +1\r\n\r\na",
+        b"POST / HTTP/1.1\r\ncontent-length: 1, 1\r\n\r\na",
+        b"POST / HTTP/1.1\r\ncontent-length: \xb2\r\n\r\naa",
+        b"POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\na",
+        b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\ncontent-length: 1\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\ntransfer-encoding : chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\ntransfer-encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\na\n0\n\n",
         b"POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n",
         b"POST / HTTP/1.1\r\ncontent-length: 1e3\r\n\r\n",
         b"POST / HTTP/1.1\r\ncontent-length: 99999999999999999999999\r\n\r\n",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
+from unittest.mock import Mock
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -476,6 +477,18 @@ def test_what_is_made_of_a_head_is_no_larger_than_that(name: str) -> None:
         tracemalloc.stop()
     assert len(told.message or "") < 2 * sigv4.ECHO_CHARS_MAX
     assert peak < 6_000_000
+
+
+def test_a_query_that_is_longer_than_any_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has not proved anything would keep the event loop busy with percent signs."""
+    read = Mock(side_effect=sigv4.unquote_to_bytes)
+    monkeypatch.setattr(sigv4, "unquote_to_bytes", read)
+    refusal(replace(signed(), query=b"%" * sigv4.QUERY_BYTES_MAX))
+    assert read.called
+    read.reset_mock()
+    told = refusal(replace(signed(), query=b"%" * (sigv4.QUERY_BYTES_MAX + 1)))
+    assert told.message == sigv4.MISMATCH
+    assert not read.called
 
 
 def test_reading_a_scope_takes_one_look() -> None:

@@ -15,7 +15,13 @@ import botocore_models
 from rekognition_emulator.api.core import ValidationException
 from rekognition_emulator.wire.codec import parser
 from rekognition_emulator.wire.patterns import compile_java
-from rekognition_emulator.wire.validation import PATTERN_CHARS_UNTIMED, PATTERN_SECONDS_MAX, check_output, validator
+from rekognition_emulator.wire.validation import (
+    PATTERN_CHARS_UNTIMED,
+    PATTERN_SECONDS_MAX,
+    SHOWN_CHARS_MAX,
+    check_output,
+    validator,
+)
 
 MODEL = botocore_models.load()
 
@@ -346,3 +352,12 @@ def test_checks_answers_strictly(
 ) -> None:
     """In tests an answer with an unknown member, a wrong type or a value out of range does not go unnoticed."""
     assert check_output(model.operation_model(operation).output_shape, answer) == complaints
+
+
+def test_of_a_value_of_megabytes_the_text_shows_the_beginning() -> None:
+    """It would be in the answer as often as it violates something."""
+    validate = validator(MODEL.operation_model("ListFaces").input_shape)
+    with pytest.raises(ValidationException) as refused:
+        validate({"CollectionId": "/" * 5_000_000})
+    assert f"'{'/' * SHOWN_CHARS_MAX}…' at 'collectionId'" in str(refused.value)
+    assert len(str(refused.value)) < 3 * SHOWN_CHARS_MAX
