@@ -17,7 +17,7 @@ import structlog
 from numpy.typing import NDArray
 
 from rekognition_emulator.engines.alignment import warp
-from rekognition_emulator.engines.catalogue import ESTIMATORS
+from rekognition_emulator.engines.catalogue import DEEPFACE_ESTIMATORS
 from rekognition_emulator.engines.networks import Device, open_model, read_verified
 from rekognition_emulator.faces.attributes import Attribute, AttributeEstimator, Attributes, Emotion, Gender
 from rekognition_emulator.faces.detection import Detection
@@ -25,7 +25,7 @@ from rekognition_emulator.faces.image import Image
 
 log = structlog.get_logger(__name__)
 
-FILES: Final = {model.attribute: file for model in ESTIMATORS.values() for file in model.files}
+FILES: Final = {model.attribute: file for model in DEEPFACE_ESTIMATORS.values() for file in model.files}
 """As DeepFace names them in its folder of weights."""
 
 SIDE_PX: Final = 224

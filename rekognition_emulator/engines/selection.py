@@ -13,7 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from rekognition_emulator.engines.catalogue import DLIB, EMBEDDERS, MTCNN, RECOMMENDED_DETECTORS, YUNET
+from rekognition_emulator.engines.catalogue import (
+    DEEPFACE_ESTIMATORS,
+    DLIB,
+    EMBEDDERS,
+    FACE_MESHES,
+    MTCNN,
+    RECOMMENDED_DETECTORS,
+    YUNET,
+)
 from rekognition_emulator.engines.composed import ComposedEngine
 from rekognition_emulator.engines.curves import UNMEASURED
 from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
@@ -198,6 +206,11 @@ def choose_detector(name: str, files: ModelFiles) -> str:
     return next(each for each in wanted if _is_at_hand(known[each], files))
 
 
+def choose_face_mesh(files: ModelFiles) -> str | None:
+    """Returns the name of the best face mesh at hand; None where none is."""
+    return next((name for name, model in FACE_MESHES.items() if _is_at_hand(model, files)), None)
+
+
 def load_attributes(files: ModelFiles) -> DeepFaceAttributes:
     """Returns what estimates attributes, by the networks that are at hand and accepted; none has to be.
 
@@ -205,7 +218,8 @@ def load_attributes(files: ModelFiles) -> DeepFaceAttributes:
         ModelUnusable: a manifest or the record of acceptances cannot be read.
     """
     weights = {}
-    for model in read_estimators(files.models_dir).values():
+    known = read_estimators(files.models_dir)
+    for model in [known[each.name] for each in DEEPFACE_ESTIMATORS.values()]:
         ((file, sha256),) = model.files.items()
         if files.accepts(model):
             with suppress(ModelUnusable):
