@@ -42,8 +42,12 @@ class Scripted:
 
 def estimator(age: Scripted | None = None, gender: Scripted | None = None) -> AgeGender:
     """What estimates by these sessions."""
-    sessions = {Attribute.AGE_RANGE: age, Attribute.GENDER: gender}
-    return AgeGender({key: OnDemand(key, lambda found=found: found) for key, found in sessions.items() if found})
+    networks: dict[Attribute, OnDemand[Any]] = {}
+    if age:
+        networks[Attribute.AGE_RANGE] = OnDemand("age", lambda: age)
+    if gender:
+        networks[Attribute.GENDER] = OnDemand("gender", lambda: gender)
+    return AgeGender(networks)
 
 
 def years(**likely: float) -> NDArray[np.float32]:
