@@ -15,6 +15,7 @@ from rekognition_emulator.engines.models import (
     Detector,
     Embedder,
     Estimator,
+    FaceMesh,
     Model,
     Profile,
     SingleShotDetector,
@@ -297,6 +298,34 @@ def _buffalo(name: str, file: str, version: str, accuracy: str) -> Embedder:
 BUFFALO_L: Final = _buffalo("buffalo_l", "w600k_r50.onnx", "106.1", "99.83")
 BUFFALO_S: Final = _buffalo("buffalo_s", "w600k_mbf.onnx", "107.1", "99.70")
 
+FACE_LANDMARKER: Final = FaceMesh(
+    name="face-landmarker",
+    licence="Apache-2.0; training data not stated",
+    profile=Profile.PERMISSIVE,
+    source="Google MediaPipe, face_landmarker, float16, version 1",
+    files={"face_landmarker.task": "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"},
+    accuracy="not stated",
+    urls=(
+        "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/"
+        "face_landmarker.task",
+    ),
+    sizes={"face_landmarker.task": 3_758_596},
+    recommended=True,
+)
+FACE_MESH: Final = FaceMesh(
+    name="face-mesh",
+    licence="Apache-2.0; training data not stated",
+    profile=Profile.PERMISSIVE,
+    source="package mediapipe 0.10.21, face_landmark and iris_landmark",
+    files={
+        "face_landmark.tflite": "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+        "iris_landmark.tflite": "d1744d2a09c25f501d39eba4faff47e53ecca8852c5ce19bce8eeac39357521f",
+    },
+    accuracy="not stated",
+    sizes={"face_landmark.tflite": 1_242_398, "iris_landmark.tflite": 2_640_568},
+    recommended=True,
+)
+
 RECOMMENDED_DETECTORS: Final = [YUNET.name, MTCNN.name]
 """For ``auto``, the best first: YuNet finds 82 % of the faces of 40 to 60 px where MTCNN finds 70, 90 against 83 up to
 100 px, in 0.6 of the time. Source: ours, 200 pictures of WIDER FACE."""
@@ -308,6 +337,8 @@ EMBEDDERS: Final = {
     model.name: model
     for model in (DLIB, RETAIL_0095, SFACE, AURAFACE, ARCFACE, FACENET512, GHOSTFACENET, BUFFALO_L, BUFFALO_S)
 }
+FACE_MESHES: Final = {model.name: model for model in (FACE_LANDMARKER, FACE_MESH)}
+"""The best first."""
 ESTIMATORS: Final = {
     model.name: model
     for model in (
@@ -329,7 +360,7 @@ ESTIMATORS: Final = {
     )
 }
 
-_ALL: Final[Sequence[Model]] = (*DETECTORS.values(), *EMBEDDERS.values(), *ESTIMATORS.values())
+_ALL: Final[Sequence[Model]] = (*DETECTORS.values(), *EMBEDDERS.values(), *FACE_MESHES.values(), *ESTIMATORS.values())
 
 RESEARCH: Final = [model.name for model in _ALL if model.profile is Profile.RESEARCH]
 """Names of the models whose licences have to be accepted."""

@@ -125,6 +125,13 @@ class SingleShotDetector(Detector):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FaceMesh(Model):
+    """A model that fits a mesh to a face; ``face_mesh`` has how its networks are fed."""
+
+    role = "face mesh"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimator(Model):
     """A model that estimates an attribute."""
 

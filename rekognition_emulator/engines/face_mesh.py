@@ -1,0 +1,235 @@
+"""MediaPipe's networks for a mesh of each face: of either generation, with irises, and with blendshapes where they exist.
+
+The newer one, Face Mesh V2, gives the irises with the mesh and has a network for blendshapes beside it; they come in
+one archive, ``face_landmarker.task``. The older gives no irises: another network finds them, in a crop of each eye.
+"""
+
+import zipfile
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekognition_emulator.engines.alignment import warp
+from rekognition_emulator.engines.catalogue import FACE_LANDMARKER
+from rekognition_emulator.engines.models import FaceMesh
+from rekognition_emulator.engines.networks import Device, ModelUnusable, open_model, prepared, read_verified
+from rekognition_emulator.faces.detection import Detection
+from rekognition_emulator.faces.image import Image
+from rekognition_emulator.faces.mesh import POINTS, Mesh
+
+CONVERSION: Final = 1
+"""Grows whenever ``tflite`` writes another graph from the same file."""
+
+PRESENCE_MIN: Final = 0.5
+"""A mesh of which its network is less sure is none: profiles, blurs of 50 px, and what is no face. Source: MediaPipe's
+default, ``min_face_presence_confidence``."""
+
+FACES_AT_ONCE: Final = 8
+"""So many are run together; each takes 0.8 MB as it is fed, and several times that within the network. Source: ours."""
+
+CROP_CENTRE: Final = 0.42
+"""Where a face's crop has its centre, on the way from between the eyes to the middle of the mouth. Source: ours."""
+
+CROP_SIDE: Final = 3.55
+"""A crop's side, in distances from between the eyes to the middle of the mouth. Source: ours."""
+
+EYE_DISTANCE_WEIGHT: Final = 1.05
+"""What the distance between the eyes counts beside that, where it is the longer: heads that nod. Source: ours."""
+
+EYES: Final = ((33, 133), (362, 263))
+"""The corners of the picture's left and right eye, each from left to right. Source: MediaPipe, iris_landmark_*.pbtxt."""
+
+EYE_CROP_SIDE: Final = 2.3
+"""The side of an eye's crop, in distances between its corners. Source: MediaPipe, iris_landmark_landmarks_to_roi.pbtxt.
+"""
+
+IRIS_SIDE_PX: Final = 64
+
+BLENDSHAPE_POINTS: Final = (
+    *(0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58, 61, 63, 65, 66, 67, 70, 78),
+    *(80, 81, 82, 84, 87, 88, 91, 93, 95, 103, 105, 107, 109, 127, 132, 133, 136, 144, 145, 146, 148, 149, 150, 152),
+    *(153, 154, 155, 157, 158, 159, 160, 161, 162, 163, 168, 172, 173, 176, 178, 181, 185, 191, 195, 197, 234, 246),
+    *(249, 251, 263, 267, 269, 270, 276, 282, 283, 284, 285, 288, 291, 293, 295, 296, 297, 300, 308, 310, 311, 312),
+    *(314, 317, 318, 321, 323, 324, 332, 334, 336, 338, 356, 361, 362, 365, 373, 374, 375, 377, 378, 379, 380, 381),
+    *(382, 384, 385, 386, 387, 388, 389, 390, 397, 398, 400, 402, 405, 409, 415, 454, 466, *range(468, 478)),
+)
+"""What the network for blendshapes is fed of a mesh. Source: MediaPipe, face_blendshapes_graph.cc."""
+
+BLENDSHAPES: Final = (
+    *("_neutral", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff"),
+    *("cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight"),
+    *("eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight"),
+    *("eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft", "jawOpen"),
+    *("jawRight", "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight"),
+    *("mouthFunnel", "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight"),
+    *("mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper"),
+    *("mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft"),
+    *("mouthUpperUpRight", "noseSneerLeft", "noseSneerRight"),
+)
+"""Order of what it gives; left and right are the person's. Source: likewise."""
+
+Run = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
+"""A network: (n, …) in, each of its outputs as (n, numbers)."""
+
+
+class FaceMeshNetwork:
+    """Fits a mesh to each face, in batches; thread-safe.
+
+    Args:
+        mesh: takes (n, side, side, 3) RGB of 0…1; gives x, y and z of each point in pixels of the crop, and the logit of
+            the presence.
+        side_px: of its crop.
+        iris: takes (n, 64, 64, 3) likewise, crops of left eyes; gives the eye's contour, and the iris. None where the
+            mesh has the irises.
+        blendshapes: takes (n, 146, 2) pixels; gives (n, 52) strengths. None where there is no such network.
+    """
+
+    def __init__(self, mesh: Run, side_px: int, iris: Run | None = None, blendshapes: Run | None = None) -> None:
+        self._mesh = mesh
+        self._side_px = side_px
+        self._iris = iris
+        self._blendshapes = blendshapes
+
+    def fit(self, image: Image, detections: Sequence[Detection]) -> list[Mesh | None]:
+        """Returns a mesh for each face found in a picture; None where its presence is below ``PRESENCE_MIN``."""
+        meshes: list[Mesh | None] = []
+        for first in range(0, len(detections), FACES_AT_ONCE):
+            meshes += self._fit(image, detections[first : first + FACES_AT_ONCE])
+        return meshes
+
+    def _fit(self, image: Image, detections: Sequence[Detection]) -> list[Mesh | None]:
+        size = np.array(image.pixels.shape[1::-1])
+        squares = _face_squares(np.stack([detection.landmarks for detection in detections]) * size)
+        found, logits, *_ = self._mesh(_crops(image, squares, self._side_px))
+        with np.errstate(over="ignore"):  # a logit far below zero is a presence of 0
+            presences = 1 / (1 + np.exp(-logits[:, 0]))
+        sure = np.flatnonzero(presences >= PRESENCE_MIN)  # nor not-a-number
+        meshes: list[Mesh | None] = [None] * len(detections)
+        if not len(sure):
+            return meshes
+        points = _from_crops(found[sure].reshape(len(sure), -1, 3), squares[sure], self._side_px)
+        if self._iris:
+            points = np.concatenate([points, *_irises(self._iris, image, points)], axis=1)
+        strengths = self._blendshapes(points[:, BLENDSHAPE_POINTS, :2]) if self._blendshapes else None
+        ratios = points / (*size, size[0])
+        for place, face in enumerate(sure):
+            movements = strengths and dict(zip(BLENDSHAPES, strengths[0][place].tolist(), strict=True))
+            meshes[face] = Mesh(ratios[place].astype(np.float32), float(presences[face]), movements)
+        return meshes
+
+
+def open_face_mesh(
+    model: FaceMesh, folder: Path, cache_dir: Path, threads: int, device: Device = Device.CPU
+) -> FaceMeshNetwork:
+    """Opens a mesh's networks from its files.
+
+    Args:
+        model: of the table.
+        folder: where the files lie.
+        cache_dir: where networks are kept that had to be written as ONNX.
+        threads: that one call may use.
+        device: that the networks run on.
+
+    Raises:
+        WeightsMismatch: a file is damaged, cut short or another one.
+        ModelUnusable: a file is not there, or nothing here runs networks on that device.
+    """
+
+    def opened(name: str, sha256: str, file: Callable[[], bytes]) -> Any:  # noqa: ANN401 - untyped library
+        made_from = f"{name}-{CONVERSION}-{sha256[:16]}"
+        return open_model(prepared(made_from, cache_dir, lambda: _convert(file())), threads, device)
+
+    contents = {file: read_verified(folder / file, sha256 or "") for file, sha256 in model.files.items()}
+    checksums = {file: sha256 or "" for file, sha256 in model.files.items()}
+    if model.name == FACE_LANDMARKER.name:
+        ((file, archive),) = contents.items()
+        mesh = opened("face-mesh-v2", checksums[file], lambda: _member(archive, "face_landmarks_detector.tflite"))
+        blendshapes = opened("blendshapes", checksums[file], lambda: _member(archive, "face_blendshapes.tflite"))
+        return FaceMeshNetwork(_run(mesh), mesh.get_inputs()[0].shape[1], blendshapes=_run(blendshapes))
+    mesh, iris = (
+        opened(file.removesuffix(".tflite"), checksums[file], lambda file=file: contents[file]) for file in contents
+    )
+    return FaceMeshNetwork(_run(mesh), mesh.get_inputs()[0].shape[1], iris=_run(iris))
+
+
+def _convert(file: bytes) -> bytes:
+    from rekognition_emulator.engines.tflite import convert  # noqa: PLC0415 - files are read once, not at every start
+
+    return convert(file)
+
+
+def _member(archive: bytes, name: str) -> bytes:
+    try:
+        return zipfile.ZipFile(BytesIO(archive)).read(name)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise ModelUnusable(f"The archive of the face mesh has no {name}: {error}.") from error
+
+
+def _run(session: Any) -> Run:  # noqa: ANN401 - untyped library
+    return lambda fed: session.run(None, {"input": fed.astype(np.float32)})
+
+
+def _face_squares(landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Returns the squares that faces are cut out by.
+
+    Args:
+        landmarks: (n, 5, 2) pixels, in the order of ``LANDMARKS``.
+
+    Returns:
+        (n, 2, 3): the middle of each square and its two sides, as columns.
+    """
+    eyes, mouths = landmarks[:, :2].mean(axis=1), landmarks[:, 3:].mean(axis=1)
+    across = landmarks[:, 1] - landmarks[:, 0]
+    distances = np.linalg.norm(across, axis=1)
+    longest = np.maximum(np.linalg.norm(mouths - eyes, axis=1), EYE_DISTANCE_WEIGHT * distances)
+    return _squares(eyes + CROP_CENTRE * (mouths - eyes), across, CROP_SIDE * longest)
+
+
+def _squares(
+    middles: NDArray[np.floating], across: NDArray[np.floating], sides: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Returns (n, 2, 3): the middle of each square and its two sides, the first of which lies along ``across``."""
+    lengths = np.linalg.norm(across, axis=1)
+    level = np.where(lengths[:, None] > 0, across, (1.0, 0.0)) / np.where(lengths > 0, lengths, 1)[:, None]
+    right = level * np.maximum(sides, 1)[:, None]
+    down = np.stack([-right[:, 1], right[:, 0]], axis=1)
+    return np.stack([middles, right, down], axis=2).astype(np.float64)
+
+
+def _crops(image: Image, squares: NDArray[np.float64], side_px: int) -> NDArray[np.float32]:
+    """Returns what the squares hold as (n, side_px, side_px, 3) float32, RGB of 0…1, black beyond the picture's edge."""
+    to_picture = squares[:, :, 1:] / side_px
+    # Points are counted from a corner's edge here, pixels from their centres there.
+    origin = squares[:, :, 0] - squares[:, :, 1:].sum(axis=2) / 2 + to_picture.sum(axis=2) / 2 - 0.5
+    to_crop = np.linalg.inv(to_picture)
+    shift = -np.einsum("nij,nj->ni", to_crop, origin)
+    return warp(image, np.concatenate([to_crop, shift[:, :, None]], axis=2), side_px) / np.float32(255)
+
+
+def _from_crops(points: NDArray[np.float32], squares: NDArray[np.float64], side_px: int) -> NDArray[np.float64]:
+    """Takes (n, k, 3) points from pixels of crops to pixels of the picture; z is scaled as x and y are."""
+    ratios = points / side_px
+    flat = squares[:, None, :, 0] + np.einsum("nij,nkj->nki", squares[:, :, 1:], ratios[..., :2] - 0.5)
+    depths = ratios[..., 2:] * np.linalg.norm(squares[:, :, 1], axis=1)[:, None, None]
+    return np.concatenate([flat, depths], axis=2)
+
+
+def _irises(network: Run, image: Image, points: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Finds the irises of both eyes, (n, 5, 3) each; the network knows left eyes, and right ones mirrored."""
+    found = []
+    for mirrored, (left, right) in enumerate(EYES):
+        corners = points[:, (left, right), :2]
+        across = corners[:, 1] - corners[:, 0]
+        squares = _squares(corners.mean(axis=1), across, EYE_CROP_SIDE * np.linalg.norm(across, axis=1))
+        if mirrored:
+            squares[:, :, 1] *= -1
+        _, iris = network(_crops(image, squares, IRIS_SIDE_PX))
+        depths = points[:, (left, right), 2].mean(axis=1)
+        placed = _from_crops(iris.reshape(len(points), -1, 3), squares, IRIS_SIDE_PX)
+        placed[..., 2] = depths[:, None]
+        found.append(placed)
+    return found
