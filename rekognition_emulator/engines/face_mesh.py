@@ -40,6 +40,13 @@ CROP_SIDE: Final = 3.55
 EYE_DISTANCE_WEIGHT: Final = 1.05
 """What the distance between the eyes counts beside that, where it is the longer: heads that nod. Source: ours."""
 
+MESH_CROP_SIDE: Final = 1.5
+"""The side of a crop around a mesh that was found, in the longer of its own sides. Source: MediaPipe,
+face_landmark_landmarks_to_roi.pbtxt."""
+
+OUTER_CORNERS: Final = (33, 263)
+"""Of the eyes. Source: likewise."""
+
 EYES: Final = ((33, 133), (362, 263))
 """The corners of the picture's left and right eye, each from left to right. Source: MediaPipe, iris_landmark_*.pbtxt."""
 
@@ -103,23 +110,30 @@ class FaceMeshNetwork:
 
     def _fit(self, image: Image, detections: Sequence[Detection]) -> list[Mesh | None]:
         size = np.array(image.pixels.shape[1::-1])
-        squares = _face_squares(np.stack([detection.landmarks for detection in detections]) * size)
-        found, logits, *_ = self._mesh(_crops(image, squares, self._side_px))
-        with np.errstate(over="ignore"):  # a logit far below zero is a presence of 0
-            presences = 1 / (1 + np.exp(-logits[:, 0]))
-        sure = np.flatnonzero(presences >= PRESENCE_MIN)  # nor not-a-number
+        landmarks = np.stack([detection.landmarks for detection in detections])
+        points, presences = self._place(image, _face_squares(landmarks * size))
+        unsure = np.flatnonzero(presences < PRESENCE_MIN)
+        if len(unsure):  # rare; the landmarks may lead astray, and what was found by them is nearer
+            points[unsure], presences[unsure] = self._place(image, _mesh_squares(points[unsure]))
+        sure = np.flatnonzero(presences >= PRESENCE_MIN)
         meshes: list[Mesh | None] = [None] * len(detections)
         if not len(sure):
             return meshes
-        points = _from_crops(found[sure].reshape(len(sure), -1, 3), squares[sure], self._side_px)
+        points = points[sure]
         if self._iris:
             points = np.concatenate([points, *_irises(self._iris, image, points)], axis=1)
-        strengths = self._blendshapes(points[:, BLENDSHAPE_POINTS, :2]) if self._blendshapes else None
-        ratios = points / (*size, size[0])
+        strengths = self._blendshapes(points[:, BLENDSHAPE_POINTS, :2])[0].tolist() if self._blendshapes else None
+        ratios = (points / (*size, size[0])).astype(np.float32)
         for place, face in enumerate(sure):
-            movements = strengths and dict(zip(BLENDSHAPES, strengths[0][place].tolist(), strict=True))
-            meshes[face] = Mesh(ratios[place].astype(np.float32), float(presences[face]), movements)
+            movements = dict(zip(BLENDSHAPES, strengths[place], strict=True)) if strengths else None
+            meshes[face] = Mesh(ratios[place], float(presences[face]), movements)
         return meshes
+
+    def _place(self, image: Image, squares: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Returns the points of the face in each square, in pixels of the picture, and its presence."""
+        found, logits, *_ = self._mesh(_crops(image, squares, self._side_px))
+        points = _from_crops(found.reshape(len(found), -1, 3), squares, self._side_px)
+        return points, 1 / (1 + np.exp(-np.clip(logits[:, 0].astype(np.float64), -700, 700)))
 
 
 def open_face_mesh(
@@ -187,6 +201,16 @@ def _face_squares(landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
     distances = np.linalg.norm(across, axis=1)
     longest = np.maximum(np.linalg.norm(mouths - eyes, axis=1), EYE_DISTANCE_WEIGHT * distances)
     return _squares(eyes + CROP_CENTRE * (mouths - eyes), across, CROP_SIDE * longest)
+
+
+def _mesh_squares(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the squares around meshes, as MediaPipe follows a face from one picture of a video to the next."""
+    across = points[:, OUTER_CORNERS[1], :2] - points[:, OUTER_CORNERS[0], :2]
+    level = _squares(np.zeros((len(points), 2)), across, np.ones(len(points)))[:, :, 1:]
+    turned = np.einsum("nji,nkj->nki", level, points[..., :2])
+    lowest, highest = turned.min(axis=1), turned.max(axis=1)
+    middles = np.einsum("nij,nj->ni", level, (lowest + highest) / 2)
+    return _squares(middles, across, MESH_CROP_SIDE * (highest - lowest).max(axis=1))
 
 
 def _squares(
