@@ -18,7 +18,8 @@ import botocore_models
 from rekognition_emulator import __version__
 from rekognition_emulator.access.keyring import Keyring
 from rekognition_emulator.api.core import ServiceError
-from rekognition_emulator.engines.selection import choose_detector, load_attributes, load_engine
+from rekognition_emulator.engines.face_details import load_face_details
+from rekognition_emulator.engines.selection import choose_detector, load_engine
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.errors import ObjectUnavailable
 from rekognition_emulator.faces.gallery import Owner
@@ -110,13 +111,14 @@ def open_service(settings: Settings) -> Iterator[Service]:
                 context_for_owner = partial(
                     Context,
                     engine=engine,
-                    attributes=load_attributes(settings.model_files),
+                    attributes=load_face_details(settings.model_files, engine),
                     store=store,
                     users=PostgresUserStore(pool),
                     tags=PostgresTagStore(pool),
                     answers=PostgresAnswerStore(pool),
                     index=index,
                     keep_chips=settings.keep_chips,
+                    neutral_when_absent=settings.absent_attributes == "neutral",
                 )
                 keyring = Keyring(PostgresKeyStore(pool), settings.vault)
                 pools = {"main": pool, "read": read_pool} if read_pool else {"main": pool}
@@ -235,6 +237,7 @@ def _observers(
         "detector": settings.detector,
         "device": settings.device.value,
         "index": settings.index,
+        "absent_attributes": settings.absent_attributes,
     }
     with ExitStack() as opened:
         observers: list[Observer] = []

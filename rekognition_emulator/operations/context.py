@@ -23,6 +23,8 @@ class Context:
 
     Attributes:
         keep_chips: whether faces are cut out and stored, for face models that come later.
+        neutral_when_absent: whether attributes that were asked for and could not be estimated get a neutral value
+            instead of being left out.
     """
 
     engine: FaceEngine
@@ -35,6 +37,7 @@ class Context:
     fetch_object: FetchObject
     owner: Owner
     keep_chips: bool = False
+    neutral_when_absent: bool = False
 
     def collection(self, name: str) -> Collection:
         """Returns a collection of the caller whose face model this server runs.
