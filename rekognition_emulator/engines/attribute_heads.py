@@ -118,7 +118,7 @@ def read_heads(folder: Path) -> Heads | None:
     """
     path = folder / FILE
     try:
-        heads = Heads.model_validate_json(path.read_bytes())
+        return Heads.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except ValidationError as error:
@@ -126,9 +126,6 @@ def read_heads(folder: Path) -> Heads | None:
         raise ModelUnusable(f"{path} does not describe heads. {problems}") from error
     except OSError as error:
         raise ModelUnusable(f"{path} cannot be read: {error.strerror}.") from error
-    if len({len(head.weights) for head in heads.heads.values()}) > 1:
-        raise ModelUnusable(f"{path} does not describe heads: they have different numbers of weights.")
-    return heads
 
 
 def write_heads(folder: Path, heads: Heads) -> Path:

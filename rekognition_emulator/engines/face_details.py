@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from rekognition_emulator.engines.age_gender import AgeGender
-from rekognition_emulator.engines.attribute_heads import HeadedAttributes, read_heads
+from rekognition_emulator.engines.attribute_heads import FILE, HeadedAttributes, read_heads
 from rekognition_emulator.engines.catalogue import FACE_MESHES
 from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
 from rekognition_emulator.engines.expression import ExpressionNetwork, open_expression
@@ -69,6 +69,10 @@ def _heads(files: ModelFiles, embedder: FaceEmbedder) -> HeadedAttributes | None
             face_model_version=embedder.model.version,
         )
         return None
+    if any(len(head.weights) != embedder.model.dimension for head in heads.heads.values()):
+        raise ModelUnusable(
+            f"The heads in {files.models_dir / FILE} have not a weight for each number of an embedding."
+        )
     return HeadedAttributes(heads, embedder)
 
 
