@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rekognition_emulator.engines.networks import ModelUnusable, write_whole
@@ -99,15 +100,15 @@ class HeadedAttributes(AttributeEstimator):
         bias = np.array([self._heads[attribute].bias for attribute in asked])
         odds = self._embedder.embed(image, detections) @ weights.T + bias
         probabilities = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
-        return [
-            _as_attributes({HEADS[attribute]: Verdict.of(float(p)) for attribute, p in zip(asked, row, strict=True)})
-            for row in probabilities
-        ]
+        return [_as_attributes(asked, row) for row in probabilities]
 
 
-def _as_attributes(verdicts: Mapping[Name, Verdict]) -> Attributes:
-    named: dict[str, Any] = {**verdicts}
-    return Attributes(**named)
+def _as_attributes(asked: Sequence[Attribute], probabilities: NDArray[np.float64]) -> Attributes:
+    verdicts: dict[str, Any] = {
+        str(HEADS[attribute]): Verdict.of(float(probability))
+        for attribute, probability in zip(asked, probabilities, strict=True)
+    }
+    return Attributes(**verdicts)
 
 
 def read_heads(folder: Path) -> Heads | None:

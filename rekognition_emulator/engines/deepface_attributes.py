@@ -40,7 +40,7 @@ EMOTIONS: Final = (
 
 
 class DeepFaceAttributes(AttributeEstimator):
-    """Networks of ``FILES``, as far as they are at hand.
+    """DeepFace's networks, as far as they are at hand.
 
     Args:
         networks: ONNX sessions by what they estimate.

@@ -1,33 +1,29 @@
 """Everything that is estimated of a face beyond finding it: the estimators at hand, in order of precedence."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
 from rekognition_emulator.engines.age_gender import AgeGender
 from rekognition_emulator.engines.attribute_heads import FILE, HeadedAttributes, read_heads
-from rekognition_emulator.engines.catalogue import FACE_MESHES
+from rekognition_emulator.engines.catalogue import AGE, DEEPFACE_ESTIMATORS, EXPRESSION, FACE_MESHES, GENDER
 from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
 from rekognition_emulator.engines.expression import ExpressionNetwork, open_expression
 from rekognition_emulator.engines.face_mesh import FaceMeshNetwork, open_face_mesh
 from rekognition_emulator.engines.manifest import read_estimators
 from rekognition_emulator.engines.mesh_details import MeshDetails
-from rekognition_emulator.engines.models import Estimator, FaceMesh, Model
+from rekognition_emulator.engines.models import Estimator, Model
 from rekognition_emulator.engines.networks import ModelUnusable, open_model, read_verified
 from rekognition_emulator.engines.on_demand import OnDemand
-from rekognition_emulator.engines.selection import ModelFiles
+from rekognition_emulator.engines.selection import ModelFiles, choose_face_mesh
 from rekognition_emulator.faces.attributes import Attribute, AttributeEstimator, Attributes
 from rekognition_emulator.faces.detection import Detection
 from rekognition_emulator.faces.engine import FaceEmbedder
 from rekognition_emulator.faces.image import Image
-
-DEEPFACE: Final = ("deepface-age", "deepface-gender", "deepface-emotion")
-AGE_GENDER: Final = ("age-v1", "gender-v1")
-EXPRESSION: Final = "face-expression"
 
 T = TypeVar("T")
 
@@ -50,10 +46,9 @@ def load_face_details(files: ModelFiles, embedder: FaceEmbedder) -> "FaceDetails
     estimators: list[AttributeEstimator] = []
     if heads := _heads(files, embedder):
         estimators.append(heads)
-    known = read_estimators(files.models_dir)
-    estimators.append(DeepFaceAttributes(_networks(DEEPFACE, known, files)))
-    estimators.append(AgeGender(_networks(AGE_GENDER, known, files)))
-    estimators.append(MeshDetails(_face_mesh(files), _expression(known, files)))
+    estimators.append(DeepFaceAttributes(_networks(DEEPFACE_ESTIMATORS.values(), files)))
+    estimators.append(AgeGender(_networks((AGE, GENDER), files)))
+    estimators.append(MeshDetails(_face_mesh(files), _expression(files)))
     return FaceDetails(estimators)
 
 
@@ -76,11 +71,10 @@ def _heads(files: ModelFiles, embedder: FaceEmbedder) -> HeadedAttributes | None
     return HeadedAttributes(heads, embedder)
 
 
-def _networks(
-    names: Sequence[str], known: Mapping[str, Estimator], files: ModelFiles
-) -> dict[Attribute, OnDemand[Any]]:
-    """Returns the ONNX networks that are at hand of those, by what they estimate."""
-    models = [known[name] for name in names if name in known]
+def _networks(models: Iterable[Estimator], files: ModelFiles) -> dict[Attribute, OnDemand[Any]]:
+    """Returns those networks that are at hand, by what they estimate, with SHA-256 where a manifest vouches for one."""
+    known = read_estimators(files.models_dir)
+    models = [known[model.name] for model in models]
     found = {model.attribute: _at_hand(model, files, partial(_session, model, files)) for model in models}
     return {attribute: network for attribute, network in found.items() if network}
 
@@ -93,23 +87,22 @@ def _session(model: Estimator, files: ModelFiles, folder: Path) -> Any:  # noqa:
 
 def _face_mesh(files: ModelFiles) -> OnDemand[FaceMeshNetwork] | None:
     """Returns the best that is at hand."""
+    name = choose_face_mesh(files)
+    if name is None:
+        return None
+    model = FACE_MESHES[name]
 
-    def load(model: FaceMesh, folder: Path) -> FaceMeshNetwork:
+    def load(folder: Path) -> FaceMeshNetwork:
         return open_face_mesh(model, folder, files.cache_dir, files.threads, files.device)
 
-    found = (_at_hand(model, files, partial(load, model)) for model in FACE_MESHES.values())
-    return next(filter(None, found), None)
-
-
-def _expression(known: Mapping[str, Estimator], files: ModelFiles) -> OnDemand[ExpressionNetwork] | None:
-    if EXPRESSION not in known:
-        return None
-    model = known[EXPRESSION]
-
-    def load(folder: Path) -> ExpressionNetwork:
-        return open_expression(model, folder, files.cache_dir, files.threads, files.device)
-
     return _at_hand(model, files, load)
+
+
+def _expression(files: ModelFiles) -> OnDemand[ExpressionNetwork] | None:
+    def load(folder: Path) -> ExpressionNetwork:
+        return open_expression(EXPRESSION, folder, files.cache_dir, files.threads, files.device)
+
+    return _at_hand(EXPRESSION, files, load)
 
 
 def _at_hand(model: Model, files: ModelFiles, load: Callable[[Path], T]) -> OnDemand[T] | None:

@@ -1,4 +1,4 @@
-"""MediaPipe's networks for a mesh of each face: of either generation, with irises, and with blendshapes where they exist.
+"""MediaPipe's networks for a mesh of each face, of either generation.
 
 The newer one, Face Mesh V2, gives the irises with the mesh and has a network for blendshapes beside it; they come in
 one archive, ``face_landmarker.task``. The older gives no irises: another network finds them, in a crop of each eye.
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from rekognition_emulator.engines.alignment import warp
 from rekognition_emulator.engines.catalogue import FACE_LANDMARKER
 from rekognition_emulator.engines.models import FaceMesh
-from rekognition_emulator.engines.networks import Device, ModelUnusable, open_model, prepared, read_verified
+from rekognition_emulator.engines.networks import Device, open_model, prepared, read_verified
 from rekognition_emulator.faces.detection import Detection
 from rekognition_emulator.faces.image import Image
-from rekognition_emulator.faces.mesh import POINTS, Mesh
+from rekognition_emulator.faces.mesh import Mesh
 
 CONVERSION: Final = 1
 """Grows whenever ``tflite`` writes another graph from the same file."""
@@ -48,7 +48,7 @@ OUTER_CORNERS: Final = (33, 263)
 """Of the eyes. Source: likewise."""
 
 EYES: Final = ((33, 133), (362, 263))
-"""The corners of the picture's left and right eye, each from left to right. Source: MediaPipe, iris_landmark_*.pbtxt."""
+"""Corners of the picture's left and right eye, each from left to right. Source: MediaPipe, iris_landmark_*.pbtxt."""
 
 EYE_CONTOURS: Final = (
     (33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173),
@@ -87,7 +87,7 @@ BLENDSHAPES: Final = (
 )
 """Order of what it gives; left and right are the person's. Source: likewise."""
 
-Run = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
+Run = Callable[[NDArray[np.floating]], list[NDArray[np.float32]]]
 """A network: (n, …) in, each of its outputs as (n, numbers)."""
 
 
@@ -95,8 +95,8 @@ class FaceMeshNetwork:
     """Fits a mesh to each face, in batches; thread-safe.
 
     Args:
-        mesh: takes (n, side, side, 3) RGB of 0…1; gives x, y and z of each point in pixels of the crop, and the logit of
-            the presence.
+        mesh: takes (n, side, side, 3) RGB of 0…1; gives x, y and z of each point in pixels of the crop, and the logit
+            of the presence.
         side_px: of its crop.
         iris: takes (n, 64, 64, 3) likewise, crops of left eyes; gives the eye's contour, and the iris. None where the
             mesh has the irises.
@@ -118,7 +118,7 @@ class FaceMeshNetwork:
 
     def _fit(self, image: Image, detections: Sequence[Detection]) -> list[Mesh | None]:
         size = np.array(image.pixels.shape[1::-1])
-        landmarks = np.stack([detection.landmarks for detection in detections])
+        landmarks = np.stack([detection.landmarks for detection in detections]).astype(np.float64)
         points, presences = self._place(image, _face_squares(landmarks * size))
         unsure = np.flatnonzero(presences < PRESENCE_MIN)
         if len(unsure):  # rare; the landmarks may lead astray, and what was found by them is nearer
@@ -161,41 +161,42 @@ def open_face_mesh(
         ModelUnusable: a file is not there, or nothing here runs networks on that device.
     """
 
-    def opened(name: str, sha256: str, file: Callable[[], bytes]) -> Any:  # noqa: ANN401 - untyped library
-        made_from = f"{name}-{CONVERSION}-{sha256[:16]}"
-        return open_model(prepared(made_from, cache_dir, lambda: _convert(file())), threads, device)
+    def opened(file: str, member: str | None = None) -> Any:  # noqa: ANN401 - untyped library
+        sha256 = model.files[file]
+        assert sha256
+        contents = read_verified(folder / file, sha256)
+        made_from = f"{(member or file).removesuffix('.tflite')}-{CONVERSION}-{sha256[:16]}"
+        return open_model(prepared(made_from, cache_dir, lambda: _written(contents, member)), threads, device)
 
-    contents = {file: read_verified(folder / file, sha256 or "") for file, sha256 in model.files.items()}
-    checksums = {file: sha256 or "" for file, sha256 in model.files.items()}
     if model.name == FACE_LANDMARKER.name:
-        ((file, archive),) = contents.items()
-        mesh = opened("face-mesh-v2", checksums[file], lambda: _member(archive, "face_landmarks_detector.tflite"))
-        blendshapes = opened("blendshapes", checksums[file], lambda: _member(archive, "face_blendshapes.tflite"))
-        return FaceMeshNetwork(_run(mesh), mesh.get_inputs()[0].shape[1], blendshapes=_run(blendshapes))
-    mesh, iris = (
-        opened(file.removesuffix(".tflite"), checksums[file], lambda file=file: contents[file]) for file in contents
-    )
-    return FaceMeshNetwork(_run(mesh), mesh.get_inputs()[0].shape[1], iris=_run(iris))
+        (archive,) = model.files
+        mesh = opened(archive, "face_landmarks_detector.tflite")
+        return FaceMeshNetwork(_run(mesh), _side(mesh), blendshapes=_run(opened(archive, "face_blendshapes.tflite")))
+    mesh, iris = (opened(file) for file in model.files)
+    return FaceMeshNetwork(_run(mesh), _side(mesh), iris=_run(iris))
 
 
-def _convert(file: bytes) -> bytes:
+def _written(file: bytes, member: str | None) -> bytes:
+    """Writes a network, or one that an archive holds, as ONNX."""
     from rekognition_emulator.engines.tflite import convert  # noqa: PLC0415 - files are read once, not at every start
 
-    return convert(file)
+    return convert(zipfile.ZipFile(BytesIO(file)).read(member) if member else file)
 
 
-def _member(archive: bytes, name: str) -> bytes:
-    try:
-        return zipfile.ZipFile(BytesIO(archive)).read(name)
-    except (KeyError, zipfile.BadZipFile) as error:
-        raise ModelUnusable(f"The archive of the face mesh has no {name}: {error}.") from error
+def _side(session: Any) -> int:  # noqa: ANN401 - untyped library
+    _, side, _, _ = session.get_inputs()[0].shape
+    return int(side)
 
 
 def _run(session: Any) -> Run:  # noqa: ANN401 - untyped library
-    return lambda fed: session.run(None, {"input": fed.astype(np.float32)})
+    def run(fed: NDArray[np.floating]) -> list[NDArray[np.float32]]:
+        outputs: list[NDArray[np.float32]] = session.run(None, {"input": fed.astype(np.float32, copy=False)})
+        return outputs
+
+    return run
 
 
-def _face_squares(landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
+def _face_squares(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns the squares that faces are cut out by.
 
     Args:
@@ -222,24 +223,25 @@ def _mesh_squares(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _squares(
-    middles: NDArray[np.floating], across: NDArray[np.floating], sides: NDArray[np.floating]
+    middles: NDArray[np.float64], across: NDArray[np.float64], sides: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Returns (n, 2, 3): the middle of each square and its two sides, the first of which lies along ``across``."""
     lengths = np.linalg.norm(across, axis=1)
     level = np.where(lengths[:, None] > 0, across, (1.0, 0.0)) / np.where(lengths > 0, lengths, 1)[:, None]
     right = level * np.maximum(sides, 1)[:, None]
     down = np.stack([-right[:, 1], right[:, 0]], axis=1)
-    return np.stack([middles, right, down], axis=2).astype(np.float64)
+    return np.stack([middles, right, down], axis=2)
 
 
 def _crops(image: Image, squares: NDArray[np.float64], side_px: int) -> NDArray[np.float32]:
-    """Returns what the squares hold as (n, side_px, side_px, 3) float32, RGB of 0…1, black beyond the picture's edge."""
+    """Returns what squares hold as (n, side_px, side_px, 3) float32, RGB of 0…1, black beyond the picture's edge."""
     to_picture = squares[:, :, 1:] / side_px
     # Points are counted from a corner's edge here, pixels from their centres there.
     origin = squares[:, :, 0] - squares[:, :, 1:].sum(axis=2) / 2 + to_picture.sum(axis=2) / 2 - 0.5
     to_crop = np.linalg.inv(to_picture)
     shift = -np.einsum("nij,nj->ni", to_crop, origin)
-    return warp(image, np.concatenate([to_crop, shift[:, :, None]], axis=2), side_px) / np.float32(255)
+    crops = warp(image, np.concatenate([to_crop, shift[:, :, None]], axis=2), side_px)
+    return np.multiply(crops, 1 / 255, dtype=np.float32)
 
 
 def _from_crops(points: NDArray[np.float32], squares: NDArray[np.float64], side_px: int) -> NDArray[np.float64]:

@@ -41,7 +41,7 @@ class Table:
 
     def numbers(self, field: int) -> list[int]:
         """Returns a vector of 32-bit integers; none where it is left out."""
-        return np.frombuffer(self._vector(field, 4), "<i4").tolist()
+        return [int(number) for number in np.frombuffer(self._vector(field, 4), "<i4")]
 
     def octets(self, field: int) -> bytes:
         """Returns a vector of bytes; none where it is left out."""
@@ -58,9 +58,7 @@ class Table:
         if not place:
             return []
         start = self._target(place) + 4
-        return [
-            Table(self._file, self._target(start + 4 * number)) for number in range(self._number("I", start - 4))
-        ]
+        return [Table(self._file, self._target(start + 4 * number)) for number in range(self._number("I", start - 4))]
 
     def _find(self, field: int) -> int:
         """Returns where a field lies; 0 if it is left out."""

@@ -13,7 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from rekognition_emulator.engines.catalogue import DLIB, EMBEDDERS, MTCNN, RECOMMENDED_DETECTORS, YUNET
+from rekognition_emulator.engines.catalogue import (
+    DLIB,
+    EMBEDDERS,
+    FACE_MESHES,
+    MTCNN,
+    RECOMMENDED_DETECTORS,
+    YUNET,
+)
 from rekognition_emulator.engines.composed import ComposedEngine
 from rekognition_emulator.engines.curves import UNMEASURED
 from rekognition_emulator.engines.deepface_detector import RetinaFace
@@ -195,6 +202,11 @@ def choose_detector(name: str, files: ModelFiles) -> str:
     known = read_detectors(files.models_dir)
     wanted = [*(each for each in files.accepted_names() if each in known), *RECOMMENDED_DETECTORS]
     return next(each for each in wanted if _is_at_hand(known[each], files))
+
+
+def choose_face_mesh(files: ModelFiles) -> str | None:
+    """Returns the name of the best face mesh at hand; None where none is."""
+    return next((name for name, model in FACE_MESHES.items() if _is_at_hand(model, files)), None)
 
 
 def _is_servable(embedder: Embedder, files: ModelFiles) -> bool:

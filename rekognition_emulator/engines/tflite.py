@@ -24,6 +24,9 @@ _TYPES: Final[Mapping[int, np.dtype[Any]]] = {0: np.dtype("<f4"), 1: np.dtype("<
 
 _TO_CHANNELS_SECOND: Final = (0, 3, 1, 2)
 _TO_CHANNELS_LAST: Final = (0, 2, 3, 1)
+_VALID: Final = 1
+"""The padding that is none; there is one other."""
+
 _RANK: Final = 4
 """Dimensions of a tensor with rows, columns and channels."""
 
@@ -55,7 +58,9 @@ class _Operator:
         """Returns an input that must be known beforehand."""
         value = self.inputs[position]
         if isinstance(value, str):
-            raise ModelUnusable("The network computes what its operators' weights or axes are, which is not known here.")
+            raise ModelUnusable(
+                "The network computes what its operators' weights or axes are, which is not known here."
+            )
         return value
 
 
@@ -164,24 +169,21 @@ def _activated(graph: Graph, tensor: str, activation: int) -> str:
             raise ModelUnusable(f"The network has the activation {activation}, which is not known here.")
 
 
-def _padding(same: bool, sides: Sequence[int], window: Sequence[int], strides: Sequence[int]) -> list[int]:  # noqa: FBT001
-    """Returns the padding, begins before ends: none, or so much that a stride of 1 would keep the sides."""
-    if not same:
+def _window(operator: _Operator, window: Sequence[int]) -> dict[str, Any]:
+    """Returns the attributes of what looks through a window; padding and strides stand first in each such operator."""
+    strides = [operator.option(2), operator.option(1)]
+    return {"strides": strides, "pads": _padding(operator, window, strides)}
+
+
+def _padding(operator: _Operator, window: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """Returns the padding, begins before ends: so much that a stride of 1 would keep the sides, or none."""
+    if operator.option(0, "b") == _VALID:
         return [0] * 4
     missing = [
         max((-(-side // stride) - 1) * stride + reach - side, 0)
-        for side, reach, stride in zip(sides, window, strides, strict=True)
+        for side, reach, stride in zip(operator.shapes[0][1:3], window, strides, strict=True)
     ]
     return [each // 2 for each in missing] + [each - each // 2 for each in missing]
-
-
-def _windowed(
-    graph: Graph, layer: str, operator: _Operator, weights: Sequence[NDArray[Any]], window: Sequence[int], **more: Any
-) -> str:
-    """Appends a layer that looks through a window; its padding and strides stand first in every such operator."""
-    strides = [operator.option(2), operator.option(1)]
-    pads = _padding(operator.option(0, "b") == 0, operator.shapes[0][1:3], window, strides)
-    return graph.layer(layer, operator.inputs[0], *weights, strides=strides, pads=pads, **more)
 
 
 def _convolution(graph: Graph, operator: _Operator) -> str:
@@ -189,7 +191,9 @@ def _convolution(graph: Graph, operator: _Operator) -> str:
     filters = operator.constant(1).transpose(0, 3, 1, 2)
     if (operator.option(4, default=1), operator.option(5, default=1)) != (1, 1):
         raise ModelUnusable("The network has dilated convolutions, which are not known here.")
-    convolved = _windowed(graph, "Conv", operator, [filters, operator.constant(2)], filters.shape[2:])
+    convolved = graph.layer(
+        "Conv", operator.inputs[0], filters, operator.constant(2), **_window(operator, filters.shape[2:])
+    )
     return _activated(graph, convolved, operator.option(3, "b"))
 
 
@@ -198,14 +202,15 @@ def _depthwise_convolution(graph: Graph, operator: _Operator) -> str:
     filters = operator.constant(1).transpose(3, 0, 1, 2)
     if (operator.option(5, default=1), operator.option(6, default=1)) != (1, 1):
         raise ModelUnusable("The network has dilated convolutions, which are not known here.")
+    window = _window(operator, filters.shape[2:])
     groups = operator.shapes[0][3]
-    convolved = _windowed(graph, "Conv", operator, [filters, operator.constant(2)], filters.shape[2:], group=groups)
+    convolved = graph.layer("Conv", operator.inputs[0], filters, operator.constant(2), group=groups, **window)
     return _activated(graph, convolved, operator.option(4, "b"))
 
 
 def _max_pool(graph: Graph, operator: _Operator) -> str:
     window = [operator.option(4), operator.option(3)]
-    pooled = _windowed(graph, "MaxPool", operator, [], window, kernel_shape=window)
+    pooled = graph.layer("MaxPool", operator.inputs[0], kernel_shape=window, **_window(operator, window))
     return _activated(graph, pooled, operator.option(5, "b"))
 
 
@@ -297,7 +302,9 @@ def _concatenation(graph: Graph, operator: _Operator) -> str:
         value if isinstance(value, str) else graph.layer("Tile", np.asarray(_laid_out(value, rank)), repeats)
         for value in operator.inputs
     ]
-    return _activated(graph, graph.layer("Concat", *values, axis=_axis(operator.option(0), rank)), operator.option(1, "b"))
+    return _activated(
+        graph, graph.layer("Concat", *values, axis=_axis(operator.option(0), rank)), operator.option(1, "b")
+    )
 
 
 def _strided_slice(graph: Graph, operator: _Operator) -> str:

@@ -67,8 +67,8 @@ LANDMARKS_30: Final[Mapping[str, int]] = {
 """AWS's landmarks, by its names and in its order, and the point of a mesh that is nearest to each.
 
 Source: ours. The canonical face was laid over the landmarks of AWS's five public answers, by the affine camera that
-fits best. These points are then nearest: 0.5 to 2 % of the box's width off in the mean, inner ends of the brows 3.5, the
-jaw 4, which AWS sees less turned than the rest of a turned face.
+fits best. These points are then nearest: 0.5 to 2 % of the box's width off in the mean, inner ends of the brows 3.5,
+the jaw 4, which AWS sees less turned than the rest of a turned face.
 """
 
 _HEAD: Final[Mapping[int, tuple[float, float, float, float]]] = {
@@ -116,8 +116,8 @@ _HEAD_PLACES: Final = np.array([place for *place, _ in _HEAD.values()])
 
 PITCH_ZERO: Final = 5.9
 PITCH_SCALE: Final = 1.2
-"""AWS's pitch is PITCH_ZERO degrees and PITCH_SCALE times what the canonical face has. Source: ours, 120 faces, compared
-with ``pose.HEAD``, which was fitted to angles of AWS's, and five points of the same meshes."""
+"""AWS's pitch is PITCH_ZERO degrees and PITCH_SCALE times what the canonical face has. Source: ours, 120 faces,
+compared with ``pose.HEAD``, which was fitted to angles of AWS's, and five points of the same meshes."""
 
 
 def landmarks30(mesh: Mesh) -> list[tuple[float, float]]:

@@ -12,7 +12,7 @@ from rekognition_emulator.engines.attribute_heads import FILE
 from rekognition_emulator.engines.face_details import FaceDetails, load_face_details
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.selection import ModelFiles
-from rekognition_emulator.faces.attributes import Attribute, Attributes, Verdict
+from rekognition_emulator.faces.attributes import Attribute, Attributes
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.image import Image
 from tests.faces.conftest import ScriptedEngine
@@ -34,10 +34,12 @@ def test_a_head_answers_with_its_probability(tmp_path: Path) -> None:
     opposite = HEAD | {"weights": [-2.0, 0.0]}
     details = details_in(tmp_path, HEADS | {"heads": {"eyeglasses": HEAD, "face_occluded": opposite}})
     (found,) = details.estimate(IMAGE, [FACE], set(Attribute))
-    sure = pytest.approx(100 / (1 + np.exp(-2)))
-    assert found == Attributes(
-        eyeglasses=Verdict(value=True, confidence=sure), face_occluded=Verdict(value=False, confidence=sure)
-    )
+    assert found.eyeglasses
+    assert found.face_occluded
+    assert found == Attributes(eyeglasses=found.eyeglasses, face_occluded=found.face_occluded)
+    assert (found.eyeglasses.value, found.face_occluded.value) == (True, False)
+    assert found.eyeglasses.confidence == pytest.approx(100 / (1 + np.exp(-2)))
+    assert found.face_occluded.confidence == pytest.approx(found.eyeglasses.confidence)
     assert details.estimate(IMAGE, [FACE], {Attribute.SMILE}) == [Attributes()]
 
 
