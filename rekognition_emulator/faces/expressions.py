@@ -4,6 +4,7 @@ Each rule is a measure of the mesh, and the threshold that it is compared with. 
 two generations, of which only the newer names the strength of movements, so that some rules have two forms.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -42,8 +43,11 @@ tests/bench/face_rules.py; here 77 faces."""
 SMILE_BY_SHAPE: Final = Threshold(at=0.966, slope=12.0)
 """Of ``smile_shape``, where no network names the strength of movements. 76 faces."""
 
-MOUTH_OPEN: Final = Threshold(at=0.087, slope=38.0)
-"""Of ``lip_gap``, by meshes of both generations: 89 faces."""
+MOUTH_OPEN: Final = Threshold(at=-2.80, slope=3.1)
+"""Of ``lip_gap``, by meshes of both generations: 88 faces."""
+
+LIP_GAP_MIN: Final = 0.01
+"""What is less is no gap. Source: ours; lips that are shut have up to four times as much."""
 
 EYES_OPEN: Final = Threshold(at=0.141, slope=22.0)
 """Of ``lid_gap`` by the newer mesh, which comes with blendshapes. 84 faces, three of them with shut eyes that weigh as
@@ -81,8 +85,8 @@ _EYES: Final = ((33, 133, 159, 145, 468), (362, 263, 386, 374, 473))
 """Of the picture's left and right eye: its left and right corner, upper and lower lid, pupil. Source: MediaPipe,
 face_mesh_connections.py."""
 _MOUTH: Final = (61, 291)
-_LIPS: Final = (13, 14)
-"""The middle of the upper and of the lower lip, where they meet."""
+_LIPS: Final = ((13, 82, 312), (14, 87, 317))
+"""Of the upper and of the lower lip where they meet: their middle, and what is left and right of it."""
 _DOWN: Final = (10, 152)
 """The top of the forehead and the tip of the chin."""
 
@@ -123,14 +127,19 @@ def smile_shape(mesh: Mesh, aspect: float) -> float:
     points = _solid(mesh, aspect)
     left, right = points[list(_MOUTH)]
     down = points[_DOWN[1]] - points[_DOWN[0]]
-    lift = (points[list(_LIPS)].mean(axis=0) - (left + right) / 2) @ down / max(_norm(down), _TINY)
+    lift = (points[[lip[0] for lip in _LIPS]].mean(axis=0) - (left + right) / 2) @ down / max(_norm(down), _TINY)
     return (_norm(right - left) + SMILE_LIFT_WEIGHT * float(lift)) / _pupil_distance(points)
 
 
 def lip_gap(mesh: Mesh, aspect: float) -> float:
-    """Returns the gap between the lips in distances between the pupils; arguments and depth as ``smile_shape``'s."""
+    """Returns the logarithm of the gap between the lips, in distances between the pupils and at least ``LIP_GAP_MIN``.
+
+    It varies by ratios: among mouths that are open the most, among those that are shut the least. Arguments and depth
+    as ``smile_shape``'s.
+    """
     points = _solid(mesh, aspect)
-    return _norm(points[_LIPS[1]] - points[_LIPS[0]]) / _pupil_distance(points)
+    gaps = [_norm(points[lower] - points[upper]) for upper, lower in zip(*_LIPS, strict=True)]
+    return math.log(max(float(np.mean(gaps)) / _pupil_distance(points), LIP_GAP_MIN))
 
 
 def lid_gap(mesh: Mesh, aspect: float) -> float:
