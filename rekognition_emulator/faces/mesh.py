@@ -67,9 +67,22 @@ LANDMARKS_30: Final[Mapping[str, int]] = {
 """AWS's landmarks, by its names and in its order, and the point of a mesh that is nearest to each.
 
 Source: ours. The canonical face was laid over the landmarks of AWS's five public answers, by the affine camera that
-fits best. These points are then nearest: 0.5 to 2 % of the box's width off in the mean, inner ends of the brows 3.5,
-the jaw 4, which AWS sees less turned than the rest of a turned face.
+fits best; these points are then nearest.
 """
+
+_BESIDE: Final[Mapping[str, tuple[float, float, float]]] = {
+    "leftEyeBrowRight": (-0.48, 0.11, -0.18),
+    "rightEyeBrowLeft": (0.48, 0.11, -0.18),
+    "upperJawlineLeft": (0.05, 0.37, -2.33),
+    "midJawlineLeft": (0.05, 0.35, -2.37),
+    "chinBottom": (0.0, -0.11, -0.76),
+    "midJawlineRight": (-0.05, 0.35, -2.37),
+    "upperJawlineRight": (-0.05, 0.37, -2.33),
+}
+"""Where AWS's landmark lies from that point, in the frame of ``_HEAD``, if beside it: its jaw reaches further back.
+Source: likewise, least squares over both sides. The root of the mean square of what is missing falls from 4.9 % of the
+box's width to 0.8 for the jaw, from 2.2 to 0.7 for the chin, from 3.4 to 0.2 for the brows; for the others it is 0.7 to
+1.7 without."""
 
 _HEAD: Final[Mapping[int, tuple[float, float, float, float]]] = {
     4: (0.0, 0.4632, 7.5866, 0.0709),
@@ -113,6 +126,9 @@ face and the points by which its face geometry is aligned, geometry_pipeline_met
 _HEAD_POINTS: Final = list(_HEAD)
 _HEAD_WEIGHTS: Final = np.array([weight for *_, weight in _HEAD.values()]) / sum(w for *_, w in _HEAD.values())
 _HEAD_PLACES: Final = np.array([place for *place, _ in _HEAD.values()])
+_HEAD_CAMERA: Final = np.linalg.pinv(_HEAD_PLACES - _HEAD_PLACES.mean(axis=0))
+"""(3, points): times a mesh's points, how far they move for each centimetre along the head's axes, by the affine camera
+that explains them best."""
 
 PITCH_ZERO: Final = 5.9
 PITCH_SCALE: Final = 1.2
@@ -122,7 +138,9 @@ compared with ``pose.HEAD``, which was fitted to angles of AWS's, and five point
 
 def landmarks30(mesh: Mesh) -> list[tuple[float, float]]:
     """Returns AWS's thirty landmarks in the order of ``LANDMARKS_30``: x and y in ratios of the upright image."""
-    return [(float(x), float(y)) for x, y in mesh.points[list(LANDMARKS_30.values()), :2]]
+    beside = np.array([_BESIDE.get(name, (0.0, 0.0, 0.0)) for name in LANDMARKS_30])
+    places = mesh.points[list(LANDMARKS_30.values()), :2] + beside @ (_HEAD_CAMERA @ mesh.points[_HEAD_POINTS, :2])
+    return [(float(x), float(y)) for x, y in places]
 
 
 def pose_of(mesh: Mesh, aspect: float) -> Pose:
@@ -138,4 +156,4 @@ def pose_of(mesh: Mesh, aspect: float) -> Pose:
     reflected = np.sign(np.linalg.det(left @ right))
     across, down, _ = left @ np.diag((1.0, 1.0, reflected)) @ right
     pose = pose_of_axes(across, down)
-    return replace(pose, pitch=PITCH_ZERO + PITCH_SCALE * pose.pitch)
+    return replace(pose, pitch=min(max(PITCH_ZERO + PITCH_SCALE * pose.pitch, -90.0), 90.0))
