@@ -44,6 +44,11 @@ FaceExpressions; what it calls neutral is AWS's CALM."""
 
 BLOCKS: Final = 4
 
+TEMPERATURE: Final = 2.0
+"""What the logarithms of the network's scores are divided by. Source: ours, 121 labelled faces: the network is right
+about 93 % of them and 97 % sure; with this it is 93 % sure, and the labels are likeliest, in either half of the faces.
+All but three of them are CALM or HAPPY: nothing is known of the other emotions."""
+
 Tensors = Mapping[str, NDArray[np.float32]]
 
 
@@ -161,9 +166,11 @@ class ExpressionNetwork:
         self._session = session
 
     def scores(self, image: Image, detections: Sequence[Detection]) -> NDArray[np.float32]:
-        """Returns (len(detections), 7) float32, in the order of ``EMOTIONS``, rows of sum one."""
+        """Returns (len(detections), 7) float32, in the order of ``EMOTIONS``; rows of sum one, as sure as right."""
         size = np.array(image.pixels.shape[1::-1], np.float32)
         landmarks = np.stack([detection.landmarks for detection in detections]) * size
         crops = chips(image, landmarks, crop_template(), SIDE_PX)
         batches = np.split(crops, range(FACES_AT_ONCE, len(crops), FACES_AT_ONCE))
-        return np.concatenate([self._session.run(None, {"input": batch})[0] for batch in batches])
+        scores = np.concatenate([self._session.run(None, {"input": batch})[0] for batch in batches])
+        tempered = scores ** (1 / TEMPERATURE)
+        return np.asarray(tempered / tempered.sum(axis=1, keepdims=True), np.float32)
