@@ -8,7 +8,7 @@ The first dimension of every tensor is 1 in the file and counts examples here: s
 """
 
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -64,22 +64,20 @@ class _Operator:
         return value
 
 
-def convert(file: bytes, wanted: Sequence[int] | None = None) -> bytes:
+def convert(file: bytes) -> bytes:
     """Writes a network as an ONNX file.
 
     Its input is called ``input`` and has the file's shape, but for n examples; its outputs are called ``output_0``,
-    ``output_1`` and so on as they are numbered in the file, each (n, numbers of an example) in the file's order. All
-    are float32.
+    ``output_1`` and so on in the file's order, each (n, numbers of an example) in the file's order. All are float32.
 
     Args:
         file: contents of the .tflite file.
-        wanted: numbers of outputs; what only others need is left out. None for all.
 
     Raises:
         ModelUnusable: it has an operator of a kind that is not known here, or is no TensorFlow Lite file.
     """
     try:
-        return _Conversion(Table.root(file)).run(wanted)
+        return _Conversion(Table.root(file)).run()
     except (struct.error, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ModelUnusable(f"The network is no TensorFlow Lite file that can be read here: {error!r}.") from error
 
@@ -98,26 +96,15 @@ class _Conversion:
         self._graph = Graph()
         self._given: dict[int, Value] = {}
 
-    def run(self, wanted: Sequence[int] | None) -> bytes:
-        outputs = {place: self._outputs[place] for place in (range(len(self._outputs)) if wanted is None else wanted)}
+    def run(self) -> bytes:
         (source,) = self._inputs
         _, *sides = self._shape(source)
         self._given[source] = _channels_second(self._graph, "input", 1 + len(sides))
-        for operator in self._needed(outputs.values()):
+        for operator in self._operators:
             (output,) = operator.numbers(2)
             self._given[output] = self._written(operator, self._shape(output))
-        named = {f"output_{place}": self._flat(number) for place, number in outputs.items()}
-        return self._graph.serialise(("n", *sides), named, input_type=Graph.FLOAT)
-
-    def _needed(self, tensors: Iterable[int]) -> list[Table]:
-        """Returns the operators from which these tensors follow, in the file's order."""
-        missing = set(tensors)
-        needed = []
-        for operator in reversed(self._operators):
-            if missing & {*operator.numbers(2)}:
-                needed.append(operator)
-                missing |= {*operator.numbers(1)}
-        return needed[::-1]
+        outputs = {f"output_{place}": self._flat(number) for place, number in enumerate(self._outputs)}
+        return self._graph.serialise(("n", *sides), outputs, input_type=Graph.FLOAT)
 
     def _written(self, operator: Table, shape: tuple[int, ...]) -> Value:
         numbers = operator.numbers(1)
