@@ -424,10 +424,10 @@ DEEPFACE_ESTIMATORS: Final = {
 }
 ESTIMATORS: Final = {model.name: model for model in (AGE, GENDER, EXPRESSION, *DEEPFACE_ESTIMATORS.values())}
 
-_ALL: Final[Sequence[Model]] = (*DETECTORS.values(), *EMBEDDERS.values(), *FACE_MESHES.values(), *ESTIMATORS.values())
+MODELS: Final[Sequence[Model]] = (*DETECTORS.values(), *EMBEDDERS.values(), *FACE_MESHES.values(), *ESTIMATORS.values())
 
-RESEARCH: Final = [model.name for model in _ALL if model.profile is Profile.RESEARCH]
+RESEARCH: Final = [model.name for model in MODELS if model.profile is Profile.RESEARCH]
 """Names of the models whose licences have to be accepted."""
 
-RECOMMENDED: Final = [model.name for model in _ALL if model.recommended]
+RECOMMENDED: Final = [model.name for model in MODELS if model.recommended]
 """Names of the models that set-up fetches."""
