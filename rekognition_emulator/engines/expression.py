@@ -8,6 +8,7 @@ an offset, one behind the other, as a manifest beside it says.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,8 @@ from rekognition_emulator.engines.embedder import FACES_AT_ONCE
 from rekognition_emulator.engines.graph import Graph
 from rekognition_emulator.engines.models import Estimator
 from rekognition_emulator.engines.networks import Device, open_model, prepared, read_verified
-from rekognition_emulator.faces.attributes import Emotion
+from rekognition_emulator.engines.on_demand import OnDemand
+from rekognition_emulator.faces.attributes import Attribute, AttributeEstimator, Attributes, Emotion
 from rekognition_emulator.faces.detection import Detection
 from rekognition_emulator.faces.image import Image
 
@@ -174,3 +176,30 @@ class ExpressionNetwork:
         scores = np.concatenate([self._session.run(None, {"input": batch})[0] for batch in batches])
         tempered = scores ** (1 / TEMPERATURE)
         return np.asarray(tempered / tempered.sum(axis=1, keepdims=True), np.float32)
+
+
+class ExpressionAttributes(AttributeEstimator):
+    """Tells which emotions faces show, of those that the network knows.
+
+    Args:
+        network: scores them.
+    """
+
+    def __init__(self, network: OnDemand[ExpressionNetwork]) -> None:
+        self._network = network
+
+    @property
+    def known(self) -> AbstractSet[Attribute]:
+        return frozenset() if self._network.is_hopeless else frozenset((Attribute.EMOTIONS,))
+
+    def estimate(
+        self, image: Image, detections: Sequence[Detection], wanted: AbstractSet[Attribute]
+    ) -> list[Attributes]:
+        network = self._network.get() if Attribute.EMOTIONS in wanted and detections else None
+        if network is None:
+            return [Attributes()] * len(detections)
+        return [Attributes(emotions=_ranked(scores)) for scores in network.scores(image, detections)]
+
+
+def _ranked(scores: NDArray[np.float32]) -> list[tuple[Emotion, float]]:
+    return [(EMOTIONS[place], 100 * float(scores[place])) for place in np.argsort(-scores, kind="stable")]

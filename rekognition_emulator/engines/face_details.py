@@ -1,6 +1,6 @@
 """Everything that is estimated of a face beyond finding it: the estimators at hand, in order of precedence."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from pathlib import Path
@@ -12,14 +12,14 @@ from rekognition_emulator.engines.age_gender import AgeGender
 from rekognition_emulator.engines.attribute_heads import FILE, HeadedAttributes, read_heads
 from rekognition_emulator.engines.catalogue import AGE, DEEPFACE_ESTIMATORS, EXPRESSION, FACE_MESHES, GENDER
 from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
-from rekognition_emulator.engines.expression import ExpressionNetwork, open_expression
+from rekognition_emulator.engines.expression import ExpressionAttributes, ExpressionNetwork, open_expression
 from rekognition_emulator.engines.face_mesh import FaceMeshNetwork, open_face_mesh
 from rekognition_emulator.engines.manifest import read_estimators
-from rekognition_emulator.engines.mesh_details import MeshDetails
-from rekognition_emulator.engines.models import Estimator, Model
+from rekognition_emulator.engines.mesh_attributes import MeshAttributes
+from rekognition_emulator.engines.models import Estimator, FaceMesh, Model
 from rekognition_emulator.engines.networks import ModelUnusable, open_model, read_verified
 from rekognition_emulator.engines.on_demand import OnDemand
-from rekognition_emulator.engines.selection import ModelFiles, choose_face_mesh
+from rekognition_emulator.engines.selection import ModelFiles
 from rekognition_emulator.faces.attributes import Attribute, AttributeEstimator, Attributes
 from rekognition_emulator.faces.detection import Detection
 from rekognition_emulator.faces.engine import FaceEmbedder
@@ -43,19 +43,21 @@ def load_face_details(files: ModelFiles, embedder: FaceEmbedder) -> "FaceDetails
     Raises:
         ModelUnusable: a manifest, the operator's heads or the record of acceptances cannot be read.
     """
-    estimators: list[AttributeEstimator] = []
-    if heads := _heads(files, embedder):
-        estimators.append(heads)
-    estimators.append(DeepFaceAttributes(_networks(DEEPFACE_ESTIMATORS.values(), files)))
-    estimators.append(AgeGender(_networks((AGE, GENDER), files)))
-    estimators.append(MeshDetails(_face_mesh(files), _expression(files)))
-    return FaceDetails(estimators)
+    return FaceDetails(
+        [
+            *_heads(files, embedder),
+            DeepFaceAttributes(_networks(DEEPFACE_ESTIMATORS.values(), files)),
+            AgeGender(_networks((AGE, GENDER), files)),
+            *_meshes(files),
+            *_expression(files),
+        ]
+    )
 
 
-def _heads(files: ModelFiles, embedder: FaceEmbedder) -> HeadedAttributes | None:
+def _heads(files: ModelFiles, embedder: FaceEmbedder) -> Iterator[HeadedAttributes]:
     heads = read_heads(files.models_dir)
     if heads is None:
-        return None
+        return
     if heads.face_model_version != embedder.model.version:
         log.warning(
             "attribute_heads_unused",
@@ -63,12 +65,12 @@ def _heads(files: ModelFiles, embedder: FaceEmbedder) -> HeadedAttributes | None
             trained_for=heads.face_model_version,
             face_model_version=embedder.model.version,
         )
-        return None
+        return
     if any(len(head.weights) != embedder.model.dimension for head in heads.heads.values()):
         raise ModelUnusable(
             f"The heads in {files.models_dir / FILE} have not a weight for each number of an embedding."
         )
-    return HeadedAttributes(heads, embedder)
+    yield HeadedAttributes(heads, embedder)
 
 
 def _networks(models: Iterable[Estimator], files: ModelFiles) -> dict[Attribute, OnDemand[Any]]:
@@ -85,24 +87,23 @@ def _session(model: Estimator, files: ModelFiles, folder: Path) -> Any:  # noqa:
     return open_model(contents, files.threads, files.device)
 
 
-def _face_mesh(files: ModelFiles) -> OnDemand[FaceMeshNetwork] | None:
-    """Returns the best that is at hand."""
-    name = choose_face_mesh(files)
-    if name is None:
-        return None
-    model = FACE_MESHES[name]
+def _meshes(files: ModelFiles) -> Iterator[MeshAttributes]:
+    """Yields one for each face mesh at hand, the best first: should it be damaged, there may be another."""
 
-    def load(folder: Path) -> FaceMeshNetwork:
+    def load(model: FaceMesh, folder: Path) -> FaceMeshNetwork:
         return open_face_mesh(model, folder, files.cache_dir, files.threads, files.device)
 
-    return _at_hand(model, files, load)
+    for model in FACE_MESHES.values():
+        if network := _at_hand(model, files, partial(load, model)):
+            yield MeshAttributes(network)
 
 
-def _expression(files: ModelFiles) -> OnDemand[ExpressionNetwork] | None:
+def _expression(files: ModelFiles) -> Iterator[ExpressionAttributes]:
     def load(folder: Path) -> ExpressionNetwork:
         return open_expression(EXPRESSION, folder, files.cache_dir, files.threads, files.device)
 
-    return _at_hand(EXPRESSION, files, load)
+    if network := _at_hand(EXPRESSION, files, load):
+        yield ExpressionAttributes(network)
 
 
 def _at_hand(model: Model, files: ModelFiles, load: Callable[[Path], T]) -> OnDemand[T] | None:
