@@ -160,8 +160,8 @@ def agreement(given: Mapping[str, Mapping[str, Sequence[Answer]]]) -> report.Sec
         f"Faces whose box has a longer side of {SIDE_PX_MIN} px or more. What a person was not sure of is left out, "
         "such as the hint of a smile or eyes narrowed by laughter, and so are eyes behind dark glasses or glare. "
         "Answered: where the face was found, and the mesh had a presence of 0.5 or more. Of emotions the first is "
-        "compared. With 95 %, agreement on such faces lies in the interval; what few faces of a label say by themselves, "
-        "such as those with shut eyes, is little.",
+        "compared. With 95 %, agreement on such faces lies in the interval. A label that few faces have, such as shut "
+        "eyes, says little by itself.",
         ["member", "mesh", "answered", "agree", "95 %", "by label", "mean confidence"],
         rows,
     )
