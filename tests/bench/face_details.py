@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.engines.catalogue import FACE_LANDMARKER, FACE_MESH
 from rekognition_emulator.engines.face_details import load_face_details
-from rekognition_emulator.engines.face_mesh import open_face_mesh
+from rekognition_emulator.engines.face_mesh import FaceMeshNetwork, open_face_mesh
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.selection import AUTO, ModelFiles, load_engine
 from rekognition_emulator.faces.attributes import Attribute, AttributeEstimator
@@ -57,11 +57,15 @@ class Variant:
 
     Attributes:
         name: on the page.
+        model: of the mesh, by name.
+        mesh: its network.
         engine: finds the faces.
         estimator: of everything else.
     """
 
     name: str
+    model: str
+    mesh: FaceMeshNetwork
     engine: FaceEngine
     estimator: AttributeEstimator
 
@@ -154,9 +158,10 @@ def agreement(given: Mapping[str, Mapping[str, Sequence[Answer]]]) -> report.Sec
     return report.Section(
         "Agreement with people, on the half that shows",
         f"Faces whose box has a longer side of {SIDE_PX_MIN} px or more. What a person was not sure of is left out, "
-        "such as the hint of a smile or eyes narrowed by laughter, and so are eyes behind dark glasses or glare. Answered: "
-        "where the face was found, and the mesh had a presence of 0.5 or more. Of emotions the first is compared. With "
-        "95 %, agreement on such faces lies in the interval.",
+        "such as the hint of a smile or eyes narrowed by laughter, and so are eyes behind dark glasses or glare. "
+        "Answered: where the face was found, and the mesh had a presence of 0.5 or more. Of emotions the first is "
+        "compared. With 95 %, agreement on such faces lies in the interval. A label that few faces have, such as shut "
+        "eyes, says little by itself.",
         ["member", "mesh", "answered", "agree", "95 %", "by label", "mean confidence"],
         rows,
     )
@@ -268,19 +273,20 @@ def _distances(aws: Mapping[str, Any], ours: Mapping[str, Any], aspect: float) -
 
 
 def variants(scratch: Path, folders: Sequence[Path]) -> list[Variant]:
-    """Returns the variants whose mesh is at hand: the folders' files stand together but for the other mesh's."""
-    found_there = []
+    """Returns the variants whose mesh is at hand: each is served from all files but those of the other mesh."""
+    at_hand = [file for folder in folders if folder.is_dir() for file in folder.iterdir()]
+    served = []
     for name, mesh, other in (("wheel", FACE_MESH, FACE_LANDMARKER), (".task", FACE_LANDMARKER, FACE_MESH)):
-        together = scratch / name.strip(".")
+        together = scratch / mesh.name
         together.mkdir()
-        for file in (file for folder in folders if folder.is_dir() for file in folder.iterdir()):
-            if file.name not in other.files and not (together / file.name).exists():
-                (together / file.name).symlink_to(file.resolve())
+        for file_name, file in {file.name: file for file in at_hand if file.name not in other.files}.items():
+            (together / file_name).symlink_to(file.resolve())
+        if not all((together / file).exists() for file in mesh.files):
+            continue
         files = ModelFiles(scratch, together, together)
-        if all((together / file).exists() for file in mesh.files):
-            engine = load_engine(AUTO, AUTO, files)
-            found_there.append(Variant(name, engine, load_face_details(files, engine)))
-    return found_there
+        engine, network = load_engine(AUTO, AUTO, files), open_face_mesh(mesh, together, scratch, files.threads)
+        served.append(Variant(name, mesh.name, network, engine, load_face_details(files, engine)))
+    return served
 
 
 def main() -> None:
@@ -299,16 +305,11 @@ def main() -> None:
         if not measured:
             raise ModelUnusable("No face mesh is at hand: `rekognition-emulator models pull recommended` fetches one.")
         given = {variant.name: answers(variant, arguments.folder) for variant in measured}
-        networks = {}
-        for mesh, variant in ((FACE_MESH, "wheel"), (FACE_LANDMARKER, "task")):
-            folder = Path(scratch) / variant
-            if all((folder / file).exists() for file in mesh.files):
-                networks[mesh.name] = open_face_mesh(mesh, folder, Path(scratch), threads=1)
-        fitted = face_rules.fit_meshes(arguments.folder, measured[0].engine, networks)
+        meshes = {variant.model: variant.mesh for variant in measured}
         sections = [
             agreement(given),
             confidences(given),
-            face_rules.measure_rules(fitted),
+            face_rules.measure_rules(face_rules.fit_meshes(arguments.folder, measured[0].engine, meshes)),
             *beside_aws(measured, arguments.answers),
         ]
     report.write("face-details.md", "python -m tests.bench.face_details", described, sections)

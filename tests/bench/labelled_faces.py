@@ -2,10 +2,11 @@
 
 A label says what a person sees, in AWS's words; it is empty where the person was not sure. A smile has the corners of
 the mouth drawn up, more than a hint; a mouth is open where teeth or its inside can be seen; eyes are open where an iris
-can be seen, and hidden behind dark glasses, glare or shadow. Gender is as it appears.
+can be seen, and hidden behind dark glasses, glare or shadow. Gender is as it appears. ``train-attributes`` reads the
+list, too.
 
 One half is to fit rules on, the other to show what they are worth: no photograph is in both, nor a person who is known
-to be in several.
+to be in several. The labels were written down before any rule was tried; one of those to fit on was emptied since.
 """
 
 import csv

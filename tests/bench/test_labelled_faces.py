@@ -21,5 +21,5 @@ def test_labels_are_of_the_words_that_the_benches_know() -> None:
     assert words.pop("gender") == {"Male", "Female"}
     assert words.pop("emotion") <= {"HAPPY", "SAD", "ANGRY", "CONFUSED", "DISGUSTED", "SURPRISED", "CALM", "FEAR"}
     assert words.pop("eyes_open") == {"yes", "no", "hidden"}
-    assert set(words) == {"smile", "mouth_open", "eyeglasses", "sunglasses", "beard", "mustache", "occluded"}
+    assert set(words) == {"smile", "mouth_open", "eyeglasses", "sunglasses", "beard", "mustache", "face_occluded"}
     assert all(seen == {"yes", "no"} for seen in words.values())

@@ -70,8 +70,8 @@ def test_points_lie_where_they_are_in_the_picture(angle: float, side_px: int) ->
         assert mesh.presence > 0.99
 
 
-def test_irises_are_put_back_where_they_are() -> None:
-    """The right eye is looked at in a mirror, and its iris is turned back."""
+def test_irises_and_lids_are_put_back_where_they_are() -> None:
+    """The right eye is looked at in a mirror, and what is seen is turned back."""
     pixels = np.zeros((300, 400, 3), np.uint8)
     eyes = ((150, 100), (250, 110))
     for x, y in eyes:
@@ -89,15 +89,14 @@ def test_irises_are_put_back_where_they_are() -> None:
 
     def iris(crops: NDArray[np.floating]) -> list[NDArray[np.float32]]:
         seen.append(crops)
-        return [brightest(crops, 5)]
+        return [brightest(crops, 71), brightest(crops, 5)]
 
     (found,) = FaceMeshNetwork(mesh, 256, iris).fit(image, [detection(image, (200, 150), 40)])
     assert found
     assert found.points.shape == (POINTS, 3)
-    for first, (x, y) in zip((468, 473), eyes, strict=True):
-        assert found.points[first : first + 5, :2] * (400, 300) == pytest.approx(
-            np.array([(x + 6.5, y + 0.5)] * 5), abs=1
-        )
+    for first, contour, (x, y) in zip((468, 473), face_mesh.EYE_CONTOURS, eyes, strict=True):
+        refined = found.points[[*contour, *range(first, first + 5)], :2] * (400, 300)
+        assert refined == pytest.approx(np.array([(x + 6.5, y + 0.5)] * len(refined)), abs=1)
     left, right = (np.average(np.arange(64), weights=crops[0, ..., 0].sum(axis=0)) for crops in seen)
     assert left > 32 > right
 
