@@ -19,7 +19,8 @@ from rekognition_emulator import __version__
 from rekognition_emulator.access.keyring import Keyring
 from rekognition_emulator.actor import Actor
 from rekognition_emulator.api.core import ServiceError
-from rekognition_emulator.engines.selection import choose_detector, load_attributes, load_engine
+from rekognition_emulator.engines.face_details import load_face_details
+from rekognition_emulator.engines.selection import choose_detector, load_engine
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.errors import ObjectUnavailable
 from rekognition_emulator.faces.gallery import Owner
@@ -112,13 +113,14 @@ def open_service(settings: Settings) -> Iterator[Service]:
                 context_for_caller = partial(
                     Context,
                     engine=engine,
-                    attributes=load_attributes(settings.model_files),
+                    attributes=load_face_details(settings.model_files, engine),
                     store=store,
                     users=PostgresUserStore(pool),
                     tags=PostgresTagStore(pool),
                     answers=PostgresAnswerStore(pool),
                     index=index,
                     keep_chips=settings.keep_chips,
+                    neutral_when_absent=settings.absent_attributes == "neutral",
                 )
                 keyring = Keyring(PostgresKeyStore(pool), settings.vault)
                 pools = {"main": pool, "read": read_pool} if read_pool else {"main": pool}
@@ -239,6 +241,7 @@ def _observers(
         "detector": settings.detector,
         "device": settings.device.value,
         "index": settings.index,
+        "absent_attributes": settings.absent_attributes,
     }
     with ExitStack() as opened:
         observers: list[Observer] = []

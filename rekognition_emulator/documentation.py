@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic_core import PydanticUndefined
 
-from rekognition_emulator.engines.catalogue import DETECTORS, EMBEDDERS, ESTIMATORS
+from rekognition_emulator.engines.catalogue import MODELS
 from rekognition_emulator.engines.models import Embedder, Model
 from rekognition_emulator.operations.coverage import attribute_coverage, coverage
 from rekognition_emulator.settings import Settings
@@ -54,11 +54,10 @@ def models_table() -> Iterator[str]:
     """Yields the rows of the table of models: what finds faces, what embeds them, what estimates attributes."""
     yield "| model | role | licence | profile | weights | accuracy | version | numbers | calibration |"
     yield "|---|---|---|---|---|---|---|---|---|"
-    for role, table in (("detector", DETECTORS), ("embedder", EMBEDDERS), ("attributes", ESTIMATORS)):
-        for model in table.values():
-            weights = f"{model.source}: " + ", ".join(f"`{file.rpartition('/')[2]}`" for file in model.files)
-            row = (model.name, role, model.licence, model.profile, weights, model.accuracy)
-            yield f"| {' | '.join(map(str, (*row, *_of_embedder(model))))} |"
+    for model in MODELS:
+        weights = f"{model.source}: " + ", ".join(f"`{file.rpartition('/')[2]}`" for file in model.files)
+        row = (model.name, model.role, model.licence, model.profile, weights, model.accuracy)
+        yield f"| {' | '.join(map(str, (*row, *_of_embedder(model))))} |"
 
 
 def _of_embedder(model: Model) -> Sequence[object]:

@@ -84,12 +84,13 @@ class Metrics(Observer):
             "detector",
             "device",
             "index",
+            "absent_attributes",
         )
         for group in sorted(set(billing_groups.values())):
             self._billable.labels(group)  # so that it is there, and 0, before the first call
 
     def describe(self, **what: str) -> None:
-        """Says what runs here: version, face_model, face_model_version, detector, device, index."""
+        """Says what runs here: version, face_model, face_model_version, detector, device, index, absent_attributes."""
         self._server.labels(**what).set(1)
 
     def occupied(self, inside: int, waiting: int) -> None:

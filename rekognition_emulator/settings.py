@@ -138,6 +138,12 @@ class Settings(BaseSettings):
         description="DeepFace's folder of weights, where its face models and its networks for age, gender and emotions "
         "are looked for.",
     )
+    absent_attributes: Literal["omit", "neutral"] = Field(
+        "omit",
+        description="What becomes of attributes that a request asks for and nothing here can tell of a face. `omit`: "
+        "they are left out. `neutral`: they get a value that says nothing, with the confidence 50, for programs that "
+        "stop without them; see [its guide](../guides/face-details.md).",
+    )
     index: str = Field(
         "pgvector", description="Which index searches: `pgvector`, `faiss`, `milvus`, or `memory` for tests."
     )

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -93,12 +94,14 @@ def weights_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def weights(weights_dir: Path) -> Callable[[str], Path]:
-    """Returns where a file of weights lies, or skips the test."""
+    """Returns where a file of weights lies, there or where set-up fetches it, or skips the test."""
+    fetched = Path(sys.prefix).parent / ".models"
 
     def find(file: str) -> Path:
-        if not (weights_dir / file).is_file():
-            pytest.skip(f"no {file} in {weights_dir}; REKOGNITION_TEST_WEIGHTS names the folder")
-        return weights_dir / file
+        for folder in (weights_dir, fetched):
+            if (folder / file).is_file():
+                return folder / file
+        pytest.skip(f"no {file} in {weights_dir} nor in {fetched}; REKOGNITION_TEST_WEIGHTS names the first folder")
 
     return find
 

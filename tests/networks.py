@@ -13,11 +13,17 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from rekognition_emulator.engines.catalogue import DLIB, MTCNN
-from rekognition_emulator.engines.deepface_attributes import FILES
 from rekognition_emulator.engines.models import Embedder
 from rekognition_emulator.engines.selection import ModelFiles, load_engine
 from rekognition_emulator.faces.attributes import Attribute
 from rekognition_emulator.faces.engine import FaceEngine
+
+DEEPFACE = {
+    Attribute.AGE_RANGE: "age_model_weights.onnx",
+    Attribute.GENDER: "gender_model_weights.onnx",
+    Attribute.EMOTIONS: "facial_expression_model_weights.onnx",
+}
+"""DeepFace's names of its networks."""
 
 COARSE = ((0.5, 40.0), (0.75, 80.0))
 """A calibration of the small embedders that keeps a face apart from its surroundings."""
@@ -60,9 +66,9 @@ def write_networks(folder: Path) -> None:
     def one_of(count: int, place: int, rest: float = 0.0) -> list[float]:
         return [1.0 if each == place else rest for each in range(count)]
 
-    _write(folder / FILES[Attribute.AGE_RANGE], 224, 3, one_of(101, 30), one_of(101, 60))
-    _write(folder / FILES[Attribute.GENDER], 224, 3, [0.9, 0.1], [0.2, 0.8])
-    _write(folder / FILES[Attribute.EMOTIONS], 48, 1, one_of(7, 3, 0.05), one_of(7, 4, 0.1))
+    _write(folder / DEEPFACE[Attribute.AGE_RANGE], 224, 3, one_of(101, 30), one_of(101, 60))
+    _write(folder / DEEPFACE[Attribute.GENDER], 224, 3, [0.9, 0.1], [0.2, 0.8])
+    _write(folder / DEEPFACE[Attribute.EMOTIONS], 48, 1, one_of(7, 3, 0.05), one_of(7, 4, 0.1))
 
 
 def _write(path: Path, side_px: int, channels: int, bright: Sequence[float], dark: Sequence[float]) -> None:

@@ -125,7 +125,9 @@ def test_the_dashboard_asks_for_metrics_that_exist(metrics: Metrics, registry: C
     spared = observation("ListFaces", index_lag=0)
     spared.would_be_denied, spared.limit = "AccessDeniedException", ("123456789012", "ListFaces")
     metrics.answered(spared)
-    metrics.describe(version="", face_model="", face_model_version="", detector="", device="", index="")
+    metrics.describe(
+        version="", face_model="", face_model_version="", detector="", device="", index="", absent_attributes=""
+    )
     with metrics.following({"main": dict}):
         pass
     page = generate_latest(registry).decode()

@@ -3,9 +3,21 @@
 from typing import Any, Final
 
 from conformance.case import Family
-from conformance.cases.faces_found import DETAIL, LANDMARKS, area, assert_detail, overlap
+from conformance.cases.faces_found import ATTRIBUTES, DETAIL, LANDMARKS, area, assert_detail, overlap
 from conformance.expect import body, members
-from conformance.pictures import CROWD, FLAT, HUNDRED_AND_EIGHT, MIRRORED, NOISE, PAIR, PORTRAIT, SMALL_FACE
+from conformance.pictures import (
+    BLURRED,
+    CROWD,
+    CUT,
+    DARK,
+    FLAT,
+    HUNDRED_AND_EIGHT,
+    MIRRORED,
+    NOISE,
+    PAIR,
+    PORTRAIT,
+    SMALL_FACE,
+)
 from conformance.service import Given, NotOffered, Service
 from conformance.shared import indexed
 
@@ -22,22 +34,6 @@ ALL_LANDMARKS: Final = [
     *("upperJawlineLeft", "midJawlineLeft", "chinBottom", "midJawlineRight", "upperJawlineRight"),
 ]
 EMOTIONS: Final = {"HAPPY", "SAD", "ANGRY", "CONFUSED", "DISGUSTED", "SURPRISED", "CALM", "FEAR"}
-
-ATTRIBUTES: Final = {
-    "AGE_RANGE": "AgeRange",
-    "BEARD": "Beard",
-    "EMOTIONS": "Emotions",
-    "EYEGLASSES": "Eyeglasses",
-    "EYES_OPEN": "EyesOpen",
-    "EYE_DIRECTION": "EyeDirection",
-    "FACE_OCCLUDED": "FaceOccluded",
-    "GENDER": "Gender",
-    "MOUTH_OPEN": "MouthOpen",
-    "MUSTACHE": "Mustache",
-    "SMILE": "Smile",
-    "SUNGLASSES": "Sunglasses",
-}
-"""Attribute → the member that it adds."""
 
 VALUED: Final = {name: name for name in ATTRIBUTES.values() if name not in {"AgeRange", "Emotions", "EyeDirection"}}
 """Members that consist of a value and the confidence in it."""
@@ -126,6 +122,48 @@ def _(service: Service) -> None:
 
 @case("DetectFaces", "recording:detectfaces-all-2023")
 def _(service: Service) -> None:
+    """The thirty lie where they belong: brows above eyes, lids around pupils, the jaw around the mouth."""
+    (detail,) = details(service, PORTRAIT, "ALL")
+    points = {point["Type"]: (point["X"], point["Y"]) for point in detail["Landmarks"]}
+    if "leftPupil" not in points:
+        raise NotOffered("thirty landmarks")
+    x, y = ({name: place[axis] for name, place in points.items()} for axis in (0, 1))
+    for eye in ("leftEye", "rightEye"):
+        pupil = eye.replace("Eye", "Pupil")
+        assert x[f"{eye}Left"] < x[pupil] < x[f"{eye}Right"], eye
+        assert y[f"{eye}BrowUp"] < y[f"{eye}Up"] < y[f"{eye}Down"], eye
+        assert x[f"{eye}BrowLeft"] < x[f"{eye}BrowRight"], eye
+    assert x["leftEyeRight"] < x["rightEyeLeft"]
+    assert x["noseLeft"] < x["nose"] < x["noseRight"]
+    assert y["nose"] < y["mouthUp"] < y["mouthDown"] < y["chinBottom"]
+    assert x["upperJawlineLeft"] < x["mouthLeft"] < x["mouthRight"] < x["upperJawlineRight"]
+    assert y["upperJawlineLeft"] < y["midJawlineLeft"] < y["chinBottom"]
+
+
+@each(
+    "DetectFaces",
+    "contract",
+    {
+        "small": SMALL_FACE,
+        "mirrored": MIRRORED,
+        "cut by the edge": CUT,
+        "blurred": BLURRED,
+        "dark": DARK,
+        "crowd": CROWD,
+        "a hundred": HUNDRED_AND_EIGHT,
+    },
+)
+def _(service: Service, picture: Given) -> None:
+    """ALL never costs a face: there are as many as by default, in the same places, with five landmarks or thirty."""
+    plain, full = details(service, picture), details(service, picture, "ALL")
+    assert [detail["BoundingBox"] for detail in full] == [detail["BoundingBox"] for detail in plain]
+    for detail in full:
+        assert DETAIL <= set(detail) <= DETAIL | set(ATTRIBUTES.values()), sorted(detail)
+        assert len(detail["Landmarks"]) in {len(LANDMARKS), len(ALL_LANDMARKS)}
+
+
+@case("DetectFaces", "recording:detectfaces-all-2023")
+def _(service: Service) -> None:
     """Pupils have the coordinates of the eyes."""
     (detail,) = details(service, PORTRAIT, "ALL")
     points = {point["Type"]: (point["X"], point["Y"]) for point in detail["Landmarks"]}
@@ -153,9 +191,20 @@ def _(service: Service) -> None:
 
 @case("DetectFaces", "recording:detectfaces-all-2023")
 def _(service: Service) -> None:
-    """Emotions are eight, the most confident first."""
+    """Emotions are all eight, each once."""
+    shown = {entry["Type"] for entry in attribute(service, "Emotions")}
+    if shown < EMOTIONS:
+        raise NotOffered(", ".join(sorted(EMOTIONS - shown)))
+    assert shown == EMOTIONS
+
+
+@case("DetectFaces", "recording:detectfaces-all-2023")
+def _(service: Service) -> None:
+    """Emotions are of the known types, none twice, the most confident first."""
     shown = attribute(service, "Emotions")
-    assert {entry["Type"] for entry in shown} == EMOTIONS
+    types = [entry["Type"] for entry in shown]
+    assert set(types) <= EMOTIONS
+    assert len(set(types)) == len(types)
     confidences = [entry["Confidence"] for entry in shown]
     assert confidences == sorted(confidences, reverse=True)
 

@@ -12,6 +12,23 @@ STORED: Final = {"FaceId", "BoundingBox", "ImageId", "Confidence", "IndexFacesMo
 """Of a face that lists and searches show, but for ExternalImageId. Source: recording:searchfacesbyimage-v6-exact."""
 
 
+ATTRIBUTES: Final = {
+    "AGE_RANGE": "AgeRange",
+    "BEARD": "Beard",
+    "EMOTIONS": "Emotions",
+    "EYEGLASSES": "Eyeglasses",
+    "EYES_OPEN": "EyesOpen",
+    "EYE_DIRECTION": "EyeDirection",
+    "FACE_OCCLUDED": "FaceOccluded",
+    "GENDER": "Gender",
+    "MOUTH_OPEN": "MouthOpen",
+    "MUSTACHE": "Mustache",
+    "SMILE": "Smile",
+    "SUNGLASSES": "Sunglasses",
+}
+"""Attribute → the member that it adds."""
+
+
 def area(shown: Any) -> float:  # noqa: ANN401 # a FaceDetail, a Face, or what a comparison shows
     """Returns the part of the picture that a face covers."""
     box = shown["BoundingBox"]

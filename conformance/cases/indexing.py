@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from conformance.answer import UUID_3, UUID_4, Answer
 from conformance.case import Family
-from conformance.cases.faces_found import DETAIL, LANDMARKS, area, assert_detail
+from conformance.cases.faces_found import ATTRIBUTES, DETAIL, LANDMARKS, area, assert_detail
 from conformance.expect import members
 from conformance.pictures import (
     BLURRED,
@@ -322,6 +322,15 @@ def _(service: Service) -> None:
     assert set(record["FaceDetail"]) >= DETAIL
     assert [point["Type"] for point in record["FaceDetail"]["Landmarks"]][:5] == LANDMARKS
     assert set(record["Face"]) == {"FaceId", "BoundingBox", "ImageId", "Confidence"}
+
+
+@each("IndexFaces", "guide", {name: name for name in (*ATTRIBUTES, "ALL")})
+def _(service: Service, name: str) -> None:
+    """Asked for this attribute, a face is described as DetectFaces describes it, and so is one that is not indexed."""
+    answer = index(service, Image=PAIR, DetectionAttributes=[name], MaxFaces=1, QualityFilter="NONE")
+    (record,), (unindexed,) = answer["FaceRecords"], answer["UnindexedFaces"]
+    details = service.ok("DetectFaces", Image=PAIR, Attributes=[name])["FaceDetails"]
+    assert [record["FaceDetail"], unindexed["FaceDetail"]] == details
 
 
 @case("IndexFaces", "guide")

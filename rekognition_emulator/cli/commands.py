@@ -84,6 +84,10 @@ _SINCE = typer.Option(metavar="WHEN", help="Only from then on: 2026-05-01, 2026-
 _LATEST = typer.Option(min=1, help="The latest so many. Default: 100; as JSON, all.", show_default=False)
 _JSON_LINES = typer.Option("--json", metavar="", help="Print a line of JSON each.")
 _STATUS = typer.Option("--status", metavar="", help="Say how far it is.")
+_LABELS = typer.Option(
+    exists=True, dir_okay=False, help="CSV: file, eyeglasses, sunglasses, beard, mustache, face_occluded (yes or no)."
+)
+_LABELLED = typer.Option(exists=True, file_okay=False, help="Where the labelled pictures are.")
 _HOST = typer.Option(help="The address to listen on. Default: REKOGNITION_HOST.", show_default=False)
 _PORT = typer.Option(min=0, max=65535, help="The port. Default: REKOGNITION_PORT.", show_default=False)
 
@@ -273,6 +277,20 @@ def index_album(  # noqa: PLR0913 - an argument is an option of the command line
         report=report,
         workers=workers,
     )
+
+
+@app.command()
+def train_attributes(
+    *,
+    labels: Annotated[Path, _LABELS],
+    images: Annotated[Path, _LABELLED],
+    workers: Annotated[int, _WORKERS] = _CORES,
+) -> None:
+    """Teach a server to tell glasses, beards and covered faces, on pictures that you have labelled."""
+    from rekognition_emulator.cli import train_attributes as command  # noqa: PLC0415 - likewise
+
+    with said_in_words(*_MENDABLE):
+        command.train(labels, images, workers)
 
 
 @app.command()

@@ -18,9 +18,9 @@ from rekognition_emulator.engines.downloads import PublisherUnreachable
 from rekognition_emulator.engines.inventory import State, find_model, known_models, pull, weights_of
 from rekognition_emulator.engines.licences import Acceptance, read_acceptances, record_acceptance
 from rekognition_emulator.engines.manifest import read_manifests
-from rekognition_emulator.engines.models import Embedder, Estimator, Model, Profile
+from rekognition_emulator.engines.models import Detector, Embedder, Estimator, FaceMesh, Model, Profile
 from rekognition_emulator.engines.networks import ModelUnusable
-from rekognition_emulator.engines.selection import ModelFiles, choose_detector, find_embedder
+from rekognition_emulator.engines.selection import ModelFiles, choose_detector, choose_face_mesh, find_embedder
 from rekognition_emulator.settings import Settings
 
 _RECOMMENDED = "recommended"
@@ -121,22 +121,33 @@ def pull_models(
 
 def _pull_recommended(files: ModelFiles, settings: Settings) -> None:
     """Pulls each of the recommended models; what hinders one is said in a line and hinders no other."""
-    unreachable, hindered = [], False
+    had, unreachable, hindered = set(), {}, {}
     for name in RECOMMENDED:
+        model = find_model(name, files)
+        if model.instead_of in had:
+            continue
         try:
-            _pull(find_model(name, files), files, settings.recommended_dir, settings)
+            _pull(model, files, settings.recommended_dir, settings)
         except PublisherUnreachable:
-            unreachable.append(name)
+            unreachable[name] = model
         except ModelUnusable as error:
-            hindered = True
+            hindered[name] = model
             typer.echo(error, err=True)
-    meanwhile = "Until they are there, what is installed serves: MTCNN finds faces, dlib tells people apart."
+    if not unreachable | hindered:
+        return
+    roles = {model.role for model in (unreachable | hindered).values()}
+    served = []
+    if roles & {Detector.role, Embedder.role}:
+        served.append("what is installed serves: MTCNN finds faces, dlib tells people apart")
+    if roles & {FaceMesh.role, Estimator.role}:
+        served.append("less is told of a face")
+    meanwhile = f"Until they are there, {', and '.join(served)}."
     if unreachable:
-        typer.echo(f"The publishers of {' and '.join(unreachable)} cannot be reached. {meanwhile}", err=True)
-    elif hindered:
+        names = " and ".join(", ".join(unreachable).rsplit(", ", 1))
+        typer.echo(f"The publishers of {names} cannot be reached. {meanwhile}", err=True)
+    else:
         typer.echo(meanwhile, err=True)
-    if unreachable or hindered:
-        raise typer.Exit(1)
+    raise typer.Exit(1)
 
 
 def _pull(model: Model, files: ModelFiles, folder: Path, settings: Settings) -> None:
@@ -181,15 +192,26 @@ def _ask(model: Model, files: ModelFiles, *, accepted: bool) -> None:
     record_acceptance(files.models_dir, word)
 
 
-def _chosen(settings: Settings) -> tuple[set[str], str | None]:
-    """Returns the names of what a server with these settings works with, and why it has no face model, if so."""
+def _chosen(settings: Settings) -> tuple[set[str | None], str | None]:
+    """Returns the names of what a server with these settings works with, and why it has no face model, if so.
+
+    Estimators serve side by side, wherever they are at hand.
+    """
     files = settings.model_files
-    chosen = {choose_detector(settings.detector, files)}
+    chosen = {choose_detector(settings.detector, files), choose_face_mesh(files)}
     try:
         chosen.add(find_embedder(settings.face_model, read_manifests(files.models_dir), files).name)
     except ModelUnusable as error:
         return chosen, str(error)
     return chosen, None
+
+
+def _sources_of(model: Model) -> Iterator[tuple[str, object]]:
+    yield "source", model.source
+    for url in model.urls:
+        yield "address", url
+    if model.wheel:
+        yield "wheel", f"{model.wheel.project} {model.wheel.version}, SHA-256 {model.wheel.sha256}"
 
 
 def _known_of(model: Model, files: ModelFiles) -> Iterator[tuple[str, object]]:
@@ -202,9 +224,7 @@ def _known_of(model: Model, files: ModelFiles) -> Iterator[tuple[str, object]]:
         if each.covers(model):
             yield "accepted", f"on {each.date} by {each.user}"
     yield "accuracy", model.accuracy
-    yield "source", model.source
-    for url in model.urls:
-        yield "address", url
+    yield from _sources_of(model)
     for (file, sha256), weights in zip(model.files.items(), weights_of(model, files), strict=True):
         yield "file", weights.path or file
         yield "SHA-256", sha256 or "not stated by the publisher"

@@ -71,7 +71,7 @@ _BACKLOG: Final = 2048
 _READY: Final = "rekognition-emulator {version} is ready on {url} after {seconds:.1f} s {said}\n"
 
 _SAID: Final = """\
-({models}, index {index}){curve}
+({models}, index {index}){curve}{neutral}
 
   boto3    boto3.client("rekognition", endpoint_url="{url}", region_name="{region}",
                         aws_access_key_id="{key}", aws_secret_access_key="{secret}")
@@ -94,6 +94,11 @@ _PROVISIONAL: Final = """
 What {model} means by a similarity is provisional: it follows from the threshold that its publisher recommends, so that
 at 80 more or fewer strangers may pass than one in 10,000. `rekognition-emulator calibrate` measures it on labelled
 pictures."""
+
+
+_NEUTRAL: Final = """
+REKOGNITION_ABSENT_ATTRIBUTES=neutral: attributes that nothing here can tell of a face are answered with values that say
+nothing, at the confidence 50. No program should decide by them."""
 
 
 def serve(host: str | None = None, port: int | None = None) -> None:
@@ -149,6 +154,7 @@ def _said(service: Service, settings: Settings, url: str) -> str:
         models=f"face model {model.name} {model.version}, detector {service.detector}, device {settings.device}",
         index=settings.index,
         curve=_PROVISIONAL.format(model=model.name) if model.evidence is Evidence.PROVISIONAL else "",
+        neutral=_NEUTRAL if settings.absent_attributes == "neutral" else "",
         url=url,
         region=settings.region,
         key="any" if service.is_open else "AKIA…",

@@ -6,27 +6,19 @@ follows DeepFace 0.0.103, which they were published with: the detector's box, tu
 longer side filling the square.
 """
 
-import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 import cv2
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
 from rekognition_emulator.engines.alignment import warp
-from rekognition_emulator.engines.catalogue import ESTIMATORS
-from rekognition_emulator.engines.networks import Device, open_model, read_verified
+from rekognition_emulator.engines.on_demand import OnDemand
 from rekognition_emulator.faces.attributes import Attribute, AttributeEstimator, Attributes, Emotion, Gender
 from rekognition_emulator.faces.detection import Detection
 from rekognition_emulator.faces.image import Image
-
-log = structlog.get_logger(__name__)
-
-FILES: Final = {model.attribute: file for model in ESTIMATORS.values() for file in model.files}
-"""As DeepFace names them in its folder of weights."""
 
 SIDE_PX: Final = 224
 EMOTION_SIDE_PX: Final = 48
@@ -48,28 +40,25 @@ EMOTIONS: Final = (
 
 
 class DeepFaceAttributes(AttributeEstimator):
-    """Networks of ``FILES``, each opened when it is first wanted: they are large. One that is damaged is done without.
+    """DeepFace's networks, as far as they are at hand.
 
     Args:
-        weights: of the attributes that are estimated, none of which has to be: the file and its SHA-256, or None where
-            nobody has said it.
-        threads: that one call may use.
-        device: that the networks run on.
+        networks: ONNX sessions by what they estimate.
     """
 
-    def __init__(
-        self, weights: Mapping[Attribute, tuple[Path, str | None]], threads: int, device: Device = Device.CPU
-    ) -> None:
-        self._weights = dict(weights)
-        self._threads = threads
-        self._device = device
-        self._networks: dict[Attribute, Any] = {}
-        self._opening = threading.Lock()
+    def __init__(self, networks: Mapping[Attribute, OnDemand[Any]]) -> None:
+        self._networks = dict(networks)
 
-    def estimate(self, image: Image, detections: Sequence[Detection], wanted: set[Attribute]) -> list[Attributes]:
-        """Estimates attributes; see ``AttributeEstimator``."""
-        networks = {attribute: self._network(attribute) for attribute in wanted} if detections else {}
-        networks = {attribute: network for attribute, network in networks.items() if network}
+    @property
+    def known(self) -> AbstractSet[Attribute]:
+        return {attribute for attribute, network in self._networks.items() if not network.is_hopeless}
+
+    def estimate(
+        self, image: Image, detections: Sequence[Detection], wanted: AbstractSet[Attribute]
+    ) -> list[Attributes]:
+        asked = wanted & self._networks.keys() if detections else set()
+        opened = {attribute: self._networks[attribute].get() for attribute in asked}
+        networks = {attribute: network for attribute, network in opened.items() if network}
         if not networks:
             return [Attributes()] * len(detections)
         faces = _crops(image, detections)
@@ -85,23 +74,6 @@ class DeepFaceAttributes(AttributeEstimator):
             )
             for face in range(len(detections))
         ]
-
-    def _network(self, attribute: Attribute) -> Any | None:  # noqa: ANN401 - untyped library
-        with self._opening:
-            if attribute not in self._networks:
-                self._networks[attribute] = self._opened(attribute)
-            return self._networks[attribute]
-
-    def _opened(self, attribute: Attribute) -> Any | None:  # noqa: ANN401 - untyped library
-        if attribute not in self._weights:
-            return None
-        path, sha256 = self._weights[attribute]
-        try:
-            contents = read_verified(path, sha256) if sha256 else path.read_bytes()
-            return open_model(contents, self._threads, self._device)
-        except Exception as error:  # noqa: BLE001 - the runtime's exceptions have no class of their own in common
-            log.error("attributes unusable", attribute=attribute, cause=str(error))  # noqa: TRY400 - a sentence says it
-            return None
 
 
 def _run(network: Any, faces: NDArray[np.uint8]) -> NDArray[np.float32]:  # noqa: ANN401 - untyped library

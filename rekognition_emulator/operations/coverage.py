@@ -1,4 +1,4 @@
-"""Which operations and members are served, and why the others are not."""
+"""What is served and what is not, and why: every operation, and every member of a face's details."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -94,23 +94,23 @@ def coverage() -> Iterator[tuple[str, str | None]]:
 
 
 _MEASURED: Final = "measured on every face"
-_DEEPFACE: Final = "DeepFace's network, if its file is there and its licence accepted"
-_UNKNOWN: Final = "absent: no estimator whose licence permits commercial use is known to us"
+_MESH: Final = "read off a mesh of the face, by MediaPipe's networks"
+_AGE: Final = "age-v1, the mean of its scores ± 10 years; with its licence accepted, DeepFace's network"
+_GENDER: Final = "gender-v1; with its licence accepted, DeepFace's network"
+_EMOTIONS: Final = "face-api.js's expression network; with its licence accepted, DeepFace's network"
+_HEAD: Final = (
+    "the operator's own head, if `train-attributes` has fitted one; none whose licence allows it is known to us"
+)
+_WITH_MESH: Final = "measured on every face; with `ALL`, as a mesh of the face has it"
 
 _FACE_DETAIL: Final[Mapping[str, tuple[str, ...]]] = {
-    _MEASURED: ("BoundingBox", "Confidence", "Landmarks", "Pose", "Quality"),
-    _DEEPFACE: ("AgeRange", "Emotions", "Gender"),
-    _UNKNOWN: (
-        "Beard",
-        "EyeDirection",
-        "Eyeglasses",
-        "EyesOpen",
-        "FaceOccluded",
-        "MouthOpen",
-        "Mustache",
-        "Smile",
-        "Sunglasses",
-    ),
+    _MEASURED: ("BoundingBox", "Confidence", "Quality"),
+    _WITH_MESH: ("Landmarks", "Pose"),
+    _MESH: ("EyeDirection", "EyesOpen", "MouthOpen", "Smile"),
+    _AGE: ("AgeRange",),
+    _GENDER: ("Gender",),
+    _EMOTIONS: ("Emotions",),
+    _HEAD: ("Beard", "Eyeglasses", "FaceOccluded", "Mustache", "Sunglasses"),
 }
 
 

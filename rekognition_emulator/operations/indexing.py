@@ -12,11 +12,11 @@ from rekognition_emulator.faces.gallery import EnrolledFace, NewFace, name_pictu
 from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, select
 from rekognition_emulator.faces.quality import QualityBar
 from rekognition_emulator.observation import current, stage
-from rekognition_emulator.operations.absence import note_absent
 from rekognition_emulator.operations.context import Context
-from rekognition_emulator.operations.intake import picture_bytes, picture_source, wanted_attributes
+from rekognition_emulator.operations.details import describe
+from rekognition_emulator.operations.intake import picture_bytes, picture_source
 from rekognition_emulator.operations.paging import page_size, read_token, write_token
-from rekognition_emulator.operations.rendering import face_detail, indexed_face, stored_face
+from rekognition_emulator.operations.rendering import indexed_face, stored_face
 
 
 def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFacesResponse:
@@ -44,17 +44,10 @@ def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFa
         for detection, embedding in zip(detections, embeddings, strict=True)
     ]
     # Before anything is stored: a failure must leave no faces behind that nobody was told of.
-    with stage("attributes"):
-        attributes = context.attributes.estimate(
-            decoded,
-            [*detections, *(portrait.detection for portrait, _ in rejected)],
-            wanted_attributes(request.get("DetectionAttributes", [])),
-        )
+    portraits = [*kept, *(portrait for portrait, _ in rejected)]
+    details = describe(context, decoded, portraits, request.get("DetectionAttributes", []))
     stored = context.store.add_faces(context.actor, collection, image_id, faces, picture_source(request["Image"]))
     current().count("faces_indexed", len(stored))
-    portraits = [*kept, *(portrait for portrait, _ in rejected)]
-    details = [face_detail(*face) for face in zip(portraits, attributes, strict=True)]
-    note_absent(request.get("DetectionAttributes", []), details)
     return {
         "FaceRecords": [
             {"Face": indexed_face(face, portrait.detection), "FaceDetail": detail}

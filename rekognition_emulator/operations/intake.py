@@ -39,5 +39,11 @@ def picture_source(image: Image) -> PictureSource | None:
 
 
 def wanted_attributes(requested: Sequence[RequestedAttribute]) -> set[Attribute]:
-    """Returns which attributes that can be estimated a request asks for; what DEFAULT asks for is always measured."""
-    return {attribute for attribute in Attribute if "ALL" in requested or attribute.value in requested}
+    """Returns which attributes that can be estimated a request asks for; what DEFAULT asks for is always measured.
+
+    A single name adds its own member and nothing else: AWS's model says that ``["FACE_OCCLUDED"]`` is
+    ``["DEFAULT", "FACE_OCCLUDED"]``, so that landmarks are five, and the pose is theirs, as with DEFAULT.
+    """
+    if "ALL" in requested:
+        return set(Attribute)
+    return {Attribute(name) for name in requested if name != "DEFAULT"}

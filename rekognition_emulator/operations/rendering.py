@@ -1,16 +1,17 @@
 """Our values in AWS's words. A member whose value is unknown is left out."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 import numpy as np
 
 from rekognition_emulator.api import rekognition as api
-from rekognition_emulator.faces.attributes import Attributes
+from rekognition_emulator.faces.attributes import Attributes, Verdict
 from rekognition_emulator.faces.detection import LANDMARKS, BoundingBox, Detection, Portrait
 from rekognition_emulator.faces.embedding import FaceModel
 from rekognition_emulator.faces.gallery import EnrolledFace, Match, Owner, UserMatch
+from rekognition_emulator.faces.mesh import LANDMARKS_30
 from rekognition_emulator.operations.choices import USER_WITH_FACES
 
 _LANDMARK_TYPES: Final[Sequence[tuple[api.LandmarkType, int]]] = (
@@ -21,6 +22,18 @@ _LANDMARK_TYPES: Final[Sequence[tuple[api.LandmarkType, int]]] = (
     ("nose", LANDMARKS.index("nose")),
 )
 """The five points in the order in which AWS sends them since its model 4, and where ours stand."""
+
+_VERDICTS: Final[Sequence[tuple[str, str]]] = (
+    ("Smile", "smile"),
+    ("Eyeglasses", "eyeglasses"),
+    ("Sunglasses", "sunglasses"),
+    ("Beard", "beard"),
+    ("Mustache", "mustache"),
+    ("EyesOpen", "eyes_open"),
+    ("MouthOpen", "mouth_open"),
+    ("FaceOccluded", "face_occluded"),
+)
+"""Members that consist of a value and the confidence in it, and where ours stands."""
 
 _FLOAT_MAX: Final = float(np.finfo(np.float32).max)
 """The service's floats have 32 bits."""
@@ -37,27 +50,49 @@ def bounding_box(box: BoundingBox) -> api.BoundingBox:
 
 
 def face_detail(portrait: Portrait, attributes: Attributes | None = None) -> api.FaceDetail:
-    """Returns what DEFAULT attributes ask for, and of the others what was estimated."""
-    detection, pose, quality = portrait.detection, portrait.pose, portrait.quality
+    """Returns what DEFAULT attributes ask for, and of the others what was estimated.
+
+    Thirty landmarks and the pose of a mesh, which ALL alone asks for, take the place of the five and their pose.
+    Members are sent in the order of the model, which is AWS's, whatever their order here.
+    """
+    attributes = attributes or Attributes()
+    detection, quality = portrait.detection, portrait.quality
+    pose = attributes.pose or portrait.pose
     detail: api.FaceDetail = {
         "BoundingBox": bounding_box(detection.box),
-        "Landmarks": [
-            {"Type": name, "X": float(detection.landmarks[i, 0]), "Y": float(detection.landmarks[i, 1])}
-            for name, i in _LANDMARK_TYPES
-        ],
+        "Landmarks": _landmarks(detection, attributes),
         "Pose": {"Roll": pose.roll, "Yaw": pose.yaw, "Pitch": pose.pitch},
         "Quality": {"Brightness": quality.brightness, "Sharpness": quality.sharpness},
         "Confidence": detection.confidence,
     }
-    if attributes and attributes.age:
+    if attributes.age:
         low, high = attributes.age
         detail["AgeRange"] = {"Low": low, "High": high}
-    if attributes and attributes.gender:
+    if attributes.gender:
         gender, confidence = attributes.gender
         detail["Gender"] = {"Value": gender.value, "Confidence": confidence}
-    if attributes and attributes.emotions:
+    if attributes.emotions:
         detail["Emotions"] = [{"Type": emotion.value, "Confidence": sure} for emotion, sure in attributes.emotions]
+    if attributes.eye_direction:
+        gaze = attributes.eye_direction
+        detail["EyeDirection"] = {"Yaw": gaze.yaw, "Pitch": gaze.pitch, "Confidence": gaze.confidence}
+    for member, name in _VERDICTS:
+        verdict: Verdict | None = getattr(attributes, name)
+        if verdict:
+            detail[member] = {"Value": verdict.value, "Confidence": verdict.confidence}  # type: ignore[literal-required]
     return detail
+
+
+def _landmarks(detection: Detection, attributes: Attributes) -> list[api.Landmark]:
+    if attributes.landmarks:
+        return [
+            {"Type": cast("api.LandmarkType", name), "X": x, "Y": y}
+            for name, (x, y) in zip(LANDMARKS_30, attributes.landmarks, strict=True)
+        ]
+    return [
+        {"Type": name, "X": float(detection.landmarks[place, 0]), "Y": float(detection.landmarks[place, 1])}
+        for name, place in _LANDMARK_TYPES
+    ]
 
 
 def compared_face(portrait: Portrait) -> api.ComparedFace:

@@ -6,7 +6,7 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.cli import calibration, evaluation, retrieval, unlabelled
+from rekognition_emulator.cli import calibration, evaluation, retrieval, train_attributes, unlabelled
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.embedding import FaceModel
 from rekognition_emulator.faces.engine import FaceEngine
@@ -49,6 +49,7 @@ def colours(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands work with ``ColourEngine``."""
     monkeypatch.setattr(evaluation, "load_face_engine", lambda _settings: ColourEngine())
     monkeypatch.setattr(retrieval, "load_face_engine", lambda _settings: ColourEngine())
+    monkeypatch.setattr(train_attributes, "load_face_engine", lambda _settings: ColourEngine())
     monkeypatch.setattr(unlabelled, "load_face_engine_to_measure", lambda _settings: ColourEngine())
     monkeypatch.setattr(calibration, "load_face_engine_to_measure", lambda _settings: ColourEngine())
 

@@ -20,7 +20,7 @@ from psycopg_pool import ConnectionPool
 import botocore_models
 from rekognition_emulator.api.core import ServiceError
 from rekognition_emulator.cli.transfer import service_check
-from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
+from rekognition_emulator.engines.face_details import FaceDetails
 from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.indexes.pgvector import PgvectorIndex
 from rekognition_emulator.operations.context import Context
@@ -155,7 +155,7 @@ def test_an_archive_is_refused_or_every_operation_answers(
         return
     context = Context(
         engine=ScriptedEngine([]),
-        attributes=DeepFaceAttributes({}, 1),
+        attributes=FaceDetails([]),
         store=PostgresStore(pool),
         users=PostgresUserStore(pool),
         tags=PostgresTagStore(pool),

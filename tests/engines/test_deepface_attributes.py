@@ -9,20 +9,22 @@ import pytest
 from numpy.typing import NDArray
 
 from rekognition_emulator.engines.catalogue import ESTIMATORS
-from rekognition_emulator.engines.deepface_attributes import FILES, SIDE_PX, DeepFaceAttributes, _crops
+from rekognition_emulator.engines.deepface_attributes import SIDE_PX, _crops
+from rekognition_emulator.engines.face_details import FaceDetails, load_face_details
 from rekognition_emulator.engines.manifest import vouch
-from rekognition_emulator.engines.selection import ModelFiles, load_attributes
+from rekognition_emulator.engines.selection import ModelFiles
 from rekognition_emulator.faces.attributes import Attribute, Attributes, Emotion, Gender
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.image import Image
-from tests.networks import write_networks
+from tests.faces.conftest import ScriptedEngine
+from tests.networks import DEEPFACE, write_networks
 
 EVERYTHING = set(Attribute)
 
 
-def attributes_in(folder: Path, accepted: AbstractSet[str] = frozenset(ESTIMATORS)) -> DeepFaceAttributes:
+def attributes_in(folder: Path, accepted: AbstractSet[str] = frozenset(ESTIMATORS)) -> FaceDetails:
     """What estimates by the networks of a folder."""
-    return load_attributes(ModelFiles(folder / "cache", folder, folder / "deepface", accepted))
+    return load_face_details(ModelFiles(folder / "cache", folder, folder / "deepface", accepted), ScriptedEngine([]))
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def test_each_face_gets_its_own_estimates(folder: Path, image: Image) -> None:
     assert emotions[0] is Emotion.HAPPY
     assert confidences[0] == pytest.approx(100 / 1.3, abs=0.1)
     assert list(confidences) == sorted(confidences, reverse=True)
-    assert set(emotions) == set(Emotion)
+    assert set(emotions) == set(Emotion) - {Emotion.CONFUSED}
 
 
 def test_nothing_is_estimated_that_nobody_wants(folder: Path, image: Image) -> None:
@@ -75,7 +77,7 @@ def test_nothing_is_invented_where_a_network_is_missing(folder: Path, image: Ima
     """Without files there are no attributes; with one there is one."""
     faces = [face(0.1), face(0.7)]
     assert attributes_in(tmp_path / "nowhere").estimate(image, faces, EVERYTHING) == [Attributes()] * 2
-    name = FILES[Attribute.AGE_RANGE]
+    name = DEEPFACE[Attribute.AGE_RANGE]
     (tmp_path / name).write_bytes((folder / name).read_bytes())
     (found,) = attributes_in(tmp_path).estimate(image, faces[:1], EVERYTHING)
     assert found == Attributes(age=(25, 35))
@@ -91,9 +93,9 @@ def test_a_network_is_used_only_if_its_licence_is_accepted(folder: Path, image: 
 @pytest.mark.parametrize("vouched", [True, False])
 def test_a_damaged_network_is_done_without(folder: Path, image: Image, tmp_path: Path, *, vouched: bool) -> None:
     """Whether its checksum says so or the runtime, the others go on and no request fails."""
-    for name in FILES.values():
+    for name in DEEPFACE.values():
         (tmp_path / name).write_bytes((folder / name).read_bytes())
-    damaged = tmp_path / FILES[Attribute.GENDER]
+    damaged = tmp_path / DEEPFACE[Attribute.GENDER]
     if vouched:
         vouch(tmp_path, ESTIMATORS["deepface-gender"], hashlib.sha256(damaged.read_bytes()).hexdigest(), "a test")
     damaged.write_bytes(damaged.read_bytes()[:-1] if vouched else b"no network")

@@ -12,7 +12,7 @@ import pytest
 
 from rekognition_emulator.api.core import ServiceError
 from rekognition_emulator.api.rekognition import InvalidPaginationTokenException, InvalidParameterException
-from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
+from rekognition_emulator.engines.face_details import FaceDetails
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.errors import FaceModelMismatch
 from rekognition_emulator.faces.gallery import Owner
@@ -55,7 +55,7 @@ def context(store: PostgresStore, pool: JoiningPool) -> Context:
     """A server whose engine sees two faces, the smaller one first; every face points east."""
     return Context(
         engine=ScriptedEngine([seen(0.6, 0.2), seen(0.1, 0.4, confidence=50)]),
-        attributes=DeepFaceAttributes({}, 1),
+        attributes=FaceDetails([]),
         store=store,
         users=PostgresUserStore(pool),
         tags=PostgresTagStore(pool),

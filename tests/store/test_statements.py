@@ -16,7 +16,7 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 import rekognition_emulator
-from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
+from rekognition_emulator.engines.face_details import FaceDetails
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.indexes.memory import MemoryIndex
@@ -112,7 +112,7 @@ def context(pool: JoiningPool, index: FaceIndex) -> Context:
     seen = [Detection(box, (FRONTAL * 0.3 + (box.left, 0.1)).astype(np.float32), 99.9) for box in boxes]
     return Context(
         engine=ScriptedEngine(seen),
-        attributes=DeepFaceAttributes({}, 1),
+        attributes=FaceDetails([]),
         store=PostgresStore(pool),
         users=PostgresUserStore(pool),
         tags=PostgresTagStore(pool),

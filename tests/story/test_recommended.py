@@ -8,11 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
-from rekognition_emulator.engines.catalogue import ARCFACE, RETAIL_0095, YUNET
+from rekognition_emulator.engines.catalogue import AGE, ARCFACE, EXPRESSION, FACE_LANDMARKER, GENDER, RETAIL_0095, YUNET
 from tests.networks import write_embedder
 from tests.publisher import publishing
 from tests.server import Server, command
 from tests.story.test_face_models import found
+
+MODELS = (YUNET, RETAIL_0095, FACE_LANDMARKER, AGE, GENDER, EXPRESSION)
+"""That set-up fetches where all publishers can be reached."""
 
 RECOMMENDED = {
     "status": "ready",
@@ -27,7 +30,7 @@ RECOMMENDED = {
 @pytest.fixture
 def published(weights: Callable[[str], Path]) -> dict[str, bytes]:
     """The files of the recommended models."""
-    return {file: weights(file).read_bytes() for model in (YUNET, RETAIL_0095) for file in model.files}
+    return {file: weights(file).read_bytes() for model in MODELS for file in model.files}
 
 
 def ready(server: Server) -> dict[str, str]:
@@ -38,7 +41,7 @@ def ready(server: Server) -> dict[str, str]:
 
 def test_published_files_are_what_the_table_says(published: dict[str, bytes]) -> None:
     """By our checksum, by the publisher's own where there is one, and by size."""
-    for model in (YUNET, RETAIL_0095):
+    for model in MODELS:
         for file, sha256 in model.files.items():
             assert hashlib.sha256(published[file]).hexdigest() == sha256
             assert len(published[file]) == model.sizes[file]

@@ -1,0 +1,305 @@
+"""Fitting meshes: the geometry with networks that the tests make, and the real ones on a real face."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rekognition_emulator.engines import face_mesh
+from rekognition_emulator.engines.catalogue import FACE_LANDMARKER, FACE_MESH, YUNET
+from rekognition_emulator.engines.embedded import MtcnnDetector
+from rekognition_emulator.engines.face_mesh import BLENDSHAPES, FACES_AT_ONCE, FaceMeshNetwork, open_face_mesh
+from rekognition_emulator.engines.models import FaceMesh
+from rekognition_emulator.engines.networks import ModelUnusable
+from rekognition_emulator.engines.selection import open_detector
+from rekognition_emulator.faces.detection import BoundingBox, Detection
+from rekognition_emulator.faces.image import Image, decode
+from rekognition_emulator.faces.mesh import LANDMARKS_30, POINTS, Mesh, landmarks30, pose_of
+
+FACE = np.array([(-1, -1), (1, -1), (0, 0), (-0.8, 1), (0.8, 1)])
+"""Five landmarks of a face, in half eye distances around its nose."""
+
+
+def detection(image: Image, middle: tuple[float, float], size: float, angle: float = 0) -> Detection:
+    """A face in pixels of an image, turned by degrees."""
+    across = np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
+    points = np.array(middle) + size * FACE @ np.stack([across, (-across[1], across[0])])
+    ratios = (points / (image.width_px, image.height_px)).astype(np.float32)
+    (left, top), (right, bottom) = ratios.min(axis=0).tolist(), ratios.max(axis=0).tolist()
+    return Detection(BoundingBox.between(left, top, right, bottom), ratios, 99.9)
+
+
+def with_dot(x: int, y: int) -> Image:
+    """A black image with a white square of five pixels around one."""
+    pixels = np.zeros((300, 400, 3), np.uint8)
+    pixels[y - 2 : y + 3, x - 2 : x + 3] = 255
+    return Image(pixels, 400, 300)
+
+
+def brightest(crops: NDArray[np.floating], points: int) -> NDArray[np.float32]:
+    """Takes every point of a mesh to be where a crop is brightest, at a depth of a quarter of its side."""
+    found = []
+    for crop in crops[..., 0]:
+        weights = crop / crop.sum()
+        rows, columns = np.mgrid[: crop.shape[0], : crop.shape[1]] + 0.5
+        found.append([((weights * columns).sum(), (weights * rows).sum(), len(crop) / 4)] * points)
+    return np.array(found, np.float32).reshape(len(crops), -1)
+
+
+def seeing(presence: float = 9, points: int = POINTS) -> face_mesh.Run:
+    """A network that finds the dot, and is sure of it."""
+    return lambda crops: [brightest(crops, points), np.full((len(crops), 1), presence, np.float32)]
+
+
+@pytest.mark.parametrize("angle", [0, 30, 90, 180, -135])
+@pytest.mark.parametrize("side_px", [192, 256])
+def test_points_lie_where_they_are_in_the_picture(angle: float, side_px: int) -> None:
+    """Wherever the face lies, however it is turned and however large it is; a depth is scaled as widths are."""
+    image = with_dot(211, 140)
+    for middle, size in (((200, 150), 20), ((215, 120), 45), ((230, 150), 90)):
+        (mesh,) = FaceMeshNetwork(seeing(), side_px).fit(image, [detection(image, middle, size, angle)])
+        assert mesh
+        assert mesh.points.shape == (POINTS, 3)
+        assert mesh.points[7, :2] * (400, 300) == pytest.approx((211.5, 140.5), abs=0.45)
+        side = face_mesh.CROP_SIDE * max(2 * size, face_mesh.EYE_DISTANCE_WEIGHT * 2 * size)
+        assert mesh.points[7, 2] * 400 == pytest.approx(side / 4, rel=1e-3)
+        assert mesh.presence > 0.99
+
+
+def test_irises_and_lids_are_put_back_where_they_are() -> None:
+    """The right eye is looked at in a mirror, and what is seen is turned back."""
+    pixels = np.zeros((300, 400, 3), np.uint8)
+    eyes = ((150, 100), (250, 110))
+    for x, y in eyes:
+        pixels[y - 2 : y + 3, x + 4 : x + 9] = 255  # both look to the picture's right
+    image = Image(pixels, 400, 300)
+    seen: list[NDArray[np.floating]] = []
+
+    def mesh(crops: NDArray[np.floating]) -> list[NDArray[np.float32]]:
+        # The face below has its crop, 284 px wide, in the picture's middle.
+        points = np.zeros((1, 468, 3), np.float32)
+        for (left, right), (x, y) in zip(face_mesh.EYES, eyes, strict=True):
+            for corner, offset in ((left, -30), (right, 30)):
+                points[0, corner, :2] = 128 + (np.array((x + offset, y)) - (200, 150 - 40 + 0.42 * 80)) * 256 / 284
+        return [points.reshape(1, -1), np.full((1, 1), 9, np.float32)]
+
+    def iris(crops: NDArray[np.floating]) -> list[NDArray[np.float32]]:
+        seen.append(crops)
+        return [brightest(crops, 71), brightest(crops, 5)]
+
+    (found,) = FaceMeshNetwork(mesh, 256, iris).fit(image, [detection(image, (200, 150), 40)])
+    assert found
+    assert found.points.shape == (POINTS, 3)
+    for first, contour, (x, y) in zip((468, 473), face_mesh.EYE_CONTOURS, eyes, strict=True):
+        refined = found.points[[*contour, *range(first, first + 5)], :2] * (400, 300)
+        assert refined == pytest.approx(np.array([(x + 6.5, y + 0.5)] * len(refined)), abs=1)
+    left, right = (np.average(np.arange(64), weights=crops[0, ..., 0].sum(axis=0)) for crops in seen)
+    assert left > 32 > right
+
+
+def test_blendshapes_are_made_of_points_in_pixels() -> None:
+    """An image that is wider than high must not flatten the face."""
+    image = with_dot(211, 140)
+    fed: list[NDArray[np.floating]] = []
+
+    def blendshapes(points: NDArray[np.floating]) -> list[NDArray[np.float32]]:
+        fed.append(points)
+        return [np.linspace(0, 1, len(BLENDSHAPES), dtype=np.float32)[None].repeat(len(points), axis=0)]
+
+    network = FaceMeshNetwork(seeing(), 256, blendshapes=blendshapes)
+    (mesh,) = network.fit(image, [detection(image, (200, 150), 40)])
+    assert mesh
+    assert mesh.blendshapes
+    assert mesh.blendshapes["_neutral"] == 0
+    assert mesh.blendshapes["noseSneerRight"] == 1
+    assert list(mesh.blendshapes) == list(BLENDSHAPES)
+    assert fed[0].shape == (1, 146, 2)
+    assert fed[0][0, 0] == pytest.approx((211.5, 140.5), abs=0.3)
+
+
+def test_where_no_face_is_there_is_no_mesh() -> None:
+    """Of which the network is not sure however often it looks, or says no number."""
+    image = with_dot(211, 140)
+    found = [detection(image, (200, 150), 40)] * 2
+    for presence in (-2, -1e30, float("nan")):
+        calls: list[int] = []
+
+        def unsure(
+            crops: NDArray[np.floating], presence: float = presence, calls: list[int] = calls
+        ) -> list[NDArray[np.float32]]:
+            calls.append(len(crops))
+            return seeing(presence)(crops)
+
+        assert FaceMeshNetwork(unsure, 256).fit(image, found) == [None, None]
+        assert calls[0] == 2
+
+
+def test_doubtful_faces_are_looked_at_again() -> None:
+    """Around what was found, and those alone: the others keep the mesh that they have."""
+    image = with_dot(211, 140)
+    sizes: list[int] = []
+
+    def hesitant(crops: NDArray[np.floating]) -> list[NDArray[np.float32]]:
+        sizes.append(len(crops))
+        logits = np.full((len(crops), 1), 9, np.float32)
+        if len(sizes) == 1:
+            logits[1] = -1
+        outlined = brightest(crops, POINTS).reshape(len(crops), POINTS, 3)
+        outlined[:, 33, 0] -= 20  # a mesh with some extent
+        outlined[:, 263, 0] += 20
+        return [outlined.reshape(len(crops), -1), logits]
+
+    faces = [detection(image, (200, 150), 40), detection(image, (205, 150), 60)]
+    meshes = FaceMeshNetwork(hesitant, 256).fit(image, faces)
+    assert all(meshes)
+    assert sizes == [2, *[1] * face_mesh.LOOKS_AGAIN]
+
+
+def test_many_faces_are_run_a_few_at_a_time() -> None:
+    """So that hundreds in one picture take no more memory than some; no face takes another's place."""
+    image = with_dot(211, 140)
+    sizes: list[int] = []
+
+    def counted(crops: NDArray[np.floating]) -> list[NDArray[np.float32]]:
+        sizes.append(len(crops))
+        return seeing()(crops)
+
+    faces = [detection(image, (200, 150), 30 + number) for number in range(2 * FACES_AT_ONCE + 3)]
+    meshes = FaceMeshNetwork(counted, 256).fit(image, faces)
+    assert sizes == [FACES_AT_ONCE, FACES_AT_ONCE, 3]
+    depths = [mesh.points[0, 2] for mesh in meshes if mesh]
+    assert len(depths) == len(faces)
+    assert depths == sorted(depths)
+    assert FaceMeshNetwork(counted, 256).fit(image, []) == []
+
+
+def test_landmarks_that_coincide_and_faces_beyond_the_edge() -> None:
+    """Detectors may say anything; a picture of the least size is looked at as well."""
+    small = Image(np.full((80, 80, 3), 200, np.uint8), 80, 80)
+    outside = detection(small, (-500, 900), 300)
+    point = replace(outside, landmarks=np.full((5, 2), 0.5, np.float32))
+
+    def constant(crops: NDArray[np.floating]) -> list[NDArray[np.float32]]:
+        return [np.ones((len(crops), numbers), np.float32) for numbers in (3 * POINTS, 1)]
+
+    for mesh in FaceMeshNetwork(constant, 256).fit(small, [outside, point]):
+        assert mesh
+        assert np.isfinite(mesh.points).all()
+
+
+@pytest.fixture(params=[FACE_LANDMARKER, FACE_MESH], ids=lambda model: model.name)
+def network(request: pytest.FixtureRequest, weights: Callable[[str], Path], cache_dir: Path) -> FaceMeshNetwork:
+    """The networks of either generation."""
+    model: FaceMesh = request.param
+    (folder,) = {weights(file).parent for file in model.files}
+    return open_face_mesh(model, folder, cache_dir, threads=1)
+
+
+@pytest.fixture(scope="module")
+def seen(cache_dir: Path, portrait: Image) -> Detection:
+    """The real face, as the embedded detector finds it."""
+    (found,) = MtcnnDetector(cache_dir, threads=1).detect(portrait)
+    return found
+
+
+def upright(points: NDArray[np.floating], quarters: int) -> NDArray[np.floating]:
+    """Turns points of a square image that was turned by ``np.rot90`` back."""
+    for _ in range(quarters):
+        points = np.stack([1 - points[..., 1], points[..., 0]], axis=-1)
+    return points
+
+
+def test_a_mesh_lies_on_the_face(network: FaceMeshNetwork, portrait: Image, seen: Detection) -> None:
+    """Its eyes, nose and mouth where the detector has them; she smiles and looks at us with open eyes."""
+    (mesh,) = network.fit(portrait, [seen])
+    assert mesh
+    assert mesh.presence > 0.99
+    named = dict(zip(LANDMARKS_30, landmarks30(mesh), strict=True))
+    places = np.array([named[name] for name in ("eyeLeft", "eyeRight", "nose", "mouthLeft", "mouthRight")])
+    apart = np.linalg.norm(seen.landmarks[1] - seen.landmarks[0])
+    assert np.linalg.norm(places - seen.landmarks, axis=1).max() < 0.12 * apart
+    inside = (mesh.points[:468, :2] > (seen.box.left - 0.05, seen.box.top - 0.05)).all()
+    assert inside
+    if mesh.blendshapes:
+        assert min(mesh.blendshapes["mouthSmileLeft"], mesh.blendshapes["mouthSmileRight"]) > 0.5
+        assert max(mesh.blendshapes["eyeBlinkLeft"], mesh.blendshapes["eyeBlinkRight"]) < 0.4
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_turned_face_has_the_same_mesh(
+    network: FaceMeshNetwork, portrait: Image, seen: Detection, quarters: int
+) -> None:
+    """Within a hundredth of the distance between its eyes, and turned by a quarter in its pose."""
+    (straight,) = network.fit(portrait, [seen])
+    image = Image(np.ascontiguousarray(np.rot90(portrait.pixels, quarters)), portrait.height_px, portrait.width_px)
+    turned = replace(seen, landmarks=upright(seen.landmarks, 4 - quarters).astype(np.float32))
+    (mesh,) = network.fit(image, [turned])
+    assert straight
+    assert mesh
+    apart = np.linalg.norm(straight.points[263, :2] - straight.points[33, :2])
+    assert np.abs(upright(mesh.points[:, :2], quarters) - straight.points[:, :2]).max() < 0.01 * apart
+    roll = (pose_of(straight, 1.0).roll - 90 * quarters - pose_of(mesh, 1.0).roll + 180) % 360 - 180
+    assert roll == pytest.approx(0, abs=1)
+
+
+def test_what_is_no_face_has_no_mesh(network: FaceMeshNetwork) -> None:
+    """Noise, which a detector took for one."""
+    noise = np.random.default_rng(1).integers(0, 256, (300, 400, 3), np.uint8)
+    image = Image(noise, 400, 300)
+    assert network.fit(image, [detection(image, (200, 150), 30)]) == [None]
+
+
+def test_damaged_weights_are_refused(tmp_path: Path) -> None:
+    """By the checksum, before anything of them is read."""
+    for model in (FACE_LANDMARKER, FACE_MESH):
+        for file in model.files:
+            (tmp_path / file).write_bytes(b"damaged")
+        with pytest.raises(ModelUnusable, match="SHA-256"):
+            open_face_mesh(model, tmp_path, tmp_path / "cache", threads=1)
+    assert not (tmp_path / "cache").exists()
+
+
+def recommended(weights: Callable[[str], Path], cache_dir: Path, image: Image) -> list[Mesh | None]:
+    """The mesh of the surest face, by the recommended detector and mesh."""
+    found = open_detector(YUNET, weights(*YUNET.files).read_bytes(), threads=1).detect(image)
+    network = open_face_mesh(FACE_LANDMARKER, weights(*FACE_LANDMARKER.files).parent, cache_dir, threads=1)
+    return network.fit(image, [max(found, key=lambda each: each.confidence)])
+
+
+def test_the_picture_that_aws_answered_for(
+    weights: Callable[[str], Path], cache_dir: Path, aws_answers_dir: Path
+) -> None:
+    """A turned and bearded man with sunglasses: 25 of 30 landmarks within 5 % of the box's width, the jaw within 12.
+
+    AWS's yaw is 9° less than that of a head on which its own landmarks lie; roll and pitch are within 6°.
+    """
+    image = decode((aws_answers_dir / "face.jpeg").read_bytes())
+    (answer,) = json.loads((aws_answers_dir / "face_detection.json").read_text())["FaceDetails"]
+    (mesh,) = recommended(weights, cache_dir, image)
+    assert mesh
+    expected = np.array([(each["X"], each["Y"]) for each in answer["Landmarks"]])
+    distances = np.linalg.norm(np.array(landmarks30(mesh)) - expected, axis=1) / answer["BoundingBox"]["Width"]
+    assert np.median(distances) < 0.03
+    assert (distances <= 0.05).sum() >= 25
+    assert distances.max() < 0.12
+    pose = pose_of(mesh, image.width_px / image.height_px)
+    assert (pose.roll, pose.pitch) == pytest.approx((answer["Pose"]["Roll"], answer["Pose"]["Pitch"]), abs=6)
+    assert pose.yaw == pytest.approx(answer["Pose"]["Yaw"], abs=10)
+
+
+def test_a_raised_head_is_seen_to_look_up(
+    weights: Callable[[str], Path], cache_dir: Path, aws_answers_dir: Path
+) -> None:
+    """By 29° as AWS has it, where five landmarks of a detector say none."""
+    image = decode((aws_answers_dir / "face2.jpg").read_bytes())
+    answer = json.loads((aws_answers_dir / "face_compare.json").read_text())["FaceMatches"][0]["Face"]["Pose"]
+    (mesh,) = recommended(weights, cache_dir, image)
+    assert mesh
+    pose = pose_of(mesh, image.width_px / image.height_px)
+    assert (pose.roll, pose.yaw, pose.pitch) == pytest.approx(
+        [answer[name] for name in ("Roll", "Yaw", "Pitch")], abs=6
+    )
