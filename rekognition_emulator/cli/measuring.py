@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from rekognition_emulator.evaluation.bands import BandCounter
 from rekognition_emulator.evaluation.comparison import AlbumComparison, compare_album
-from rekognition_emulator.evaluation.labels import LabelledPicture, LabelsUnusable, number_people
+from rekognition_emulator.evaluation.labels import LabelledPicture, LabelsUnusable, number_people, unlabelled
 from rekognition_emulator.evaluation.pictures import (
     Embedded,
     EmbeddedAlbum,
@@ -65,8 +66,15 @@ def embed_all(engine: FaceEngine, files: Sequence[Path], workers: int) -> Embedd
     return embedded
 
 
-def compare(embedded: Embedded, album: Sequence[LabelledPicture]) -> tuple[NDArray[np.intp], AlbumComparison]:
+def compare(
+    embedded: Embedded, album: Sequence[LabelledPicture], counter: BandCounter | None = None
+) -> tuple[NDArray[np.intp], AlbumComparison]:
     """Compares every picture of an album with every other, and shows how far it is.
+
+    Args:
+        embedded: the album's pictures that have a face.
+        album: all of them.
+        counter: counts the same pairs by kind of face.
 
     Returns:
         (n,) whom each row of the embeddings shows, and the comparison.
@@ -75,7 +83,9 @@ def compare(embedded: Embedded, album: Sequence[LabelledPicture]) -> tuple[NDArr
     people = number_people(person_of[file] for file in embedded.rows)
     with _progress() as progress:
         task = progress.add_task("pairs", total=len(people))
-        compared = compare_album(embedded.embeddings, people, on_rows=lambda rows: progress.advance(task, rows))
+        compared = compare_album(
+            embedded.embeddings, people, on_rows=lambda rows: progress.advance(task, rows), counter=counter
+        )
     return people, compared
 
 
@@ -85,6 +95,18 @@ def print_left_out(console: Console, left_out: Sequence[LeftOut]) -> None:
         console.print(f"[bold]{len(left_out):,} pictures left out of all numbers:[/bold]")
         for picture in left_out:
             console.print(f"  {picture.file}: {picture.reason}", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_unlabelled(console: Console, album: Path) -> None:
+    """Says how many of an album's pictures are passed over because nobody has said whom they show."""
+    if passed_over := unlabelled(album):
+        where = "beside its folders of people or deeper in them" if album.is_dir() else "in rows without a person"
+        console.print(
+            f"[bold]{len(passed_over):,} pictures are passed over[/bold], because nobody has said whom they show: they "
+            f"are {where}. The first: {passed_over[0]}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def print_nearest_strangers(
