@@ -141,6 +141,28 @@ def write_json(file: Path, document: dict[str, Any]) -> None:
     file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
+def say_how_to_serve(console: Console, curve: Path | None, model: str, models_dir: Path) -> None:
+    """Says where a curve was written and how a server comes to use it, or that it was not written.
+
+    Args:
+        console: where.
+        curve: the file, if there is one.
+        model: the face model's name.
+        models_dir: that manifests lie in.
+    """
+    if curve is None:
+        console.print("Nothing is changed by this: --json FILE writes the curve, and says how a server uses it.")
+        return
+    console.print(
+        f"The curve is in {curve}. Servers use it from their next start on if it lies in {models_dir}, and "
+        f"{model}.toml there has these two lines, beside what it may have already:\n"
+        f'name = "{model}"\ncalibration = "{curve.name}"',
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
 def or_dash(number: float | None, shown: str) -> str:
     """Returns a number in a format such as "{:.1%}", or a dash where there is none."""
     return "–" if number is None else shown.format(number)
