@@ -22,6 +22,7 @@ from rekognition_emulator.cli.start import load_face_engine_to_measure, read_set
 from rekognition_emulator.evaluation.calibration import CurvePoint, calibrate
 from rekognition_emulator.evaluation.labels import read_album
 from rekognition_emulator.evaluation.scores import FALSE_MATCH_RATES, OperatingPoint
+from rekognition_emulator.faces.embedding import Evidence
 
 
 def calibrate_on_album(album: Path, json_file: Path | None, way: Way) -> None:
@@ -62,7 +63,7 @@ def calibrate_on_album(album: Path, json_file: Path | None, way: Way) -> None:
             "calibration": [(-1, 0), *((point.cosine, point.similarity) for point in curve), (1, 100)],
         }
         write_json(json_file, document)
-    say_how_to_serve(console, json_file, engine.model.name, settings.model_files.models_dir)
+    say_how_to_serve(console, json_file, engine.model.name, settings.model_files.models_dir, Evidence.OPERATOR)
 
 
 def _measured_table(points: Sequence[OperatingPoint]) -> Table:

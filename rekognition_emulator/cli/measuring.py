@@ -24,7 +24,7 @@ from rekognition_emulator.evaluation.pictures import (
     embed_album,
     embed_pictures,
 )
-from rekognition_emulator.faces.embedding import FaceModel
+from rekognition_emulator.faces.embedding import Evidence, FaceModel
 from rekognition_emulator.faces.engine import FaceEngine
 
 
@@ -100,10 +100,10 @@ def print_left_out(console: Console, left_out: Sequence[LeftOut]) -> None:
 def print_unlabelled(console: Console, album: Path) -> None:
     """Says how many of an album's pictures are passed over because nobody has said whom they show."""
     if passed_over := unlabelled(album):
-        where = "beside its folders of people or deeper in them" if album.is_dir() else "in rows without a person"
+        where = "beside the folders of people or deeper in them" if album.is_dir() else "in rows without a person"
         console.print(
-            f"[bold]{len(passed_over):,} pictures are passed over[/bold], because nobody has said whom they show: they "
-            f"are {where}. The first: {passed_over[0]}",
+            "[bold]Pictures passed over[/bold], because nobody has said whom they show: "
+            f"{len(passed_over):,}, {where}. The first: {passed_over[0]}",
             highlight=False,
             soft_wrap=True,
         )
@@ -141,7 +141,7 @@ def write_json(file: Path, document: dict[str, Any]) -> None:
     file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def say_how_to_serve(console: Console, curve: Path | None, model: str, models_dir: Path) -> None:
+def say_how_to_serve(console: Console, curve: Path | None, model: str, models_dir: Path, evidence: Evidence) -> None:
     """Says where a curve was written and how a server comes to use it, or that it was not written.
 
     Args:
@@ -149,6 +149,7 @@ def say_how_to_serve(console: Console, curve: Path | None, model: str, models_di
         curve: the file, if there is one.
         model: the face model's name.
         models_dir: that manifests lie in.
+        evidence: what the curve rests on.
     """
     if curve is None:
         console.print("Nothing is changed by this: --json FILE writes the curve, and says how a server uses it.")
@@ -156,7 +157,8 @@ def say_how_to_serve(console: Console, curve: Path | None, model: str, models_di
     console.print(
         f"The curve is in {curve}. Servers use it from their next start on if it lies in {models_dir}, and "
         f"{model}.toml there has these two lines, beside what it may have already:\n"
-        f'name = "{model}"\ncalibration = "{curve.name}"',
+        f'name = "{model}"\ncalibration = "{curve.name}"\n'
+        f"/readyz and models list then call it: {evidence}.",
         markup=False,
         highlight=False,
         soft_wrap=True,

@@ -22,6 +22,7 @@ from rekognition_emulator.evaluation.calibration import MEASURED_MIN, SIMILARITI
 from rekognition_emulator.evaluation.labels import read_events
 from rekognition_emulator.evaluation.scores import pairs_needed
 from rekognition_emulator.evaluation.unlabelled import UnlabelledCurve, calibrate_unlabelled, presumed_impostors
+from rekognition_emulator.faces.embedding import Evidence
 from rekognition_emulator.faces.gallery import Collection, Owner
 from rekognition_emulator.faces.store import FaceStore
 
@@ -48,7 +49,7 @@ def calibrate_on_images(folder: Path, json_file: Path | None, workers: int) -> N
     _show(console, f"{engine.model.name} {engine.model.version}", len(embedded.image_of), curve)
     if json_file:
         write_json(json_file, describe(engine.model, folder, "all", embedded.left_out) | _document(curve))
-    say_how_to_serve(console, json_file, engine.model.name, settings.model_files.models_dir)
+    say_how_to_serve(console, json_file, engine.model.name, settings.model_files.models_dir, Evidence.UNLABELLED)
 
 
 def calibrate_on_collections(names: Sequence[str], region: str | None, json_file: Path | None) -> None:
@@ -84,7 +85,7 @@ def calibrate_on_collections(names: Sequence[str], region: str | None, json_file
             "collections": [collection.name for collection in collections],
         }
         write_json(json_file, document | _document(curve))
-    say_how_to_serve(console, json_file, name, settings.model_files.models_dir)
+    say_how_to_serve(console, json_file, name, settings.model_files.models_dir, Evidence.UNLABELLED)
 
 
 def _name_of(version: str, files: ModelFiles) -> str:

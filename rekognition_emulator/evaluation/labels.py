@@ -101,8 +101,10 @@ def read_album(source: Path) -> list[LabelledPicture]:
             if len(row) > 1 and row[1]
         ]
     if not pictures:
+        others = len(unlabelled(source))
         raise LabelsUnusable(
-            f"{source} labels no picture: expected a folder per person with {', '.join(sorted(SUFFIXES))} files, "
+            f"{source} labels no picture{f', though it has {others:,}' if others else ''}: "
+            f"expected a folder per person with {', '.join(sorted(SUFFIXES))} files, "
             "or a CSV file with a header and the columns file and person"
         )
     file, times = Counter(picture.file for picture in pictures).most_common(1)[0]

@@ -102,17 +102,17 @@ def measure(file: Path) -> list[report.Section]:
         report.Section(
             "With labels and without",
             "A part of these faces, a tenth of the people twice, three to eight of them in an image: the cosine of 80 "
-            "by labels and without, how many times as many impostors among all faces pass each as one in 10,000, and the "
-            "latter by the former.",
+            "by labels and without, how many times as many impostors among all faces pass each as one in 10,000, and "
+            "the latter by the former.",
             ["model", "faces", "seed", "set aside", "labelled", "unlabelled", "passes", "passes", "ratio"],
             without,
         ),
         report.Section(
             "By kind of face",
             "All pairs, each counted for the worse of its two faces, with the curves that are shipped. False matches "
-            "are a multiple of what 60, 80 and 90 mean; true matches are those at 80. In brackets Wilson's 95 % interval, "
-            "which takes pairs for independent. All pictures are of 250 px, so that the range is narrow, and a side is "
-            "the square root of the box's area here; smaller faces are on [another page](thresholds.md).",
+            "are a multiple of what 60, 80 and 90 mean; true matches are those at 80. In brackets Wilson's 95 % "
+            "interval, which takes pairs for independent. All pictures are of 250 px, so that the range is narrow, and "
+            "a side is the square root of the box's area here; smaller faces are on [another page](thresholds.md).",
             ["model", "by", "band", "impostors", "at 60", "at 80", "at 90", "genuine", "true matches"],
             bands,
         ),

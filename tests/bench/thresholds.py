@@ -10,7 +10,7 @@ import csv
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +37,9 @@ SIDES_PX: Final = (None, 20, 24, 32, 40, 60, 80)
 
 BLURS: Final = (0.0, 0.02, 0.03, 0.04)
 """Deviation of a Gaussian, in sides of a face."""
+
+ALL_CONDITIONS: Final = range(len(SIDES_PX) * len(BLURS))
+"""Numbers of sizes and blurs: size by size."""
 
 CONFIDENCE_MIN: Final = 90.0
 SIDE_PX_MIN: Final = 20.0
@@ -126,20 +129,23 @@ def photographs(folder: Path) -> Iterator[tuple[str, str, Image]]:
         yield row["file"], row["identity"] if row["file"].startswith("people/") else "", image
 
 
-def conditions(image: Image, side: float) -> Iterator[tuple[int, Image]]:
-    """Yields the number of the condition and the picture in it, where it need not be enlarged for that."""
-    for size_place, wanted in enumerate(SIDES_PX):
-        scale = wanted / side if wanted else 1.0
+def conditions(image: Image, side: float, wanted: Collection[int]) -> Iterator[tuple[int, Image]]:
+    """Yields the numbers of the wanted conditions and the picture in each, where it need not be enlarged for that."""
+    for size_place, size in enumerate(SIDES_PX):
+        scale = size / side if size else 1.0
         if scale > 1:
             continue
         small = cv2.resize(image.pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         for blur_place, blur in enumerate(BLURS):
+            number = size_place * len(BLURS) + blur_place
+            if number not in wanted:
+                continue
             pixels = cv2.GaussianBlur(small, (0, 0), blur * side * scale) if blur else small
             written = io.BytesIO()
             PIL.Image.fromarray(pixels).save(written, "JPEG", quality=JPEG_QUALITY)
             with PIL.Image.open(written) as opened:
                 saved = np.asarray(opened.convert("RGB"))
-            yield size_place * len(BLURS) + blur_place, Image(saved, *saved.shape[1::-1])
+            yield number, Image(saved, *saved.shape[1::-1])
 
 
 def found_again(engine: FaceEngine, image: Image, known: Sequence[Portrait]) -> dict[int, Portrait]:
@@ -153,8 +159,8 @@ def found_again(engine: FaceEngine, image: Image, known: Sequence[Portrait]) -> 
     return again
 
 
-def measure_faces(engine: FaceEngine, folder: Path) -> Faces:
-    """Finds and embeds every face in every condition."""
+def measure_faces(engine: FaceEngine, folder: Path, wanted: Collection[int] = ALL_CONDITIONS) -> Faces:
+    """Finds and embeds every face in these conditions."""
     rows, embeddings = [], []
     for file, person, image in photographs(folder):
         whole = Image(image.pixels, *image.pixels.shape[1::-1])
@@ -164,7 +170,8 @@ def measure_faces(engine: FaceEngine, folder: Path) -> Faces:
             continue
         prefix = Path(file).name.partition("_")[0].rstrip("0123456789")
         circle = SAME_PEOPLE.get(prefix, file)
-        for condition, picture in conditions(whole, float(np.median([side_px(face, whole) for face in known]))):
+        side = float(np.median([side_px(face, whole) for face in known]))
+        for condition, picture in conditions(whole, side, wanted):
             again = found_again(engine, picture, known)
             for number, face in again.items():
                 who = person or f"{file} {number}"

@@ -38,6 +38,7 @@ def test_images_in_folders_are_events(crowd: Path, tmp_path: Path) -> None:
     assert (np.diff(document["calibration"], axis=0) > 0).all()
     assert "it takes 100,000 pairs of impostors to count what passes at 80" in said
     assert f"The curve is in {tmp_path / 'curve.json'}." in said
+    assert "/readyz and models list then call it: measured by the operator, unlabelled." in said
     assert 'name = "colours"\ncalibration = "curve.json"' in said
 
 
