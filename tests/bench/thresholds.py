@@ -336,9 +336,9 @@ def measure(scratch: Path, folder: Path, models: Path) -> list[report.Section]:
             f"pairs at 80. {interval}",
             ["model", "side", "faces", "two pictures", "at 60", "at 80", "one picture", "at 60", "at 80", "genuine"],
             sizes,
-            notes="Faces of one picture match more often because their people are alike: of the pairs that pass there "
-            "all are look-alikes, several of one family. Two of the pictures are of classes of young men; mean cosine "
-            "of impostors within the one, within the other, between the two, and of all of two pictures: "
+            notes="Faces of one picture match more often because their people are alike: to the eye the pairs that "
+            "pass there as they came are look-alikes. Two of the pictures are of classes of young men; mean cosine of "
+            "impostors within the one, within the other, between the two, and of all of two pictures: "
             f"{'; '.join(alike)}.",
         ),
         report.Section(
