@@ -14,12 +14,15 @@ from rekognition_emulator.cli.measuring import (
     embed,
     print_left_out,
     print_nearest_strangers,
+    print_unlabelled,
+    say_how_to_serve,
     write_json,
 )
 from rekognition_emulator.cli.start import load_face_engine_to_measure, read_settings
 from rekognition_emulator.evaluation.calibration import CurvePoint, calibrate
 from rekognition_emulator.evaluation.labels import read_album
 from rekognition_emulator.evaluation.scores import FALSE_MATCH_RATES, OperatingPoint
+from rekognition_emulator.faces.embedding import Evidence
 
 
 def calibrate_on_album(album: Path, json_file: Path | None, way: Way) -> None:
@@ -31,7 +34,8 @@ def calibrate_on_album(album: Path, json_file: Path | None, way: Way) -> None:
         OSError: a file cannot be read or written.
     """
     pictures = read_album(album)
-    engine = load_face_engine_to_measure(read_settings())
+    settings = read_settings()
+    engine = load_face_engine_to_measure(settings)
     embedded = embed(engine, [picture.file for picture in pictures], way)
     people, compared = compare(embedded, pictures)
     points = [compared.scores.operating_point(rate) for rate in FALSE_MATCH_RATES]
@@ -42,6 +46,7 @@ def calibrate_on_album(album: Path, json_file: Path | None, way: Way) -> None:
         "strangers",
         highlight=False,
     )
+    print_unlabelled(console, album)
     console.print(_measured_table(points))
     print_nearest_strangers(console, compared.nearest_strangers, [*embedded.rows], [*embedded.rows])
     print_left_out(console, embedded.left_out)
@@ -58,6 +63,7 @@ def calibrate_on_album(album: Path, json_file: Path | None, way: Way) -> None:
             "calibration": [(-1, 0), *((point.cosine, point.similarity) for point in curve), (1, 100)],
         }
         write_json(json_file, document)
+    say_how_to_serve(console, json_file, engine.model.name, settings.model_files.models_dir, Evidence.OPERATOR)
 
 
 def _measured_table(points: Sequence[OperatingPoint]) -> Table:

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from rekognition_emulator.cli.bands import print_bands
 from rekognition_emulator.cli.measuring import (
     Way,
     compare,
@@ -17,15 +18,20 @@ from rekognition_emulator.cli.measuring import (
     or_dash,
     print_left_out,
     print_nearest_strangers,
+    print_unlabelled,
     write_json,
 )
 from rekognition_emulator.cli.plots import draw_roc
 from rekognition_emulator.cli.start import load_face_engine, read_settings
 from rekognition_emulator.evaluation.accuracy import PairList
+from rekognition_emulator.evaluation.bands import BandCounter
 from rekognition_emulator.evaluation.labels import LabelledPair, LabelsUnusable, read_album, read_pairs
 from rekognition_emulator.evaluation.measurement import Measurement, measure_album, measure_pairs
 from rekognition_emulator.evaluation.pictures import Embedded
 from rekognition_emulator.faces.embedding import FaceModel
+
+_LEGEND: Final = """FPIR: how often a search for somebody who is not in the album finds somebody. FNIR: how often a \
+search for somebody who is in it finds no picture of theirs."""
 
 
 def evaluate_pairs(listed: Path, images: Path, json_file: Path | None, plot_file: Path | None, way: Way) -> None:
@@ -41,7 +47,8 @@ def evaluate_pairs(listed: Path, images: Path, json_file: Path | None, plot_file
     comparable = [pair for pair in pairs if pair.left in embedded.rows and pair.right in embedded.rows]
     if not comparable:
         raise LabelsUnusable(f"None of the {len(pairs):,} pairs can be compared: each lacks a face")
-    measured = measure_pairs(engine.model, embedded.embeddings, _rows(comparable, embedded))
+    counter = BandCounter(engine.model, embedded.covariates, _groups(comparable, embedded))
+    measured = measure_pairs(engine.model, embedded.embeddings, _rows(comparable, embedded), counter)
     console = Console()
     _print(console, engine.model, measured, f"the {way.face} faces of {len(embedded.rows):,} pictures")
     if len(comparable) < len(pairs):
@@ -65,9 +72,12 @@ def evaluate_album(album: Path, json_file: Path | None, plot_file: Path | None, 
     pictures = read_album(album)
     engine = load_face_engine(read_settings())
     embedded = embed(engine, [picture.file for picture in pictures], way)
-    people, compared = compare(embedded, pictures)
-    measured = measure_album(engine.model, embedded.embeddings, people, compared)
+    group_of = {picture.file: picture.group for picture in pictures}
+    counter = BandCounter(engine.model, embedded.covariates, [group_of[file] for file in embedded.rows])
+    people, compared = compare(embedded, pictures, counter)
+    measured = measure_album(engine.model, embedded.embeddings, people, compared, counter.bands())
     console = Console()
+    print_unlabelled(console, album)
     _print(console, engine.model, measured, f"the {way.face} faces of {len(embedded.rows):,} pictures")
     print_nearest_strangers(console, compared.nearest_strangers, [*embedded.rows], [*embedded.rows])
     print_left_out(console, embedded.left_out)
@@ -84,6 +94,21 @@ def _rows(pairs: Sequence[LabelledPair], embedded: Embedded) -> PairList:
         same=np.array([pair.same for pair in pairs]),
         folds=np.array([pair.fold for pair in pairs]),
     )
+
+
+def _groups(pairs: Sequence[LabelledPair], embedded: Embedded) -> list[str]:
+    """Returns the group of each row.
+
+    Raises:
+        LabelsUnusable: a picture belongs to two.
+    """
+    group_of = dict.fromkeys(embedded.rows, "")
+    for pair in pairs:
+        for file, group in ((pair.left, pair.left_group), (pair.right, pair.right_group)):
+            if group and group_of[file] not in {"", group}:
+                raise LabelsUnusable(f"{file} is said to belong to the group {group_of[file]} and to {group}")
+            group_of[file] = group or group_of[file]
+    return list(group_of.values())
 
 
 def _write(document: dict[str, Any], measured: Measurement, json_file: Path | None) -> None:
@@ -105,6 +130,9 @@ def _print(console: Console, model: FaceModel, measured: Measurement, faces: str
     console.print(_summary(measured))
     console.print(_operating_points(measured))
     console.print(_similarities(measured))
+    if measured.rank_one is not None:
+        console.print(_LEGEND, highlight=False)
+    print_bands(console, measured.bands)
 
 
 def _summary(measured: Measurement) -> Table:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from rekognition_emulator.evaluation.bands import BandCounter
 from rekognition_emulator.evaluation.comparison import AlbumComparison, compare_album
-from rekognition_emulator.evaluation.labels import LabelledPicture, LabelsUnusable, number_people
+from rekognition_emulator.evaluation.labels import LabelledPicture, LabelsUnusable, number_people, unlabelled
 from rekognition_emulator.evaluation.pictures import (
     Embedded,
     EmbeddedAlbum,
@@ -23,7 +24,7 @@ from rekognition_emulator.evaluation.pictures import (
     embed_album,
     embed_pictures,
 )
-from rekognition_emulator.faces.embedding import FaceModel
+from rekognition_emulator.faces.embedding import Evidence, FaceModel
 from rekognition_emulator.faces.engine import FaceEngine
 
 
@@ -65,8 +66,15 @@ def embed_all(engine: FaceEngine, files: Sequence[Path], workers: int) -> Embedd
     return embedded
 
 
-def compare(embedded: Embedded, album: Sequence[LabelledPicture]) -> tuple[NDArray[np.intp], AlbumComparison]:
+def compare(
+    embedded: Embedded, album: Sequence[LabelledPicture], counter: BandCounter | None = None
+) -> tuple[NDArray[np.intp], AlbumComparison]:
     """Compares every picture of an album with every other, and shows how far it is.
+
+    Args:
+        embedded: the album's pictures that have a face.
+        album: all of them.
+        counter: counts the same pairs by kind of face.
 
     Returns:
         (n,) whom each row of the embeddings shows, and the comparison.
@@ -75,7 +83,9 @@ def compare(embedded: Embedded, album: Sequence[LabelledPicture]) -> tuple[NDArr
     people = number_people(person_of[file] for file in embedded.rows)
     with _progress() as progress:
         task = progress.add_task("pairs", total=len(people))
-        compared = compare_album(embedded.embeddings, people, on_rows=lambda rows: progress.advance(task, rows))
+        compared = compare_album(
+            embedded.embeddings, people, on_rows=lambda rows: progress.advance(task, rows), counter=counter
+        )
     return people, compared
 
 
@@ -85,6 +95,18 @@ def print_left_out(console: Console, left_out: Sequence[LeftOut]) -> None:
         console.print(f"[bold]{len(left_out):,} pictures left out of all numbers:[/bold]")
         for picture in left_out:
             console.print(f"  {picture.file}: {picture.reason}", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_unlabelled(console: Console, album: Path) -> None:
+    """Says how many of an album's pictures are passed over because nobody has said whom they show."""
+    if passed_over := unlabelled(album):
+        where = "beside the folders of people or deeper in them" if album.is_dir() else "in rows without a person"
+        console.print(
+            "[bold]Pictures passed over[/bold], because nobody has said whom they show: "
+            f"{len(passed_over):,}, {where}. The first: {passed_over[0]}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def print_nearest_strangers(
@@ -117,6 +139,30 @@ def describe(model: FaceModel, source: Path, faces: str, left_out: Sequence[Left
 def write_json(file: Path, document: dict[str, Any]) -> None:
     """Writes a document for machines."""
     file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def say_how_to_serve(console: Console, curve: Path | None, model: str, models_dir: Path, evidence: Evidence) -> None:
+    """Says where a curve was written and how a server comes to use it, or that it was not written.
+
+    Args:
+        console: where.
+        curve: the file, if there is one.
+        model: the face model's name.
+        models_dir: that manifests lie in.
+        evidence: what the curve rests on.
+    """
+    if curve is None:
+        console.print("Nothing is changed by this: --json FILE writes the curve, and says how a server uses it.")
+        return
+    console.print(
+        f"The curve is in {curve}. Servers use it from their next start on if it lies in {models_dir}, and "
+        f"{model}.toml there has these two lines, beside what it may have already:\n"
+        f'name = "{model}"\ncalibration = "{curve.name}"\n'
+        f"/readyz and models list then call it: {evidence}.",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def or_dash(number: float | None, shown: str) -> str:

@@ -121,7 +121,9 @@ def pull_models(
 
 def _pull_recommended(files: ModelFiles, settings: Settings) -> None:
     """Pulls each of the recommended models; what hinders one is said in a line and hinders no other."""
-    had, unreachable, hindered = set(), {}, {}
+    had: set[str] = set()
+    unreachable: dict[str, Model] = {}
+    hindered: dict[str, Model] = {}
     for name in RECOMMENDED:
         model = find_model(name, files)
         if model.instead_of in had:
@@ -229,7 +231,7 @@ def _known_of(model: Model, files: ModelFiles) -> Iterator[tuple[str, object]]:
         yield "file", weights.path or file
         yield "SHA-256", sha256 or "not stated by the publisher"
         if file in model.checksums:
-            yield "stated", model.checksums[file]
+            yield "published", model.checksums[file]
         if file in model.sizes:
             yield "bytes", f"{model.sizes[file]:,}"
         yield "state", weights.state
@@ -239,9 +241,10 @@ def _known_of(model: Model, files: ModelFiles) -> Iterator[tuple[str, object]]:
         yield "input", f"{model.side_px} × {model.side_px} px, {model.colours}, {model.layout}"
         yield "channels", f"(value − {model.mean:g}) × {model.scale:g}"
         yield "template", model.template
-        yield "mirrored", "averaged in" if model.mirrored else "no"
-        for cosine, similarity in model.calibration or ():
-            yield "calibration", f"cosine {cosine:.3f} is similarity {similarity:g}"
+        yield "mirror image", "averaged in" if model.mirrored else "not used"
         if model.calibration:
-            yield "evidence", model.evidence
-        yield "based on", model.calibration_source or "nothing yet: calibrate measures it"
+            yield "calibration", f"{model.evidence}, on: {model.calibration_source}"
+        else:
+            yield "calibration", "none yet: rekognition-emulator calibrate measures it"
+        for cosine, similarity in model.calibration or ():
+            yield "curve", f"cosine {cosine:.3f} is similarity {similarity:g}"

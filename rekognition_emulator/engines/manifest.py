@@ -202,7 +202,7 @@ def _read(path: Path) -> Model:
         raise ModelUnusable(
             f"{path}: its calibration was measured on version {measured['version']}, and this is {embedder.version}."
         )
-    return embedder
+    return replace(embedder, evidence=measured["evidence"]) if measured else embedder
 
 
 def _names_a_file(contents: dict[str, Any]) -> bool:
@@ -213,12 +213,15 @@ def _measured(path: Path) -> dict[str, Any]:
     """Reads what ``calibrate --json`` has written."""
     document = json.loads(path.read_text())
     try:
+        unlabelled = document.get("method") == "unlabelled"
+        pairs = document["impostor_pairs" if unlabelled else "stranger_pairs"]
         return {
             "version": document["face_model"]["version"],
             "calibration": document["calibration"],
-            "calibration_source": f"{document['stranger_pairs']} pairs of strangers, {document['measured_on']}",
+            "calibration_source": f"{pairs:,} impostor pairs, {document['measured_on']}",
+            "evidence": Evidence.UNLABELLED if unlabelled else Evidence.OPERATOR,
         }
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelUnusable(f"{path} is not a file that calibrate has written.") from error
 
 

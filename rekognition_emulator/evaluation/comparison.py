@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from rekognition_emulator.evaluation.bands import BandCounter
 from rekognition_emulator.evaluation.scores import Scores
 
 COSINES_AT_ONCE: Final = 2**21
@@ -61,6 +62,7 @@ def compare_album(
     *,
     rows_at_once: int | None = None,
     on_rows: Callable[[int], None] = lambda _: None,
+    counter: BandCounter | None = None,
 ) -> AlbumComparison:
     """Compares every picture with every other, in blocks of rows against those from there on.
 
@@ -69,6 +71,7 @@ def compare_album(
         people: (n,) whom each row shows.
         rows_at_once: of a block; by default as many as keep memory bounded.
         on_rows: told after each block how many rows it had; later blocks of as many cosines have more.
+        counter: shown every pair, once.
     """
     count = len(embeddings)
     scores = Scores()
@@ -80,6 +83,9 @@ def compare_album(
         cosines = embeddings[start:stop] @ embeddings[start:].T
         same = people[start:stop, None] == people[start:]
         once = np.arange(start, count) > np.arange(start, stop)[:, None]
+        if counter:
+            left, right = np.nonzero(once)
+            counter.add(left + start, right + start, cosines[left, right], same[left, right])
         rows, columns = np.nonzero(same & once)
         mates = cosines[rows, columns]
         np.maximum.at(best_mates, rows + start, mates)

@@ -25,20 +25,26 @@ class LabelsUnusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LabelledPair:
-    """Two pictures, whether they show one person, and the fold that the pair belongs to."""
+    """Two pictures, whether they show one person, the fold that the pair belongs to, and the groups of both faces.
+
+    A group is whatever the labels tell apart, such as an event; it is empty where they do not say.
+    """
 
     left: Path
     right: Path
     same: bool
     fold: int
+    left_group: str = ""
+    right_group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledPicture:
-    """A picture and whom it shows."""
+    """A picture, whom it shows and the group that the face belongs to; as in ``LabelledPair``."""
 
     file: Path
     person: str
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,8 @@ class LabelledImage:
 
 def read_pairs(listed: Path, images: Path) -> list[LabelledPair]:
     """Reads a list of pairs: a CSV file with the columns file_a, file_b and same, or LFW's pairs.txt.
+
+    A CSV file may also have the columns group_a and group_b.
 
     Args:
         listed: the list.
@@ -69,8 +77,8 @@ def read_pairs(listed: Path, images: Path) -> list[LabelledPair]:
 def read_album(source: Path) -> list[LabelledPicture]:
     """Reads an album: a folder with a folder of pictures per person, or a CSV file of pictures and people.
 
-    A CSV file has a header; the first column is the picture, relative to the file, the second the person, and further
-    ones do not matter. Rows without a person are passed over.
+    A CSV file has a header; the first column is the picture, relative to the file, the second the person. Of further
+    ones only one that is called group matters. Rows without a person are passed over; ``unlabelled`` has them.
 
     Raises:
         LabelsUnusable: there is no labelled picture, or one is labelled twice.
@@ -85,17 +93,36 @@ def read_album(source: Path) -> list[LabelledPicture]:
             if file.suffix.lower() in SUFFIXES
         ]
     else:
-        rows = list(csv.reader(_lines(source)))[1:]
-        pictures = [LabelledPicture(source.parent / row[0], row[1]) for row in rows if len(row) > 1 and row[1]]
+        header, *rows = csv.reader(_lines(source))
+        group = header.index("group") if "group" in header else len(header)
+        pictures = [
+            LabelledPicture(source.parent / row[0], row[1], "".join(row[group : group + 1]))
+            for row in rows
+            if len(row) > 1 and row[1]
+        ]
     if not pictures:
+        others = len(unlabelled(source))
         raise LabelsUnusable(
-            f"{source} labels no picture: expected a folder per person with {', '.join(sorted(SUFFIXES))} files, "
+            f"{source} labels no picture{f', though it has {others:,}' if others else ''}: "
+            f"expected a folder per person with {', '.join(sorted(SUFFIXES))} files, "
             "or a CSV file with a header and the columns file and person"
         )
     file, times = Counter(picture.file for picture in pictures).most_common(1)[0]
     if times > 1:
         raise LabelsUnusable(f"{source} labels {file} {times} times: a picture shows one person here")
     return pictures
+
+
+def unlabelled(source: Path) -> list[Path]:
+    """Returns the pictures of an album of which ``read_album`` learns nobody's name.
+
+    In a folder: those beside the folders of people, or deeper than in one of them. In a CSV file: rows without a
+    person.
+    """
+    if source.is_dir():
+        files = (each for each in source.rglob("*") if each.suffix.lower() in SUFFIXES)
+        return sorted(file for file in files if file.parent.parent != source)
+    return [source.parent / row[0] for row in list(csv.reader(_lines(source)))[1:] if row and not "".join(row[1:2])]
 
 
 def read_event(source: Path) -> list[LabelledImage]:
@@ -165,7 +192,9 @@ def _read_csv_pairs(listed: Path, lines: Sequence[str], images: Path) -> list[La
         same = row["same"]
         if same not in dealt or not row["file_a"] or not row["file_b"]:
             raise LabelsUnusable(f"{listed}, line {number}: expected two files and 1 or 0")
-        pairs.append(LabelledPair(images / row["file_a"], images / row["file_b"], same == "1", dealt[same] % FOLDS))
+        left, right = images / row["file_a"], images / row["file_b"]
+        groups = (row.get("group_a") or "", row.get("group_b") or "")
+        pairs.append(LabelledPair(left, right, same == "1", dealt[same] % FOLDS, *groups))
         dealt[same] += 1
     if not pairs:
         raise LabelsUnusable(f"{listed} lists no pair")

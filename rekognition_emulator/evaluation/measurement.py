@@ -1,13 +1,14 @@
 """The figures of one evaluation, put together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rekognition_emulator.evaluation.accuracy import Accuracy, PairList, draw_pairs, measure_accuracy
+from rekognition_emulator.evaluation.bands import Band, BandCounter
 from rekognition_emulator.evaluation.comparison import AlbumComparison, compare_pairs
 from rekognition_emulator.evaluation.scores import FALSE_MATCH_RATES, OperatingPoint, Scores
 from rekognition_emulator.faces.embedding import FaceModel
@@ -54,6 +55,7 @@ class Measurement:
         rank_one: how often, of all other pictures in the album, the nearest to one shows the same person; over
             pictures of people who have a second one. None for listed pairs, and where nobody has.
         searches: pictures that rank_one was counted over.
+        bands: what passes by the size, sharpness and yaw of faces, and by group.
     """
 
     same_pairs: int
@@ -65,19 +67,35 @@ class Measurement:
     at_similarities: Sequence[AtSimilarity]
     rank_one: float | None = None
     searches: int = 0
+    bands: Sequence[Band] = ()
 
 
-def measure_pairs(model: FaceModel, embeddings: NDArray[np.float32], pairs: PairList) -> Measurement:
-    """Measures a model on listed pairs; embeddings are (n, dimension) float32, rows of unit length."""
+def measure_pairs(
+    model: FaceModel, embeddings: NDArray[np.float32], pairs: PairList, counter: BandCounter
+) -> Measurement:
+    """Measures a model on listed pairs.
+
+    Args:
+        model: with its calibration.
+        embeddings: (n, dimension) float32, rows of unit length.
+        pairs: of their rows.
+        counter: of the same rows, which has counted nothing yet.
+    """
     cosines = compare_pairs(embeddings, pairs.left, pairs.right)
+    counter.add(pairs.left, pairs.right, cosines, pairs.same)
     scores = Scores()
     scores.add(cosines[pairs.same], cosines[~pairs.same])
     accuracy = measure_accuracy(cosines, pairs.same, pairs.folds)
-    return _measure(scores, accuracy, [_at(model, scores, similarity) for similarity in SIMILARITIES])
+    at_similarities = [_at(model, scores, similarity) for similarity in SIMILARITIES]
+    return replace(_measure(scores, accuracy, at_similarities), bands=counter.bands())
 
 
 def measure_album(
-    model: FaceModel, embeddings: NDArray[np.float32], people: NDArray[np.intp], compared: AlbumComparison
+    model: FaceModel,
+    embeddings: NDArray[np.float32],
+    people: NDArray[np.intp],
+    compared: AlbumComparison,
+    bands: Sequence[Band] = (),
 ) -> Measurement:
     """Measures a model on an album.
 
@@ -86,6 +104,7 @@ def measure_album(
         embeddings: (n, dimension) float32, rows of unit length.
         people: (n,) whom each row shows.
         compared: every picture with every other.
+        bands: what was counted of the same pairs.
     """
     drawn = draw_pairs(people)
     accuracy = measure_accuracy(compare_pairs(embeddings, drawn.left, drawn.right), drawn.same, drawn.folds)
@@ -98,16 +117,12 @@ def measure_album(
         false_negative = float((mates < cosine).mean()) if len(mates) else None
         at_similarities.append(_at(model, compared.scores, similarity, false_positive, false_negative))
     rank_one = float((mates > strangers[has_mate]).mean()) if len(mates) else None
-    return _measure(compared.scores, accuracy, at_similarities, rank_one, len(mates))
+    return replace(
+        _measure(compared.scores, accuracy, at_similarities), rank_one=rank_one, searches=len(mates), bands=bands
+    )
 
 
-def _measure(
-    scores: Scores,
-    accuracy: Accuracy | None,
-    at_similarities: Sequence[AtSimilarity],
-    rank_one: float | None = None,
-    searches: int = 0,
-) -> Measurement:
+def _measure(scores: Scores, accuracy: Accuracy | None, at_similarities: Sequence[AtSimilarity]) -> Measurement:
     return Measurement(
         same_pairs=scores.same_pairs,
         stranger_pairs=scores.stranger_pairs,
@@ -116,8 +131,6 @@ def _measure(
         operating_points=[scores.operating_point(rate) for rate in FALSE_MATCH_RATES],
         roc=scores.roc(),
         at_similarities=at_similarities,
-        rank_one=rank_one,
-        searches=searches,
     )
 
 

@@ -13,10 +13,12 @@ from enum import StrEnum
 from functools import partial
 from math import hypot
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rekognition_emulator.evaluation.bands import Covariates
 from rekognition_emulator.faces.detection import Portrait
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.errors import (
@@ -27,8 +29,11 @@ from rekognition_emulator.faces.errors import (
     PictureUnreadable,
 )
 from rekognition_emulator.faces.image import Image, decode
-from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, largest, select
+from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, largest, select, side_px
 from rekognition_emulator.faces.quality import QualityBar
+
+_Outcome = TypeVar("_Outcome")
+"""What is made of a picture."""
 
 
 class FaceChoice(StrEnum):
@@ -55,11 +60,13 @@ class Embedded:
     Attributes:
         rows: which row of the embeddings is which picture's.
         embeddings: (len(rows), dimension) float32, each row of unit length.
+        covariates: of the faces, in the same order.
         left_out: the other pictures.
     """
 
     rows: dict[Path, int]
     embeddings: NDArray[np.float32]
+    covariates: Covariates
     left_out: list[LeftOut]
 
 
@@ -95,15 +102,16 @@ def embed_pictures(
         face: which one.
     """
     rows: dict[Path, int] = {}
-    embeddings = [_no_face(engine)]
+    embeddings, known = [_no_face(engine)], [np.empty((0, 3), np.float32)]
     left_out: list[LeftOut] = []
     for file, outcome in _each(dict.fromkeys(files), partial(_embed_one, engine, face), workers, on_picture):
         if isinstance(outcome, str):
             left_out.append(LeftOut(file, outcome))
         else:
             rows[file] = len(rows)
-            embeddings.append(outcome)
-    return Embedded(rows, np.concatenate(embeddings), left_out)
+            embeddings.append(outcome[0])
+            known.append(outcome[1])
+    return Embedded(rows, np.concatenate(embeddings), Covariates(*np.concatenate(known).T), left_out)
 
 
 def embed_album(
@@ -123,12 +131,9 @@ def embed_album(
 
 
 def _each(
-    files: Iterable[Path],
-    embed: Callable[[bytes], NDArray[np.float32]],
-    workers: int,
-    on_picture: Callable[[], None],
-) -> Iterator[tuple[Path, NDArray[np.float32] | str]]:
-    """Yields for each file, in order, its embeddings, or why there are none."""
+    files: Iterable[Path], embed: Callable[[bytes], _Outcome], workers: int, on_picture: Callable[[], None]
+) -> Iterator[tuple[Path, _Outcome | str]]:
+    """Yields for each file, in order, what comes of it, or why nothing does."""
     with ThreadPoolExecutor(workers) as pool:
         try:
             for file, outcome in pool.map(lambda file: (file, _outcome(embed, file)), files):
@@ -139,7 +144,7 @@ def _each(
             raise
 
 
-def _outcome(embed: Callable[[bytes], NDArray[np.float32]], file: Path) -> NDArray[np.float32] | str:
+def _outcome(embed: Callable[[bytes], _Outcome], file: Path) -> _Outcome | str:
     try:
         return embed(file.read_bytes())
     except NoFaceInPicture:
@@ -154,11 +159,12 @@ def _outcome(embed: Callable[[bytes], NDArray[np.float32]], file: Path) -> NDArr
         return f"cannot be read: {error.strerror}"
 
 
-def _embed_one(engine: FaceEngine, choice: FaceChoice, data: bytes) -> NDArray[np.float32]:
-    """Returns (1, dimension) float32."""
+def _embed_one(engine: FaceEngine, choice: FaceChoice, data: bytes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Returns (1, dimension) float32, the embedding, and (1, 3) float32, the covariates."""
     image = decode(data)
     face = _central(engine, image) if choice is FaceChoice.CENTRAL else largest(engine, image, QualityBar.NONE)[0]
-    return engine.embed(image, [face.detection])
+    known = (side_px(face, image), face.quality.sharpness, abs(face.pose.yaw))
+    return engine.embed(image, [face.detection]), np.array([known], np.float32)
 
 
 def _embed_all(engine: FaceEngine, data: bytes) -> NDArray[np.float32]:

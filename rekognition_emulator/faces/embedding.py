@@ -19,6 +19,8 @@ class Evidence(StrEnum):
     """By us, on impostor pairs of LFW."""
     OPERATOR = "measured by the operator"
     """On labelled pictures of theirs."""
+    UNLABELLED = "measured by the operator, unlabelled"
+    """On pictures or collections of theirs, of which nobody has said whom they show."""
     PROVISIONAL = "provisional"
     """On nothing but the threshold that the model's publisher recommends: a guess that errs on the side of caution."""
 

@@ -42,7 +42,7 @@ def largest(engine: FaceEngine, image: Image, bar: QualityBar) -> tuple[Portrait
         NoFaceInPicture: there is none, or the largest does not pass the bar.
     """
     portraits = analyse(engine, image)
-    if not portraits or reasons(portraits[0], _side_px(portraits[0], image), bar):
+    if not portraits or reasons(portraits[0], side_px(portraits[0], image), bar):
         raise NoFaceInPicture
     return portraits[0], portraits[1:]
 
@@ -65,10 +65,10 @@ def select(
     Returns:
         The kept ones, and the others with the reasons; each largest first.
     """
-    shortfalls = [reasons(portrait, _side_px(portrait, image), bar) for portrait in portraits]
+    shortfalls = [reasons(portrait, side_px(portrait, image), bar) for portrait in portraits]
     passing = [place for place, shortfall in enumerate(shortfalls) if not shortfall]
     best = sorted(
-        passing, key=lambda place: bool(reasons(portraits[place], _side_px(portraits[place], image), QualityBar.AUTO))
+        passing, key=lambda place: bool(reasons(portraits[place], side_px(portraits[place], image), QualityBar.AUTO))
     )
     for place in best[max_faces:]:
         shortfalls[place] = [Reason.EXCEEDS_MAX_FACES]
@@ -76,7 +76,7 @@ def select(
     return [portrait for portrait, shortfall in judged if not shortfall], [each for each in judged if each[1]]
 
 
-def _side_px(portrait: Portrait, image: Image) -> float:
+def side_px(portrait: Portrait, image: Image) -> float:
     """Returns the shorter side of the face's box, in pixels of the picture as it was sent."""
     box = portrait.detection.box
     return min(box.width * image.width_px, box.height * image.height_px)

@@ -85,7 +85,8 @@ REQUIREMENTS: Final = {
         turn_degrees_max=180, brightness_min=0, sharpness_min=0, confidence_min=0, side_px_min=0
     ),
     # A face that is refused can never be found, and an album is searched by people who want to find themselves: so the
-    # default refuses only what no model could recognise.
+    # default refuses only what no model could recognise. Small and blurred faces above these bars show selfies no more
+    # strangers than promised, and are found by most; docs/reference/accuracy.md has what higher bars would cost.
     QualityBar.AUTO: _LOW,
     QualityBar.LOW: _LOW,
     QualityBar.MEDIUM: Requirements(

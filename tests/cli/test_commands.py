@@ -108,6 +108,72 @@ def test_evaluate_album(album: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("colours")
+def test_evaluate_by_kind_of_face(album: Path, tmp_path: Path) -> None:
+    """What passes at which size, sharpness, turn and, where labels have it, group: in the file and as tables."""
+    rows = ["file,person,remark,group"]
+    for person in range(1, 13):
+        folder = album / f"person-{person:02}"
+        rows += [f"{file},{person},,{'day' if person < 9 else 'night'}" for file in sorted(folder.glob("person*.png"))]
+    (tmp_path / "album.csv").write_text("\n".join([*rows, f"{album / 'person-13' / 'person-13_0001.png'},,,day"]))
+    said = run("evaluate", "--album", tmp_path / "album.csv", "--json", tmp_path / "out.json")
+    bands = {(band["measure"], band["band"]): band for band in read(tmp_path / "out.json")["bands"]}
+    assert set(bands) == {
+        ("side_px", "80 and more"),  # of 160 px the face has 96
+        ("sharpness", "70 and more"),
+        ("yaw_degrees", "below 15"),
+        *(("group", name) for name in ("day", "night", "two groups")),
+    }
+    assert [bands["group", name]["impostors"][1]["pairs"] for name in ("day", "night", "two groups")] == [112, 24, 128]
+    at_60 = bands["group", "day"]["genuine"][0]
+    assert (at_60["passing"], at_60["pairs"], at_60["rate"], at_60["high"]) == (8, 8, 1, 1)
+    assert at_60["low"] == pytest.approx(0.676, abs=0.001)
+    for words in (
+        "smaller side, px",
+        "lower sharpness",
+        "larger yaw, °",
+        "group of both",
+        "0.0 (0.0–",
+        "100.0% (67.6–100",
+    ):
+        assert words in said
+    assert "Pictures passed over, because nobody has said whom they show: 1, in rows without a person." in said
+
+
+@pytest.mark.usefixtures("colours")
+def test_pairs_may_have_groups(album: Path, tmp_path: Path) -> None:
+    """Each of the two faces has one; a face that is said to be of two is refused in words."""
+    one, other = (f"person-0{person}/person-0{person}_000" for person in (1, 2))
+    listed, head = tmp_path / "pairs.csv", "file_a,file_b,same,group_a,group_b"
+    listed.write_text(f"{head}\n{one}1.png,{one}2.png,1,day,day\n{one}1.png,{other}1.png,0,day,night")
+    run("evaluate", "--pairs", listed, "--images", album, "--json", tmp_path / "out.json")
+    groups = [band for band in read(tmp_path / "out.json")["bands"] if band["measure"] == "group"]
+    counted = [(band["band"], band["impostors"][0]["pairs"], band["genuine"][0]["pairs"]) for band in groups]
+    assert counted == [("day", 0, 1), ("two groups", 1, 0)]
+    listed.write_text(f"{head}\n{one}1.png,{one}2.png,1,day,day\n{one}1.png,{other}1.png,0,night,night")
+    assert "is said to belong to the group day and to night" in run(
+        "evaluate", "--pairs", listed, "--images", album, succeeds=False
+    )
+
+
+@pytest.mark.usefixtures("colours")
+@pytest.mark.parametrize("measure", ["evaluate", "calibrate"])
+def test_pictures_that_nobody_is_said_to_be_in_are_counted_out_loud(measure: str, album: Path, tmp_path: Path) -> None:
+    """Beside the folders of people, or deeper than in one, a picture counts for nothing; so is a folder without any."""
+    shutil.copytree(album, tmp_path / "people")
+    some = tmp_path / "people" / "person-02" / "person-02_0001.png"
+    shutil.copy(some, tmp_path / "people" / "a.png")
+    (some.parent / "deeper").mkdir()
+    shutil.copy(some, some.parent / "deeper" / "b.png")
+    # There are too few pairs to calibrate; what lies there is said all the same.
+    said = " ".join(run(measure, "--album", tmp_path / "people", succeeds=measure == "evaluate").split())
+    assert "because nobody has said whom they show: 2, beside the folders of people or deeper in them." in said
+    (tmp_path / "flat").mkdir()
+    shutil.copy(some, tmp_path / "flat" / "a.png")
+    said = " ".join(run(measure, "--album", tmp_path / "flat", succeeds=False).split())
+    assert "flat labels no picture, though it has 1: expected a folder per person" in said
+
+
+@pytest.mark.usefixtures("colours")
 def test_evaluate_pairs(album: Path, tmp_path: Path) -> None:
     """Listed pairs of both kinds are judged in ten folds; a pair that lacks a face is counted out loud."""
     rows = ["file_a,file_b,same", "person-01/nobody.png,person-02/person-02_0001.png,0"]
@@ -192,6 +258,9 @@ def test_calibrate(crowd: Path, tmp_path: Path) -> None:
     assert curve["pictures_from"] == str(crowd)
     assert len(curve["measured_on"]) == len("2000-01-01")
     assert "too few pairs to measure" in said
+    assert (
+        'name = "colours"\ncalibration = "out.json"\n/readyz and models list then call it: measured by the op' in said
+    )
 
 
 @pytest.mark.usefixtures("colours")

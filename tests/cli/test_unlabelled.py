@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 from uuid import uuid4
@@ -8,6 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from rekognition_emulator.cli.commands import app
+from rekognition_emulator.engines.manifest import read_manifests
+from rekognition_emulator.faces.embedding import Evidence
 from rekognition_emulator.store.postgres import PostgresStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
@@ -33,6 +36,10 @@ def test_images_in_folders_are_events(crowd: Path, tmp_path: Path) -> None:
     assert document["calibration"][0] == [-1, 0]
     assert document["calibration"][-1] == [1, 100]
     assert (np.diff(document["calibration"], axis=0) > 0).all()
+    assert "it takes 100,000 pairs of impostors to count what passes at 80" in said
+    assert f"The curve is in {tmp_path / 'curve.json'}." in said
+    assert "/readyz and models list then call it: measured by the operator, unlabelled." in said
+    assert 'name = "colours"\ncalibration = "curve.json"' in said
 
 
 @pytest.mark.usefixtures("colours")
@@ -57,7 +64,17 @@ def test_collections_are_events(database_url: str, store: PostgresStore, tmp_pat
         "REKOGNITION_DATA_DIR": str(tmp_path / "data"),
     }
     code, said = calibrate("--collection", "spring", "--collection", "autumn", **environment)
-    assert (code, "version 100.1 on 80 faces nobody has labelled" in said) == (0, True), said
+    assert (code, "dlib 100.1 on 80 faces nobody has labelled" in said) == (0, True), said
+    assert "--json FILE writes" in said
+    (tmp_path / "models").mkdir()
+    file, environment = (
+        tmp_path / "models" / "curve.json",
+        environment | {"REKOGNITION_MODELS_DIR": f"{tmp_path}/models"},
+    )
+    code, said = calibrate("--collection", "spring", "--collection", "autumn", "--json", file, **environment)
+    (tmp_path / "models" / "dlib.toml").write_text("\n".join(re.findall('(?:name|calibration) = ".*"', said)))
+    (served,) = read_manifests(tmp_path / "models").values()
+    assert (served.name, served.evidence) == ("dlib", Evidence.UNLABELLED)
     code, said = calibrate("--collection", "spring", **environment)
     assert (code, "here are 60" in said) == (1, True), said
     assert "There is no collection winter" in calibrate("--collection", "winter", **environment)[1]

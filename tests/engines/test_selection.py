@@ -240,6 +240,27 @@ def test_a_model_is_measured_before_it_serves(files: ModelFiles, portrait: Image
         load_engine("arcface", "mtcnn", files)
 
 
+@pytest.mark.parametrize(
+    ("measured", "evidence"),
+    [
+        ({"stranger_pairs": 7}, Evidence.OPERATOR),
+        ({"impostor_pairs": 7, "method": "unlabelled"}, Evidence.UNLABELLED),
+    ],
+)
+def test_a_curve_says_what_it_rests_on(measured: dict[str, object], evidence: Evidence, files: ModelFiles) -> None:
+    """Whatever calibrate has written serves, and who asks learns whether labels were behind it."""
+    curve = {
+        "face_model": {"version": "100.1"},
+        "measured_on": "2030-01-01",
+        "calibration": [[-1, 0], *COARSE, [1, 100]],
+    }
+    (files.models_dir / "curve.json").write_text(json.dumps(curve | measured))
+    write_manifest(files.models_dir, name="dlib", calibration="curve.json")
+    (model,) = read_manifests(files.models_dir).values()
+    assert (model.evidence, model.calibration_source) == (evidence, "7 impostor pairs, 2030-01-01")
+    assert load_engine("dlib", "mtcnn", files).model.evidence is evidence
+
+
 @pytest.fixture
 def retail(files: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> Embedder:
     """A model of two files that set-up has fetched, and that no manifest speaks of."""

@@ -11,6 +11,7 @@ from rekognition_emulator.evaluation.labels import (
     read_album,
     read_event,
     read_pairs,
+    unlabelled,
 )
 
 
@@ -131,3 +132,17 @@ def test_an_event_of_nobody_is_refused(tmp_path: Path) -> None:
     (tmp_path / "1.jpg").write_bytes(b"x")
     with pytest.raises(LabelsUnusable, match="labels nobody: expected a folder per person"):
         read_event(tmp_path)
+
+
+def test_groups_and_what_has_no_name(tmp_path: Path) -> None:
+    """A column called group counts, wherever it stands; rows and files without a person are known by place."""
+    (tmp_path / "album.csv").write_text("file,person,faces,group\na.jpg,anna,1,day\nb.jpg,,1,night\nc.jpg,carl,2\n")
+    assert [(picture.person, picture.group) for picture in read_album(tmp_path / "album.csv")] == [
+        ("anna", "day"),
+        ("carl", ""),
+    ]
+    assert unlabelled(tmp_path / "album.csv") == [tmp_path / "b.jpg"]
+    for name in ("anna/1.jpg", "anna/more/2.JPG", "3.png", "anna/notes.txt"):
+        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folder" / name).touch()
+    assert unlabelled(tmp_path / "folder") == [tmp_path / "folder" / "3.png", tmp_path / "folder" / "anna/more/2.JPG"]

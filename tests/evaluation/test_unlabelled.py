@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.evaluation.calibration import SIMILARITIES, TooFewPairs
 from rekognition_emulator.evaluation.unlabelled import FACES_MAX, calibrate_unlabelled, presumed_impostors
+from tests.labelled import LabelledFaces, draw_images
 
 DIMENSION = 64
 
@@ -104,37 +105,15 @@ def test_a_curve_rises_whatever_the_faces(seed: int, count: int, share: float) -
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_labels_would_give_the_same_threshold(model: str, faces: int, seed: int, calibration_faces: Path) -> None:
     """With a tenth of repeated people among real faces, the rate at 80 is that of labels within a factor of 2.5."""
-    with np.load(calibration_faces) as arrays:
-        everybody, embeddings = arrays["person"], arrays[model].astype(np.float32)
-    embeddings = unit(embeddings)
+    labelled_faces = LabelledFaces.read(calibration_faces, model)
     random = np.random.default_rng(seed)
-    rows = draw(random, everybody, faces)
-    image_of = np.repeat(np.arange(faces), random.integers(3, 9, faces))[:faces]  # 3 to 8 people in an image
-    curve = calibrate_unlabelled(presumed_impostors(embeddings[rows], image_of, image_of))
+    rows = labelled_faces.draw(random, faces)
+    embeddings, people_of = labelled_faces.embeddings[rows], labelled_faces.people[rows]
+    image_of = draw_images(random, faces)
+    curve = calibrate_unlabelled(presumed_impostors(embeddings, image_of, image_of))
     first, second = np.triu_indices(faces, 1)
-    cosines = (embeddings[rows] @ embeddings[rows].T)[first, second]
-    labelled = np.quantile(cosines[everybody[rows][first] != everybody[rows][second]], 1 - 1e-4)
+    cosines = (embeddings @ embeddings.T)[first, second]
+    labelled = np.quantile(cosines[people_of[first] != people_of[second]], 1 - 1e-4)
     unlabelled = next(point.cosine for point in curve.points if point.similarity == 80)
-    rates = [impostor_rate(embeddings, everybody, cosine) for cosine in (float(labelled), unlabelled)]
+    rates = [labelled_faces.impostor_rate(cosine) for cosine in (float(labelled), unlabelled)]
     assert 1 / 2.5 < rates[1] / rates[0] < 2.5
-
-
-def draw(random: np.random.Generator, everybody: NDArray[np.int32], faces: int) -> NDArray[np.intp]:
-    """Draws rows: a tenth of the people twice, all others once."""
-    people, counts = np.unique(everybody, return_counts=True)
-    order = random.permutation(len(people))
-    twice = [person for person in order if counts[person] > 1][: faces // 10]
-    once = [person for person in order if person not in set(twice)][: faces - 2 * len(twice)]
-    rows = [random.permutation(np.flatnonzero(everybody == people[person]))[:2] for person in twice]
-    rows += [random.permutation(np.flatnonzero(everybody == people[person]))[:1] for person in once]
-    return random.permutation(np.concatenate(rows))
-
-
-def impostor_rate(embeddings: NDArray[np.float32], everybody: NDArray[np.int32], cosine: float) -> float:
-    """Returns the share of all pairs of different people that reach a cosine."""
-    beyond = total = 0
-    for start in range(0, len(embeddings), 500):
-        different = everybody[start : start + 500, np.newaxis] != everybody
-        beyond += int((different & (embeddings[start : start + 500] @ embeddings.T >= cosine)).sum())
-        total += int(different.sum())
-    return beyond / total
