@@ -100,7 +100,7 @@ def test_the_list_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "…" not in table
     assert max(map(len, table.splitlines())) <= 80
     named = [line.split()[0] for line in table.splitlines()[3:] if line.strip()]
-    assert named == [*catalogue.DETECTORS, *catalogue.EMBEDDERS, *catalogue.ESTIMATORS]
+    assert named == [model.name for model in catalogue.MODELS]
 
 
 def test_a_first_pull_is_binding(publisher: Publisher, folder: Path, tmp_path: Path) -> None:
@@ -314,9 +314,9 @@ def test_what_an_operator_can_mend_is_said_in_words(folder: Path, monkeypatch: p
 
 def test_addresses_of_publishers_are_trustworthy() -> None:
     """Every one is TLS and ends in a file's name; what a package carries has none, and permissive models have one."""
-    for model in (*catalogue.DETECTORS.values(), *catalogue.EMBEDDERS.values(), *catalogue.ESTIMATORS.values()):
-        assert not (model.urls and model.package)
-        assert model.urls or model.package or model.profile is Profile.RESEARCH
+    for model in catalogue.MODELS:
+        assert len([each for each in (model.urls, model.package, model.wheel) if each]) <= 1
+        assert model.urls or model.package or model.wheel or model.profile is Profile.RESEARCH
         assert all(url.startswith("https://") for url in model.urls)
         assert sum(len(model.addresses(file)) for file in model.files) == len(model.urls)
         assert not model.urls or all(model.addresses(file) for file in model.files)
