@@ -48,7 +48,9 @@ def canonical_face(task: Path) -> tuple[Mesh, NDArray[np.intp]]:
         Its mesh, in a square image; (n, 3), the points at the corners of each triangle.
     """
     numbers, corners = [], []
-    for tag, value in _fields(zipfile.ZipFile(task).read(GEOMETRY)):
+    with zipfile.ZipFile(task) as archive:
+        geometry = archive.read(GEOMETRY)
+    for tag, value in _fields(geometry):
         if tag == VERTICES:
             numbers.append(value)
         elif tag == CORNERS:
