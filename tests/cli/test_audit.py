@@ -36,7 +36,8 @@ ASKER = Actor("SearchFaces", "123456789012", "some request", "backend", "eu-west
 def rows(pool: ConnectionPool) -> None:
     """Three searches, the last in a session, that enforced access control would have refused."""
     for number in range(3):
-        observation, actor = Observation(), replace(ASKER, in_session=number > 0)
+        observation = Observation()
+        actor = replace(ASKER, request_id=f"request-{number}", in_session=number > 0)
         observation.counts = {"faces_matched": 1_000 * number, "index_lag": 7}
         if number:
             observation.would_be_denied = "AccessDeniedException"
