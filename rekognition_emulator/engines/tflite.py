@@ -58,9 +58,7 @@ class _Operator:
         """Returns an input that must be known beforehand."""
         value = self.inputs[position]
         if isinstance(value, str):
-            raise ModelUnusable(
-                "The network computes what its operators' weights or axes are, which is not known here."
-            )
+            raise ModelUnusable("The network computes its own weights or axes, which is not known here.")
         return value
 
 
@@ -230,7 +228,8 @@ def _max_pool(graph: Graph, operator: _Operator) -> str:
 def _prelu(graph: Graph, operator: _Operator) -> str:
     """Writes a PReLU as a ReLU and two depthwise convolutions: x·slope + ReLU(x)·(1 − slope).
 
-    ONNX Runtime keeps convolutions in a blocked layout of its own and leaves it for every PReLU.
+    ONNX Runtime keeps convolutions in a blocked layout of its own and leaves it for every PReLU. Source: ours, the two
+    meshes of the table on one thread: 7.7 and 2.5 ms a face against 19.4 and 5.9.
     """
     x, slopes = operator.inputs[0], operator.constant(1).reshape(-1, 1, 1, 1)
     below = graph.layer("Conv", x, slopes, group=len(slopes))
@@ -296,13 +295,10 @@ def _transpose(graph: Graph, operator: _Operator) -> str:
 
 
 def _pad(graph: Graph, operator: _Operator) -> str:
-    pads = _laid_out_rows(operator.constant(1))
+    pads = operator.constant(1)  # (dimensions, 2)
+    if len(pads) == _RANK:
+        pads = pads[list(_TO_CHANNELS_SECOND)]
     return graph.layer("Pad", operator.inputs[0], pads.T.reshape(-1).astype(np.int64))
-
-
-def _laid_out_rows(rows: NDArray[Any]) -> NDArray[Any]:
-    """Sorts what is said of each dimension."""
-    return rows[list(_TO_CHANNELS_SECOND)] if len(rows) == _RANK else rows
 
 
 def _concatenation(graph: Graph, operator: _Operator) -> str:
@@ -315,9 +311,8 @@ def _concatenation(graph: Graph, operator: _Operator) -> str:
         value if isinstance(value, str) else graph.layer("Tile", np.asarray(_laid_out(value, rank)), repeats)
         for value in operator.inputs
     ]
-    return _activated(
-        graph, graph.layer("Concat", *values, axis=_axis(operator.option(0), rank)), operator.option(1, "b")
-    )
+    joined = graph.layer("Concat", *values, axis=_axis(operator.option(0), rank))
+    return _activated(graph, joined, operator.option(1, "b"))
 
 
 def _strided_slice(graph: Graph, operator: _Operator) -> str:
