@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rekognition_emulator.demo.people import PEOPLE, album, selfie
-from rekognition_emulator.engines.catalogue import ESTIMATORS
+from rekognition_emulator.engines.catalogue import DEEPFACE_ESTIMATORS
 from tests.networks import write_networks
 from tests.server import Server
 
@@ -22,7 +22,8 @@ def estimating(start_server: Callable[..., Server], tmp_path_factory: pytest.Tem
     folder = tmp_path_factory.mktemp("weights")
     write_networks(folder)
     return start_server(
-        REKOGNITION_ATTRIBUTES_DIR=str(folder), REKOGNITION_ACCEPT_LICENCES=", ".join(ESTIMATORS)
+        REKOGNITION_ATTRIBUTES_DIR=str(folder),
+        REKOGNITION_ACCEPT_LICENCES=", ".join(model.name for model in DEEPFACE_ESTIMATORS.values()),
     ).client()
 
 
