@@ -199,24 +199,22 @@ def _padding(operator: _Operator, window: Sequence[int], strides: Sequence[int])
 
 def _convolution(graph: Graph, operator: _Operator) -> str:
     """Filters are (outputs, rows, columns, inputs) there."""
-    filters = operator.constant(1).transpose(0, 3, 1, 2)
-    if (operator.option(4, default=1), operator.option(5, default=1)) != (1, 1):
-        raise ModelUnusable("The network has dilated convolutions, which are not known here.")
-    convolved = graph.layer(
-        "Conv", operator.inputs[0], filters, operator.constant(2), **_window(operator, filters.shape[2:])
-    )
-    return _activated(graph, convolved, operator.option(3, "b"))
+    return _convolve(graph, operator, operator.constant(1).transpose(0, 3, 1, 2), activation=3, group=1)
 
 
 def _depthwise_convolution(graph: Graph, operator: _Operator) -> str:
     """Filters are (1, rows, columns, outputs) there."""
     filters = operator.constant(1).transpose(3, 0, 1, 2)
-    if (operator.option(5, default=1), operator.option(6, default=1)) != (1, 1):
+    return _convolve(graph, operator, filters, activation=4, group=operator.shapes[0][3])
+
+
+def _convolve(graph: Graph, operator: _Operator, filters: NDArray[Any], *, activation: int, group: int) -> str:
+    """Appends a convolution; behind the option that is its activation stand its dilations."""
+    if {operator.option(activation + place, default=1) for place in (1, 2)} != {1}:
         raise ModelUnusable("The network has dilated convolutions, which are not known here.")
     window = _window(operator, filters.shape[2:])
-    groups = operator.shapes[0][3]
-    convolved = graph.layer("Conv", operator.inputs[0], filters, operator.constant(2), group=groups, **window)
-    return _activated(graph, convolved, operator.option(4, "b"))
+    convolved = graph.layer("Conv", operator.inputs[0], filters, operator.constant(2), group=group, **window)
+    return _activated(graph, convolved, operator.option(activation, "b"))
 
 
 def _max_pool(graph: Graph, operator: _Operator) -> str:
