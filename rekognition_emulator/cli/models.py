@@ -121,11 +121,13 @@ def pull_models(
 
 def _pull_recommended(files: ModelFiles, settings: Settings) -> None:
     """Pulls each of the recommended models; what hinders one is said in a line and hinders no other."""
+    with said_in_words(ModelUnusable):
+        known = known_models(files)
     had: set[str] = set()
     unreachable: dict[str, Model] = {}
     hindered: dict[str, Model] = {}
     for name in RECOMMENDED:
-        model = find_model(name, files)
+        model = known[name]
         if model.instead_of in had:
             continue
         try:
