@@ -41,8 +41,13 @@ MEMBERS: Final = {
 }
 """Member of FaceDetail → name of the label."""
 
+BESIDE_AWS: Final = (*MEMBERS, "Eyeglasses", "Sunglasses", "Beard", "Mustache", "AgeRange")
+"""What is compared with AWS's answers, beside pose and landmarks."""
+
+ANGLES: Final = ("Roll", "Yaw", "Pitch")
+
 SIDE_PX_MIN: Final = 60
-"""The longer side of a face's box that AWS's answers are taken for reliable from. Source: ours."""
+"""Smaller faces are left out, by the longer side of their box. Source: ours."""
 
 CONFIDENCES: Final = (50, 75, 90, 95, 99, 100.1)
 """Between the columns of the table of confidences."""
@@ -201,14 +206,14 @@ def beside_aws(variants: Sequence[Variant], folder: Path) -> list[report.Section
     nodding = json.loads((folder / "face_compare.json").read_text())["FaceMatches"][0]["Face"]
     ours = {each.name: _same_face(each, folder / "face.jpeg", aws) for each in variants}
     nodding_ours = {each.name: _same_face(each, folder / "face2.jpg", nodding) for each in variants}
-    rows = [_row(member, aws, ours) for member in (*_VALUES, "AgeRange", "Emotions")]
-    rows += [[f"Pose.{angle}", *(f"{each['Pose'][angle]:.1f}" for each in (aws, *ours.values()))] for angle in _ANGLES]
+    rows = [_row(member, aws, ours) for member in BESIDE_AWS]
+    rows += [[f"Pose.{angle}", *(f"{each['Pose'][angle]:.1f}" for each in (aws, *ours.values()))] for angle in ANGLES]
     rows += [
         [
             f"Pose.{angle}, another picture",
             *(f"{each['Pose'][angle]:.1f}" for each in (nodding, *nodding_ours.values())),
         ]
-        for angle in _ANGLES
+        for angle in ANGLES
     ]
     image = decode((folder / "face.jpeg").read_bytes())
     aspect = image.height_px / image.width_px
@@ -238,10 +243,6 @@ def beside_aws(variants: Sequence[Variant], folder: Path) -> list[report.Section
             ],
         ),
     ]
-
-
-_VALUES: Final = ("Smile", "MouthOpen", "EyesOpen", "Gender", "Eyeglasses", "Sunglasses", "Beard", "Mustache")
-_ANGLES: Final = ("Roll", "Yaw", "Pitch")
 
 
 def _same_face(variant: Variant, picture: Path, aws: Mapping[str, Any]) -> Mapping[str, Any]:

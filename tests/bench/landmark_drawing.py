@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rekognition_emulator.engines.catalogue import FACE_LANDMARKER
 from rekognition_emulator.faces.mesh import LANDMARKS_30, Mesh, landmarks30
 
-DOCS: Final = Path(__file__).parents[2] / "docs"
+DOCS: Final = Path(__file__).parents[2] / "docs" / "reference"
 
 GEOMETRY: Final = "geometry_pipeline_metadata_landmarks.binarypb"
 """A protocol buffer. Source: MediaPipe, geometry_pipeline_metadata.proto and mesh_3d.proto."""
@@ -48,7 +48,9 @@ def canonical_face(task: Path) -> tuple[Mesh, NDArray[np.intp]]:
         Its mesh, in a square image; (n, 3), the points at the corners of each triangle.
     """
     numbers, corners = [], []
-    for tag, value in _fields(zipfile.ZipFile(task).read(GEOMETRY)):
+    with zipfile.ZipFile(task) as archive:
+        geometry = archive.read(GEOMETRY)
+    for tag, value in _fields(geometry):
         if tag == VERTICES:
             numbers.append(value)
         elif tag == CORNERS:
@@ -150,7 +152,7 @@ network fits to the face. Left and right are the picture's.
 {rows}
 
 The inner ends of the brows and the jaw lie beside these points, where AWS has them. [How near they
-are](../tests/bench/results/face-details.md) to AWS's is measured on an answer of AWS's that was published with its
+are](../../tests/bench/results/face-details.md) to AWS's is measured on an answer of AWS's that was published with its
 picture. The face drawn is MediaPipe's canonical one (Apache-2.0), a geometry of nobody.
 """
 

@@ -1,0 +1,46 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rekognition_emulator.engines.catalogue import FACE_LANDMARKER, FACE_MESH, FACE_MESHES, YUNET
+from rekognition_emulator.engines.face_mesh import open_face_mesh
+from rekognition_emulator.engines.selection import open_detector
+from rekognition_emulator.faces import expressions
+from rekognition_emulator.faces.attributes import Verdict
+from rekognition_emulator.faces.image import decode
+from rekognition_emulator.faces.mesh import Mesh
+from tests.bench.labelled_faces import found, read_labels
+
+RULES: dict[str, Callable[[Mesh, float], Verdict]] = {
+    "smile": expressions.smile,
+    "mouth_open": expressions.mouth_open,
+    "eyes_open": expressions.eyes_open,
+}
+
+
+@pytest.mark.parametrize(("model", "agree_min"), [(FACE_LANDMARKER.name, 0.95), (FACE_MESH.name, 0.85)])
+def test_the_rules_say_what_people_see(
+    faces_dir: Path, weights: Callable[[str], Path], tmp_path: Path, model: str, agree_min: float
+) -> None:
+    """On the photographs that are hardest: shut eyes, laughter, anger, heads turned, tilted and nodding."""
+    for file in FACE_MESHES[model].files:
+        (tmp_path / file).symlink_to(weights(file))
+    network = open_face_mesh(FACE_MESHES[model], tmp_path, tmp_path / "cache", threads=1)
+    (file,) = YUNET.files
+    detector = open_detector(YUNET, weights(file).read_bytes(), threads=1)
+    agree = []
+    for face in read_labels():
+        if not face.file.startswith("pose/"):
+            continue
+        image = decode((faces_dir / face.file).read_bytes())
+        detections = detector.detect(image)
+        place = found(face, [detection.box for detection in detections])
+        mesh = None if place is None else network.fit(image, [detections[place]])[0]
+        agree += [
+            rule(mesh, image.width_px / image.height_px).value == (face.labels[label] == "yes")
+            for label, rule in RULES.items()
+            if mesh and face.labels.get(label) in {"yes", "no"}
+        ]
+    assert len(agree) >= 40
+    assert sum(agree) / len(agree) >= agree_min
