@@ -121,9 +121,12 @@ def pull_models(
 
 def _pull_recommended(files: ModelFiles, settings: Settings) -> None:
     """Pulls each of the recommended models; what hinders one is said in a line and hinders no other."""
-    had, unreachable, hindered = set(), {}, {}
+    with said_in_words(ModelUnusable):
+        known = known_models(files)
+    had: set[str | None] = set()
+    unreachable, hindered = {}, {}
     for name in RECOMMENDED:
-        model = find_model(name, files)
+        model = known[name]
         if model.instead_of in had:
             continue
         try:

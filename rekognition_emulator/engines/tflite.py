@@ -58,9 +58,7 @@ class _Operator:
         """Returns an input that must be known beforehand."""
         value = self.inputs[position]
         if isinstance(value, str):
-            raise ModelUnusable(
-                "The network computes what its operators' weights or axes are, which is not known here."
-            )
+            raise ModelUnusable("The network computes its own weights or axes, which is not known here.")
         return value
 
 
@@ -188,24 +186,22 @@ def _padding(operator: _Operator, window: Sequence[int], strides: Sequence[int])
 
 def _convolution(graph: Graph, operator: _Operator) -> str:
     """Filters are (outputs, rows, columns, inputs) there."""
-    filters = operator.constant(1).transpose(0, 3, 1, 2)
-    if (operator.option(4, default=1), operator.option(5, default=1)) != (1, 1):
-        raise ModelUnusable("The network has dilated convolutions, which are not known here.")
-    convolved = graph.layer(
-        "Conv", operator.inputs[0], filters, operator.constant(2), **_window(operator, filters.shape[2:])
-    )
-    return _activated(graph, convolved, operator.option(3, "b"))
+    return _convolve(graph, operator, operator.constant(1).transpose(0, 3, 1, 2), activation=3, group=1)
 
 
 def _depthwise_convolution(graph: Graph, operator: _Operator) -> str:
     """Filters are (1, rows, columns, outputs) there."""
     filters = operator.constant(1).transpose(3, 0, 1, 2)
-    if (operator.option(5, default=1), operator.option(6, default=1)) != (1, 1):
+    return _convolve(graph, operator, filters, activation=4, group=operator.shapes[0][3])
+
+
+def _convolve(graph: Graph, operator: _Operator, filters: NDArray[Any], *, activation: int, group: int) -> str:
+    """Appends a convolution; behind the option that is its activation stand its dilations."""
+    if {operator.option(activation + place, default=1) for place in (1, 2)} != {1}:
         raise ModelUnusable("The network has dilated convolutions, which are not known here.")
     window = _window(operator, filters.shape[2:])
-    groups = operator.shapes[0][3]
-    convolved = graph.layer("Conv", operator.inputs[0], filters, operator.constant(2), group=groups, **window)
-    return _activated(graph, convolved, operator.option(4, "b"))
+    convolved = graph.layer("Conv", operator.inputs[0], filters, operator.constant(2), group=group, **window)
+    return _activated(graph, convolved, operator.option(activation, "b"))
 
 
 def _max_pool(graph: Graph, operator: _Operator) -> str:
@@ -217,7 +213,8 @@ def _max_pool(graph: Graph, operator: _Operator) -> str:
 def _prelu(graph: Graph, operator: _Operator) -> str:
     """Writes a PReLU as a ReLU and two depthwise convolutions: x·slope + ReLU(x)·(1 − slope).
 
-    ONNX Runtime keeps convolutions in a blocked layout of its own and leaves it for every PReLU.
+    ONNX Runtime keeps convolutions in a blocked layout of its own and leaves it for every PReLU. Source: ours, the two
+    meshes of the table on one thread: 7.7 and 2.5 ms a face against 19.4 and 5.9.
     """
     x, slopes = operator.inputs[0], operator.constant(1).reshape(-1, 1, 1, 1)
     below = graph.layer("Conv", x, slopes, group=len(slopes))
@@ -283,13 +280,10 @@ def _transpose(graph: Graph, operator: _Operator) -> str:
 
 
 def _pad(graph: Graph, operator: _Operator) -> str:
-    pads = _laid_out_rows(operator.constant(1))
+    pads = operator.constant(1)  # (dimensions, 2)
+    if len(pads) == _RANK:
+        pads = pads[list(_TO_CHANNELS_SECOND)]
     return graph.layer("Pad", operator.inputs[0], pads.T.reshape(-1).astype(np.int64))
-
-
-def _laid_out_rows(rows: NDArray[Any]) -> NDArray[Any]:
-    """Sorts what is said of each dimension."""
-    return rows[list(_TO_CHANNELS_SECOND)] if len(rows) == _RANK else rows
 
 
 def _concatenation(graph: Graph, operator: _Operator) -> str:
@@ -302,9 +296,8 @@ def _concatenation(graph: Graph, operator: _Operator) -> str:
         value if isinstance(value, str) else graph.layer("Tile", np.asarray(_laid_out(value, rank)), repeats)
         for value in operator.inputs
     ]
-    return _activated(
-        graph, graph.layer("Concat", *values, axis=_axis(operator.option(0), rank)), operator.option(1, "b")
-    )
+    joined = graph.layer("Concat", *values, axis=_axis(operator.option(0), rank))
+    return _activated(graph, joined, operator.option(1, "b"))
 
 
 def _strided_slice(graph: Graph, operator: _Operator) -> str:

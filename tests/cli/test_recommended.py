@@ -179,6 +179,17 @@ def test_nothing_is_fetched_offline(publisher: Publisher, folder: Path, monkeypa
     assert not folder.exists()
 
 
+def test_a_manifest_that_is_none(publisher: Publisher, folder: Path) -> None:
+    """What the operator says is read before anything is fetched; a sentence names the file."""
+    theirs = Settings().model_files.models_dir
+    theirs.mkdir()
+    (theirs / "x.toml").write_text("name = 7")
+    said = "".join(pull(succeeds=False))
+    assert said.strip().count("\n") == 0
+    assert "x.toml does not describe a model" in said
+    assert not publisher.asked
+
+
 @pytest.fixture
 def meshes(publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publisher:
     """The same publisher has one face mesh, a wheel the other; nothing but these two is recommended."""

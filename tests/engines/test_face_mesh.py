@@ -15,7 +15,7 @@ from rekognition_emulator.engines.embedded import MtcnnDetector
 from rekognition_emulator.engines.face_mesh import BLENDSHAPES, FACES_AT_ONCE, FaceMeshNetwork, open_face_mesh
 from rekognition_emulator.engines.models import FaceMesh
 from rekognition_emulator.engines.networks import ModelUnusable
-from rekognition_emulator.engines.selection import open_detector
+from rekognition_emulator.engines.selection import ModelFiles, choose_face_mesh, open_detector
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.image import Image, decode
 from rekognition_emulator.faces.mesh import LANDMARKS_30, POINTS, Mesh, landmarks30, pose_of
@@ -251,6 +251,17 @@ def test_what_is_no_face_has_no_mesh(network: FaceMeshNetwork) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (300, 400, 3), np.uint8)
     image = Image(noise, 400, 300)
     assert network.fit(image, [detection(image, (200, 150), 30)]) == [None]
+
+
+def test_the_better_mesh_is_chosen(tmp_path: Path) -> None:
+    """Of those whose files are all at hand, without opening any."""
+    files = ModelFiles(tmp_path / "cache", tmp_path, tmp_path / "none")
+    assert choose_face_mesh(files) is None
+    for model, chosen in ((FACE_MESH, "face-mesh"), (FACE_LANDMARKER, "face-landmarker")):
+        for file in model.files:
+            assert choose_face_mesh(files) != chosen
+            (tmp_path / file).touch()
+        assert choose_face_mesh(files) == chosen
 
 
 def test_damaged_weights_are_refused(tmp_path: Path) -> None:

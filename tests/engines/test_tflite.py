@@ -242,7 +242,8 @@ RECORDED: dict[str, list[dict[int, float]]] = {
 def test_the_recommended_networks_give_what_litert_gives(weights: Callable[[str], Path], name: str) -> None:
     """Points within a thousandth of a pixel, on a picture that anybody can make, whichever place it has in a batch."""
     if name in {"face_landmarks_detector.tflite", "face_blendshapes.tflite"}:
-        file = zipfile.ZipFile(weights("face_landmarker.task")).read(name)
+        with zipfile.ZipFile(weights("face_landmarker.task")) as archive:
+            file = archive.read(name)
     else:
         file = weights(name).read_bytes()
     session: Any = open_model(convert(file), threads=1)
