@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
 from unittest.mock import Mock
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote_to_bytes, urlencode
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -481,7 +481,7 @@ def test_what_is_made_of_a_head_is_no_larger_than_that(name: str) -> None:
 
 def test_a_query_that_is_longer_than_any_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has not proved anything would keep the event loop busy with percent signs."""
-    read = Mock(side_effect=sigv4.unquote_to_bytes)
+    read = Mock(side_effect=unquote_to_bytes)
     monkeypatch.setattr(sigv4, "unquote_to_bytes", read)
     refusal(replace(signed(), query=b"%" * sigv4.QUERY_BYTES_MAX))
     assert read.called
