@@ -42,7 +42,7 @@ def print_bands(console: Console, bands: Sequence[Band]) -> None:
 
 def as_multiple(rate: Rate, similarity: float) -> str:
     """Returns how many times as often impostors pass as a similarity promises, with the interval."""
-    if not rate.pairs:
+    if rate.rate is None:
         return "–"
     times, low, high = (share / dict(MEANINGS)[similarity] for share in (rate.rate, rate.low, rate.high))
     return f"{_short(times)} ({_short(low)}–{_short(high)})"
@@ -50,7 +50,7 @@ def as_multiple(rate: Rate, similarity: float) -> str:
 
 def as_share(rate: Rate) -> str:
     """Returns such as "97.7% (97.5–97.9)"."""
-    if not rate.pairs:
+    if rate.rate is None:
         return "–"
     return f"{rate.rate:.1%} ({100 * rate.low:.1f}–{100 * rate.high:.1f})"
 

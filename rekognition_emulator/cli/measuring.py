@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rekognition_emulator.evaluation.bands import BandCounter
@@ -103,7 +104,7 @@ def print_unlabelled(console: Console, album: Path) -> None:
         where = "beside the folders of people or deeper in them" if album.is_dir() else "in rows without a person"
         console.print(
             "[bold]Pictures passed over[/bold], because nobody has said whom they show: "
-            f"{len(passed_over):,}, {where}. The first: {passed_over[0]}",
+            f"{len(passed_over):,}, {where}. The first: {escape(str(passed_over[0]))}",
             highlight=False,
             soft_wrap=True,
         )

@@ -17,6 +17,7 @@ from rekognition_emulator.cli.measuring import (
     or_dash,
     print_left_out,
     print_nearest_strangers,
+    print_unlabelled,
     write_json,
 )
 from rekognition_emulator.cli.plots import draw_retrieval
@@ -63,6 +64,7 @@ def evaluate_selfies(  # noqa: PLR0913 - an argument is an option of the command
         "images[/bold]",
         highlight=False,
     )
+    print_unlabelled(console, selfies)
     measured: list[tuple[FaceModel, Retrieval]] = []
     documents: list[dict[str, Any]] = []
     wanted = [settings.model_copy(update={"face_model": name}) for name in dict.fromkeys(models)] or [settings]

@@ -89,7 +89,7 @@ class Rate:
     Attributes:
         passing: pairs that pass.
         pairs: all.
-        rate: the share, 0…1.
+        rate: the share, 0…1; None without any pair.
         low: lower end of the 95 % interval (Wilson's score interval, which is sound for rare events and few pairs). It
             takes pairs for independent; those that share a face are not quite, so that the truth may be further off.
         high: its upper end.
@@ -97,7 +97,7 @@ class Rate:
 
     passing: int
     pairs: int
-    rate: float
+    rate: float | None
     low: float
     high: float
 
@@ -105,7 +105,7 @@ class Rate:
     def of(cls, passing: int, pairs: int) -> "Rate":
         """Returns the rate; without any pair it may be anything from 0 to 1."""
         if not pairs:
-            return cls(0, 0, 0.0, 0.0, 1.0)
+            return cls(0, 0, None, 0.0, 1.0)
         share, spread = passing / pairs, _NORMAL_QUANTILE**2 / pairs
         middle = share + spread / 2
         half = sqrt(spread * (share * (1 - share) + spread / 4))

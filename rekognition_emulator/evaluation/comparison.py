@@ -12,7 +12,8 @@ from rekognition_emulator.evaluation.bands import BandCounter
 from rekognition_emulator.evaluation.scores import Scores
 
 COSINES_AT_ONCE: Final = 2**21
-"""Of a block of the matrix of all cosines: with masks and bins some 60 MB. Ours: larger blocks are no faster."""
+"""Of a block of the matrix of all cosines: with masks and bins some 60 MB, and as many again where pairs are
+counted by bands. Ours: larger blocks are no faster."""
 
 NEAREST_STRANGERS: Final = 10
 """Pairs worth a look: where an album's labels are wrong, they are among these."""

@@ -167,6 +167,11 @@ def test_pictures_that_nobody_is_said_to_be_in_are_counted_out_loud(measure: str
     # There are too few pairs to calibrate; what lies there is said all the same.
     said = " ".join(run(measure, "--album", tmp_path / "people", succeeds=measure == "evaluate").split())
     assert "because nobody has said whom they show: 2, beside the folders of people or deeper in them." in said
+    shutil.copytree(tmp_path / "people", tmp_path / "[bold]")
+    said = " ".join(run("evaluate", "--album", album, "--selfies", tmp_path / "[bold]").split())
+    assert (
+        f"whom they show: 2, beside the folders of people or deeper in them. The first: {tmp_path}/[bold]/a.png" in said
+    )
     (tmp_path / "flat").mkdir()
     shutil.copy(some, tmp_path / "flat" / "a.png")
     said = " ".join(run(measure, "--album", tmp_path / "flat", succeeds=False).split())
