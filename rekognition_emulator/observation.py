@@ -57,7 +57,8 @@ class Observation:
         seconds: that it took; 0 until it is over.
         is_recorded: whether the audit log has it already, with the change that it has made.
         counts: what was found or made, such as faces, by name.
-        stages: in the order of their ends; none overlaps another.
+        stages: in the order of their ends; none overlaps another. Parts that count for themselves stand, each as one,
+            at the end of the stage in which they were.
     """
 
     request_id: str = field(default_factory=new_id)
@@ -78,7 +79,8 @@ class Observation:
     is_recorded: bool = False
     counts: dict[str, int] = field(default_factory=dict)
     stages: list[Stage] = field(default_factory=list)
-    _in_stage: bool = False
+    _parts: dict[str, float] | None = None
+    """Seconds of such parts of the stage that is open; None where none is."""
 
     def count(self, name: str, number: int) -> None:
         """Adds to what was found or made."""
@@ -98,15 +100,31 @@ class Observation:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Times a stage; within another one it is part of that."""
-        if self._in_stage:
+        if self._parts is not None:
             yield
             return
-        self._in_stage, started = True, time.perf_counter()
+        self._parts, started = {}, time.perf_counter()
         try:
             yield
         finally:
-            self._in_stage = False
-            self.passed(name, started)
+            parts, self._parts = self._parts, None
+            left = time.perf_counter() - started - sum(parts.values())
+            for each, seconds in {name: left, **parts}.items():
+                self.stages.append(Stage(each, started, seconds))
+                started += seconds
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Times what counts for itself, and not for the stage that it is in; no part has parts."""
+        if self._parts is None:
+            with self.stage(name):
+                yield
+            return
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._parts[name] = self._parts.get(name, 0.0) + time.perf_counter() - started
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -136,6 +154,11 @@ def current() -> Observation:
 def stage(name: str) -> AbstractContextManager[None]:
     """Times a stage of the request that is worked on."""
     return current().stage(name)
+
+
+def part(name: str) -> AbstractContextManager[None]:
+    """Times a part of a stage that counts for itself."""
+    return current().part(name)
 
 
 _CURRENT: Final[ContextVar[Observation | None]] = ContextVar("observation", default=None)

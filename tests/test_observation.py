@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from rekognition_emulator.observation import Observation, current, stage
+from rekognition_emulator.observation import Observation, current, part, stage
 
 
 def test_stages_are_timed_where_an_observation_is_open() -> None:
@@ -31,6 +31,31 @@ def test_a_stage_within_a_stage_is_part_of_it() -> None:
         with stage("store"):
             pass
     assert [each.name for each in observation.stages] == ["search", "store"]
+
+
+def test_a_part_counts_for_itself_wherever_it_is() -> None:
+    """However often a picture is shrunk on its way, the log says once how long that took, apart from the rest."""
+    observation = Observation()
+
+    def fail() -> None:
+        with stage("detect"):
+            for _ in range(2):
+                with part("resize"), stage("fetch"):
+                    time.sleep(0.05)
+            with part("resize"):
+                1 // 0  # noqa: B018
+
+    with observation.current():
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        with part("resize"):
+            pass
+    assert [each.name for each in observation.stages] == ["detect", "resize", "resize"]
+    detect, within, alone = observation.stages
+    assert within.seconds >= 0.1
+    assert detect.seconds < within.seconds
+    assert within.started == pytest.approx(detect.started + detect.seconds)
+    assert alone.started >= within.started + within.seconds - 1e-6
 
 
 def test_counts_add_up() -> None:

@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 _MALLOC: Final = {
     -8: 2,  # M_ARENA_MAX: each of them keeps what its threads once needed, and by default there are eight a core
     -3: 16 << 20,  # M_MMAP_THRESHOLD: larger blocks, which are the largest pictures, go back when they are freed
-    -1: 32 << 20,  # M_TRIM_THRESHOLD: what is free at the end of the heap stays up to this, for the next picture
+    -1: 64 << 20,  # M_TRIM_THRESHOLD: what is free at the end of the heap stays up to this, for the next picture
 }
 """Parameters of glibc's heap, by their numbers in its malloc.h. Left alone it grows to 1.4 times as much; were blocks
 of 1 MB given back, every run of a network would pay for fresh pages. Source: ours, tests/bench/results/tried.md."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekognition_emulator.faces.image import Image
+from rekognition_emulator.observation import part
 
 DLIB_TEMPLATE: Final = np.array(
     [[46.66, 45.34], [101.39, 44.92], [74.20, 77.72], [49.67, 100.92], [99.69, 100.34]], np.float32
@@ -76,7 +77,8 @@ def octaves(image: Image, count: int) -> list[Pixels]:
 def _halved(pixels: Pixels) -> Pixels:
     height, width = (max(side // 2, 1) for side in pixels.shape[:2])
     even = pixels[: 2 * height, : 2 * width]
-    return np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    with part("resize"):
+        return np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def shrunk(image: Image, scale: float) -> tuple[Pixels, NDArray[np.float32]]:
@@ -88,7 +90,8 @@ def shrunk(image: Image, scale: float) -> tuple[Pixels, NDArray[np.float32]]:
     octave = octaves(image, count)[-1]
     covered = np.array(octave.shape[1::-1]) * 2**count
     height, width = (max(round(side * scale), 1) for side in image.pixels.shape[:2])
-    small = np.asarray(cv2.resize(octave, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    with part("resize"):
+        small = np.asarray(cv2.resize(octave, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
     return small, (covered / (width, height)).astype(np.float32)
 
 
@@ -135,8 +138,9 @@ def warp(image: Image, transforms: NDArray[np.float64], side_px: int) -> Pixels:
     octave_of = np.maximum(np.floor(np.log2(shrinking)), 0).astype(int)
     pyramid = octaves(image, octave_of.max(initial=0))
     squares = np.zeros((len(transforms), side_px, side_px, 3), np.uint8)
-    for square, transform, octave in zip(squares, transforms, octave_of, strict=True):
-        cv2.warpAffine(pyramid[octave], _from_octave(transform, octave), (side_px, side_px), dst=square)
+    with part("resize"):
+        for square, transform, octave in zip(squares, transforms, octave_of, strict=True):
+            cv2.warpAffine(pyramid[octave], _from_octave(transform, octave), (side_px, side_px), dst=square)
     return squares
 
 

@@ -41,7 +41,8 @@ class _Layer:
 def convert(xml: bytes, weights: bytes) -> bytes:
     """Writes a network as an ONNX file.
 
-    Its input is called ``input``, its output ``output``; both are float32, in the shapes that the network declares.
+    Its input is called ``input``, its output ``output``; both are float32, in the shapes that the network declares, but
+    for the first side, which may be any: it counts images, and no layer of a kind that is known here looks at it.
 
     Args:
         xml: contents of the network's XML file.
@@ -92,7 +93,7 @@ class _Conversion:
                     self._given[key] = write(self._graph, _Layer(inputs, said))
                 case _:
                     raise ModelUnusable(f"The network has a layer of the kind {kind}, which is not known here.")
-        return self._graph.serialise(shape, outputs, input_type=Graph.FLOAT)
+        return self._graph.serialise(("n", *shape[1:]), outputs, input_type=Graph.FLOAT)
 
     def _constant(self, said: Mapping[str, str]) -> NDArray[np.float32]:
         kind, shape = _TYPES[said["element_type"]], _numbers(said["shape"])

@@ -39,7 +39,9 @@ class YuNet(SingleShot):
         and the logarithms of its sides, a point as its distance from that corner, all in cells. The eye that comes
         first is the picture's left one, as in ours.
         """
-        outputs = self._run(cv2.dnn.blobFromImage(pixels, swapRB=True), OUTPUTS)
+        # It takes BGR, from 0 to 255. Half the time of OpenCV's blobFromImage.
+        planes = np.stack(cv2.split(pixels)[::-1])[None].astype(np.float32)
+        outputs = self._run(planes, OUTPUTS)
         grids = []
         for grid, stride in enumerate(STRIDES):
             cls, obj, boxes, points = (output[0] for output in outputs[grid :: len(STRIDES)])

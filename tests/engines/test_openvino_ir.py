@@ -44,6 +44,16 @@ def convolved(x: NDArray[np.float32], filters: NDArray[np.float32], stride: int)
     return np.asarray(np.einsum("chwrs,ocrs->ohw", windows, filters))[None]
 
 
+def test_several_images_go_through_at_once() -> None:
+    """Though the network declares a single one; each comes out as it would alone."""
+    filters = drawn(5, 4, 3, 3)
+    ir = alone("Convolution", filters, said={**CONVOLUTION, "pads_begin": "1, 1", "pads_end": "1, 1"})
+    several = np.concatenate([X, X[:, ::-1], X + 1])
+    answers = run(ir, several)
+    assert len(answers) == 3
+    assert all(np.allclose(answer, run(ir, x[None])[0], atol=1e-5) for answer, x in zip(answers, several, strict=True))
+
+
 @pytest.mark.parametrize("half", [True, False], ids=["16 bits", "32 bits"])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_convolutions_are_what_they_are_by_definition(stride: int, *, half: bool) -> None:

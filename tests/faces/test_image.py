@@ -9,12 +9,15 @@ import numpy as np
 import PIL.Image
 import PIL.ImageChops
 import pytest
+import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from rekognition_emulator.faces import image as decoding
 from rekognition_emulator.faces.errors import FaceError, PictureTooLarge, PictureTooSmall, PictureUnreadable
 from rekognition_emulator.faces.image import DETECTION_SIDE_PX, Image, decode
+from rekognition_emulator.faces.outline import outline
 
 _ORIENTATION = 0x0112
 
@@ -240,6 +243,63 @@ def test_only_the_end_of_a_jpeg_may_be_missing(mode: str, options: dict[str, obj
         else:
             np.testing.assert_array_equal(shown, decode(whole).pixels)
     assert refused >= 295  # a last byte may say no more than that nothing follows
+
+
+def _by_pillow(picture: bytes) -> NDArray[np.uint8]:
+    return np.asarray(decoding._load_by_pillow(outline(picture)))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("size", [(120, 90), (121, 91), (83, 3841), (7681, 85)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, id="baseline"),
+        pytest.param({"progressive": True}, id="progressive"),
+        pytest.param({"quality": 95, "subsampling": 0}, id="fine"),
+        pytest.param({"subsampling": 1}, id="thinned-across"),
+        pytest.param({"restart_marker_blocks": 7}, id="restarts"),
+    ],
+)
+def test_a_sound_jpeg_shows_the_same_without_pillow(
+    mode: str, size: tuple[int, int], options: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every pixel at every scale: embeddings must not depend on which of the two has decoded a picture."""
+    picture = _file(_noisy(mode).resize(size), "JPEG", **options)
+    by_pillow = _by_pillow(picture)
+    monkeypatch.setattr(decoding, "_load_by_pillow", None)
+    np.testing.assert_array_equal(decode(picture).pixels, by_pillow)
+
+
+def test_a_damaged_jpeg_is_judged_by_pillow_alone() -> None:
+    """Some damage leaves pixels that Pillow shows; what libjpeg-turbo thinks of it changes nothing."""
+    whole = _file(_noisy("RGB"), "JPEG")
+    random = np.random.default_rng(3)
+    shown = 0
+    for _ in range(60):
+        spoilt = bytearray(whole)
+        at = int(random.integers(len(whole) // 3, len(whole) - 8))
+        spoilt[at : at + 4] = random.bytes(4)
+        try:
+            expected = _by_pillow(bytes(spoilt))
+        except (OSError, FaceError):
+            with pytest.raises(PictureUnreadable):
+                decode(bytes(spoilt))
+        else:
+            np.testing.assert_array_equal(decode(bytes(spoilt)).pixels, expected)
+            shown += 1
+    assert shown > 10
+
+
+def test_a_jpeg_of_many_scans_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it is damaged as well, a first try would double the longest time that a picture may take."""
+    whole = _file(_noisy("RGB"), "JPEG", progressive=True)
+    first = whole.index(b"\xff\xda")
+    again = whole[first : whole.index(b"\xff", first + 2)]
+    many = whole[:-2] + again * decoding.STRAIGHT_SCANS_MAX + whole[-2:]
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", None)
+    assert decode(many).pixels.shape == (90, 120, 3)
 
 
 def test_a_progressive_jpeg_that_ends_between_two_scans_is_truncated() -> None:

@@ -62,7 +62,8 @@ def test_every_request_is_logged_counted_and_timed(
 
     indexed = next(line for line in log_lines(data_dir) if line.get("faces_indexed") == 2)
     assert (indexed["operation"], indexed["collection"], indexed["account"]) == ("IndexFaces", "party", "000000000000")
-    assert {"receive", "wait", "parse", "decode", "detect", "embed", "store", "render"} <= indexed["stages_ms"].keys()
+    stages = {"receive", "wait", "parse", "decode", "detect", "resize", "embed", "store", "render"}
+    assert stages <= indexed["stages_ms"].keys()
     assert sum(indexed["stages_ms"].values()) <= indexed["ms"] + 0.05 * (len(indexed["stages_ms"]) + 1)  # rounded
 
     known = metrics(url)
