@@ -8,7 +8,7 @@ RUN = .venv/bin/python -m
 export ORT_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run replicas test lowest fuzz faults soak conformance demo check lint generate format bench quality sbom audit lock clean
+.PHONY: help run replicas test lowest fuzz faults soak conformance demo check lint docs generate format bench quality sbom audit lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,7 +44,7 @@ conformance: .venv/dev.stamp  ## hold a running server against the conformance s
 demo: .venv/demo.stamp  ## index an album of generated people and find one of them
 	@$(RUN) rekognition_emulator.demo
 
-check: lint  ## everything that is proven without running the product
+check: lint docs  ## everything that is proven without running the product
 	$(RUN) botocore_models.generate --check
 	$(RUN) rekognition_emulator.documentation --check
 
@@ -54,6 +54,9 @@ lint: .venv/dev.stamp  ## style, types and floors
 	$(RUN) mypy
 	.venv/bin/lint-imports
 	.venv/bin/hadolint Dockerfile
+
+docs: .venv/dev.stamp  ## build the documentation as a site, into build/site
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet
 
 generate: .venv/dev.stamp  ## write the types and tables that follow from the service model and the code
 	$(RUN) botocore_models.generate
