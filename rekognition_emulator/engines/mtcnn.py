@@ -4,7 +4,7 @@ MTCNN (Zhang et al. 2016): P-Net looks at every window of an image pyramid, R-Ne
 24 and 48 px. The networks are those of the package ``mtcnn``; the walk between them is ours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,6 +47,10 @@ REFINEMENTS_MAX: Final = 200
 """Bounds on what goes from one stage to the next, best first, so that no picture, noise included, costs more memory or
 time than these. Pictures of a hundred faces stay well below. Source: ours."""
 
+TURNED_PROPOSALS_MAX: Final = 16
+"""How many of the proposed squares are looked at in other turns, best first. Ours: of 364 turned photographs of people
+and groups 16 and 30 show the right turn as the surest in all but 15, most of which have 150 px and show nothing."""
+
 RUN_AREA_PX: Final = 65536
 CROPS_AREA_PX: Final = 9216
 """How many pixels a network sees at once, P-Net and the other two: what its layers pass on stays in the processor's
@@ -86,8 +90,22 @@ class Mtcnn:
             image: the picture, upright.
             face_side_px_min: smallest face to look for, at least 12.
         """
+        return next(self.glance(image, face_side_px_min))
+
+    def glance(self, image: Image, face_side_px_min: float) -> Iterator[Faces]:
+        """Finds faces in a picture as it is, then in the same turned against the clock by one, two and three quarters.
+
+        P-Net looks once: what lies on a side or on the head looks enough like a face to it. The other two then see its
+        best squares turned, which tells the turns apart; faces that are to be used want a search in their own turn.
+
+        Yields:
+            What ``detect`` finds, then the surest faces of each turn, in pixels of the picture when turned so.
+        """
         pyramid = octaves(image, max(int(np.log2(min(image.pixels.shape[:2]) / WINDOW_PX)), 0))
-        return self._locate(pyramid, self._refine(pyramid, self._propose(image, face_side_px_min)))
+        squares = self._propose(image, face_side_px_min)
+        for turns in range(4):
+            chosen = turned(squares[:TURNED_PROPOSALS_MAX], turns, pyramid[0]) if turns else squares
+            yield self._locate(pyramid, self._refine(pyramid, chosen, turns), turns)
 
     def _propose(self, image: Image, face_side_px_min: float) -> Boxes:
         """Returns squares that may hold a face, best first."""
@@ -121,21 +139,21 @@ class Mtcnn:
         kept = suppress(boxes, scores, LEVEL_OVERLAP_MAX)
         return boxes[kept], scores[kept]
 
-    def _refine(self, pyramid: list[Pixels], squares: Boxes) -> Boxes:
-        """Returns the squares that a second look finds likely, corrected, best first."""
+    def _refine(self, pyramid: list[Pixels], squares: Boxes, turns: int) -> Boxes:
+        """Returns the squares that a second look finds likely, corrected, best first; all as ``crop`` takes them."""
         if not len(squares):
             return squares
-        score, regression = _judge(self._refinement, ("score", "regression"), crop(pyramid, squares, 24))
+        score, regression = _judge(self._refinement, ("score", "regression"), crop(pyramid, squares, 24, turns))
         sure = score[:, 0] > REFINEMENT_SCORE_MIN
         boxes = regressed(squares[sure], regression[sure])
         return squared(boxes[suppress(boxes, score[sure, 0], REFINEMENT_OVERLAP_MAX)[:REFINEMENTS_MAX]])
 
-    def _locate(self, pyramid: list[Pixels], squares: Boxes) -> Faces:
+    def _locate(self, pyramid: list[Pixels], squares: Boxes, turns: int) -> Faces:
         """Returns what the last look confirms, with landmarks."""
         if not len(squares):
             return Faces(squares, np.empty((0, 5, 2), np.float32), np.empty(0, np.float32))
         outputs = ("score", "regression", "landmarks")
-        score, regression, points = _judge(self._output, outputs, crop(pyramid, squares, 48))
+        score, regression, points = _judge(self._output, outputs, crop(pyramid, squares, 48, turns))
         sure = score[:, 0] > OUTPUT_SCORE_MIN
         scores, squares = score[sure, 0], squares[sure]
         sides = (squares[:, 2] - squares[:, 0] + 1)[:, None, None]
@@ -192,14 +210,31 @@ def suppress_nested(boxes: Boxes, scores: NDArray[np.float32], nesting_max: floa
     return np.asarray(order[~np.triu(nested, 1).any(axis=0)])
 
 
-def crop(pyramid: list[Pixels], boxes: Boxes, side_px: int) -> NDArray[np.uint8]:
-    """Cuts squares out of a picture and brings them to one size, grey beyond the edge.
+def turned(boxes: Boxes, turns: int, pixels: Pixels) -> Boxes:
+    """Returns boxes of a picture where they are when it is turned against the clock by so many quarters."""
+    height, width = pixels.shape[:2]
+    for _ in range(turns):
+        left, top, right, bottom = boxes.T
+        boxes = np.stack([top, width - 1 - right, bottom, width - 1 - left], axis=1)
+        height, width = width, height
+    return boxes
+
+
+def crop(pyramid: list[Pixels], boxes: Boxes, side_px: int, turns: int = 0) -> NDArray[np.uint8]:
+    """Cuts squares out of a picture, which may be turned, and brings them to one size, grey beyond the edge.
+
+    Args:
+        pyramid: octaves of the picture as it is.
+        boxes: (n, 4), squares in pixels of the picture when it is turned.
+        side_px: of a crop.
+        turns: by how many quarters against the clock it is turned, and so are the crops.
 
     Returns:
         (n, side_px, side_px, 3) uint8.
     """
     sides = boxes[:, 2] - boxes[:, 0]
     octave_of = np.clip(np.log2(np.maximum(sides / side_px, 1)).astype(int), 0, len(pyramid) - 1)
+    boxes = turned(boxes, -turns % 4, np.rot90(pyramid[0], turns))
     crops = np.empty((len(boxes), side_px, side_px, 3), np.uint8)
     steps = np.linspace(0, 1, side_px, dtype=np.float32)
     for octave in np.unique(octave_of):
@@ -216,4 +251,4 @@ def crop(pyramid: list[Pixels], boxes: Boxes, side_px: int) -> NDArray[np.uint8]
             pyramid[octave], map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(128, 128, 128)
         )
         crops[chosen] = sampled.reshape(*shape, 3)
-    return crops
+    return np.rot90(crops, turns, axes=(1, 2))

@@ -2,16 +2,17 @@
 
 Such detectors see faces in pictures that lie on a side or on the head, too, with landmarks where an upright face would
 have them: who is embedded by those matches strangers and not themselves. So a picture is believed to be upright only
-where a face is surely so. Otherwise a small copy is looked at in all four quarter turns, and the picture is searched in
-the turn with the surest face. What is doubtful for itself – by its roll, its confidence, or landmarks that are too near
-to each other – is looked at once more in the four turns of its own surroundings, so that somebody who lies among people
-who stand is found as well.
+where a face is surely so, or where a detector that can glance at the other turns sees nothing surer there. Otherwise a
+small copy is looked at in all four quarter turns, and the picture is searched in the turn with the surest face. What is
+doubtful for itself – by its roll, its confidence, or landmarks that are too near to each other – is looked at once more
+in the four turns of its own surroundings, so that somebody who lies among people who stand is found as well.
 
 Where a constant's source is given as ours, it is the people and groups of a folder of photographs whose numbers are
 odd; what comes out on the others stands beside it: tests/bench/orientation.py.
 """
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -68,6 +69,19 @@ LOOKS_MAX: Final = 16
 """Doubtful faces of one picture that are looked at again, largest first: what bounds the time that a crowd takes."""
 
 
+class GlancingDetector(FaceDetector):
+    """A detector that tells in which quarter turn a picture's faces are surest for little more than one detection."""
+
+    @abstractmethod
+    def glance(self, image: Image) -> Iterator[list[Detection]]:
+        """Looks at a picture as it is, as ``detect`` does, and then at the same in the other quarter turns.
+
+        Yields:
+            What ``detect`` finds, then what is seen of the surest faces when the picture is turned against the clock by
+            one, two and three quarters, in the frame of the turned picture.
+        """
+
+
 class OrientedDetector(FaceDetector):
     """Finds faces at any roll.
 
@@ -82,31 +96,41 @@ class OrientedDetector(FaceDetector):
         self._doubtful = DOUBTFUL_YUNET if isinstance(detector, YuNet) else DOUBTFUL_OTHERS
 
     def detect(self, image: Image) -> list[Detection]:
-        found = self._detector.detect(image)
-        if surest(found, image) < UPRIGHT_CONFIDENCE_MIN and (turns := self._turns(image)):
+        found, views = _look(self._detector, image)
+        upright = surest(found, image)
+        unsure = views if upright < UPRIGHT_CONFIDENCE_MIN else ()
+        glanced = {turns: surest(view, image, turns) for turns, view in unsure}
+        if not _is_upright(upright, glanced.values()) and (turns := self._turns(image, upright, glanced)):
             turned = _turned(image, turns)
             elsewhere = self._detector.detect(turned)
-            best = surest(elsewhere, turned)
+            best = surest(elsewhere, image, turns)
             least = 0.0 if best >= UPRIGHT_CONFIDENCE_MIN else min(best, TURNED_CONFIDENCE_MIN)
             if sure := [face for face in elsewhere if face.confidence >= least]:
                 return [_turned_back(face, turns) for face in self._believed(turned, sure)]
         return self._believed(image, found)
 
-    def _turns(self, image: Image) -> int:
-        """Returns how often a picture has to be turned against the clock by 90° until its surest face is upright."""
-        for side_px, confidence_min in SCOUTED:
+    def _turns(self, image: Image, found: float, glanced: Mapping[int, float]) -> int:
+        """Returns how often a picture has to be turned against the clock by 90° until its surest face is upright.
+
+        Args:
+            image: the picture.
+            found: confidence of its surest upright face.
+            glanced: by turns, that of the surest face that a glance shows in them; empty if the detector has none.
+        """
+        for side_px, confidence_min in SCOUTED[:1] if glanced else SCOUTED:
             copy = _copy(image, side_px)
             upright = surest(self._scout.detect(copy), copy)
             if upright >= UPRIGHT_CONFIDENCE_MIN:
                 return 0
-            views = {turns: _turned(copy, turns) for turns in (1, 2, 3)}
-            sure = {turns: surest(self._scout.detect(view), view) for turns, view in views.items()}
+            sure = {turns: surest(self._scout.detect(_turned(copy, turns)), copy, turns) for turns in (1, 2, 3)}
             best = max(sure, key=sure.__getitem__)
             if sure[best] > upright and sure[best] >= confidence_min:
                 return best
             if upright >= confidence_min or side_px >= max(image.pixels.shape[:2]):
                 return 0
-        return 0
+        _, confidence_min = SCOUTED[-1]
+        best = max(glanced, key=glanced.__getitem__, default=0)
+        return best if best and glanced[best] >= max(found, confidence_min) else 0
 
     def _believed(self, image: Image, found: Sequence[Detection]) -> list[Detection]:
         """Returns the faces, those that are doubtful as a second look sees them."""
@@ -136,32 +160,65 @@ class OrientedDetector(FaceDetector):
         place, crop = _surroundings(image, face.box)
         box = _within(face.box, place)
         copy = _copy(crop, SURROUNDINGS_PX)
-        upright = _see(self._scout, copy, 0, box)
-        sure = upright.confidence if upright else 0.0
-        if sure < UPRIGHT_CONFIDENCE_MIN:
-            views = {turns: seen for turns in (1, 2, 3) if (seen := _see(self._scout, copy, turns, box))}
-            best = max(views, key=lambda turns: views[turns].confidence, default=0)
-            if best and views[best].confidence >= max(sure, TURNED_CONFIDENCE_MIN):
-                closer = _see(self._detector, _copy(crop, CLOSER_PX), best, box) or views[best]
+        found, views = _look(self._scout, copy)
+        sure = _confidence(_there(found, copy, 0, box))
+        glanced = (_confidence(_there(view, copy, turns, box)) for turns, view in views)
+        if not _is_upright(sure, glanced):
+            seen = {turns: there for turns in (1, 2, 3) if (there := _see(self._scout, copy, turns, box))}
+            best = max(seen, key=lambda turns: seen[turns].confidence, default=0)
+            if best and seen[best].confidence >= max(sure, TURNED_CONFIDENCE_MIN):
+                closer = _see(self._detector, _copy(crop, CLOSER_PX), best, box) or seen[best]
                 return _placed(closer, place)
         return face if abs(_roll(face, image)) <= ROLL_MAX else None
 
 
-def surest(found: Sequence[Detection], image: Image) -> float:
-    """Returns the highest confidence of a picture's upright faces; 0 if there is none."""
-    return max((face.confidence for face in found if abs(_roll(face, image)) <= ROLL_MAX), default=0.0)
+def surest(found: Sequence[Detection], image: Image, turns: int = 0) -> float:
+    """Returns the highest confidence of a picture's upright faces, as it is or turned; 0 if there is none."""
+    return max((face.confidence for face in found if abs(_roll(face, image, turns)) <= ROLL_MAX), default=0.0)
 
 
-def _roll(face: Detection, image: Image) -> float:
-    return estimate_pose(face.landmarks, image.width_px / image.height_px).roll
+def _roll(face: Detection, image: Image, turns: int = 0) -> float:
+    """Returns the roll of a face in the frame of a picture that is turned against the clock by so many quarters."""
+    ratio = image.width_px / image.height_px
+    return estimate_pose(face.landmarks, 1 / ratio if turns % 2 else ratio).roll
+
+
+def _look(detector: FaceDetector, image: Image) -> tuple[list[Detection], Iterator[tuple[int, list[Detection]]]]:
+    """Returns what is found, and what a glance at each of the other turns shows: nothing where a detector has none."""
+    if not isinstance(detector, GlancingDetector):
+        return detector.detect(image), iter(())
+    views = enumerate(detector.glance(image))
+    _, found = next(views)
+    return found, views
+
+
+def _is_upright(upright: float, others: Iterable[float]) -> bool:
+    """Returns whether a picture is surely upright.
+
+    Args:
+        upright: confidence of the surest face in it as it is.
+        others: likewise in its other turns; empty if that is not known.
+    """
+    if not TURNED_CONFIDENCE_MIN <= upright < UPRIGHT_CONFIDENCE_MIN:
+        return upright >= UPRIGHT_CONFIDENCE_MIN
+    best = max(others, default=None)
+    return best is not None and best <= upright
 
 
 def _see(detector: FaceDetector, crop: Image, turns: int, box: BoundingBox) -> Detection | None:
     """Returns the surest face that is upright in a turn of a picture and lies about where this box does, if any."""
-    view = _turned(crop, turns)
-    upright = [_turned_back(face, turns) for face in detector.detect(view) if abs(_roll(face, view)) <= ROLL_MAX]
+    return _there(detector.detect(_turned(crop, turns)), crop, turns, box)
+
+
+def _there(found: Sequence[Detection], crop: Image, turns: int, box: BoundingBox) -> Detection | None:
+    """Likewise, where the detector has looked: what it found is in the frame of the turned picture."""
+    upright = [_turned_back(face, turns) for face in found if abs(_roll(face, crop, turns)) <= ROLL_MAX]
     there = [face for face in upright if face.box.overlap(box) >= SAME_FACE_OVERLAP]
     return max(there, key=lambda face: face.confidence, default=None)
+
+
+def _confidence(face: Detection | None) -> float:
+    return face.confidence if face else 0.0
 
 
 def _copy(image: Image, side_px: int) -> Image:

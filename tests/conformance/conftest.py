@@ -43,11 +43,11 @@ def start(s3_url: str) -> Iterator[Callable[..., Server]]:
     """Starts servers that also check their own answers, with a bucket to read from."""
     with ExitStack() as stack:
 
-        def start(*, with_key: bool) -> Server:
+        def start(*, with_key: bool, **environment: str) -> Server:
             # Not below pytest's own folder: as root, the database's user must be able to enter every parent.
             data_dir = Path(stack.enter_context(TemporaryDirectory(prefix="rekognition-test-")))
             key = create_key(data_dir, "conformance") if with_key else None
-            server = Server.start(data_dir, REKOGNITION_S3_ENDPOINT_URL=s3_url, **KEYS)
+            server = Server.start(data_dir, REKOGNITION_S3_ENDPOINT_URL=s3_url, **KEYS, **environment)
             server.keys = key or server.keys
             stack.callback(server.stop)
             return server
@@ -56,12 +56,12 @@ def start(s3_url: str) -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture(scope="session")
-def server(start: Callable[..., Server]) -> Server:
+def server(start: Callable[..., Server], engine_settings: dict[str, str]) -> Server:
     """A server that asks nobody for a key."""
-    return start(with_key=False)
+    return start(with_key=False, **engine_settings)
 
 
 @pytest.fixture(scope="session")
-def guarded_server(start: Callable[..., Server]) -> Server:
+def guarded_server(start: Callable[..., Server], engine_settings: dict[str, str]) -> Server:
     """One that does."""
-    return start(with_key=True)
+    return start(with_key=True, **engine_settings)

@@ -32,6 +32,7 @@ def outcomes(guarded_server: Server, s3_url: str, bucket: Any, tmp_path_factory:
     return {**written, "junit": ET.parse(folder / "outcomes.xml").getroot()}
 
 
+@pytest.mark.every_engine
 @pytest.mark.timeout(300)
 def test_our_server_passes(outcomes: Any) -> None:
     """No case of the conformance suite fails against our server."""
@@ -41,6 +42,7 @@ def test_our_server_passes(outcomes: Any) -> None:
     )
 
 
+@pytest.mark.every_engine
 def test_every_case_has_an_outcome(outcomes: Any) -> None:
     """No case is lost on the way into the two reports, and their counts agree."""
     cases = outcomes["cases"]
@@ -69,6 +71,7 @@ def test_the_suite_knows_nothing_of_ours() -> None:
         ), path
 
 
+@pytest.mark.every_engine
 def test_the_main_job_is_offered(outcomes: Any) -> None:
     """Cases of the operations that the marketplace uses are passed, not skipped as something that we do not offer."""
     main_job = {

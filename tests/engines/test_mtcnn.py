@@ -57,6 +57,25 @@ def test_noise_costs_no_more_than_the_bounds(detector: Mtcnn) -> None:
     assert len(detector.detect(Image(noise, 2000, 1500), 20).scores) <= mtcnn.REFINEMENTS_MAX
 
 
+@pytest.mark.parametrize("quarter_turns", [1, 2, 3])
+def test_a_glance_at_a_turned_picture_sees_its_face_where_it_is(
+    detector: Mtcnn, portrait: Image, quarter_turns: int
+) -> None:
+    """In the turn that sets it upright it is seen nearly as a detection there sees it, and in no other as surely."""
+    upright = np.ascontiguousarray(portrait.pixels[:, 40:441])
+    lying = np.ascontiguousarray(np.rot90(upright, -quarter_turns))
+    found = detector.detect(Image(upright, 401, 512), 40)
+    (box,), (points,) = found.boxes, found.landmarks
+    views = list(detector.glance(Image(lying, lying.shape[1], lying.shape[0]), 40))
+    seen = views[quarter_turns]
+    best = int(seen.scores.argmax())
+    side = box[2] - box[0]
+    np.testing.assert_allclose(seen.boxes[best], box, atol=0.1 * side)
+    np.testing.assert_allclose(seen.landmarks[best], points, atol=0.05 * side)
+    others = [view.scores.max(initial=0) for turns, view in enumerate(views) if turns != quarter_turns]
+    assert max(others) < seen.scores[best]
+
+
 @given(boxes)
 def test_suppression_keeps_the_best_of_each_heap(rows: list[tuple[int, int, int, int, int]]) -> None:
     """What stays does not overlap; what went overlaps something better that stayed."""

@@ -39,9 +39,9 @@ def start_server(new_data_dir: Callable[[], Path]) -> Iterator[Callable[..., Ser
 
 
 @pytest.fixture(scope="session")
-def server(start_server: Callable[..., Server]) -> Server:
+def server(start_server: Callable[..., Server], engine_settings: dict[str, str]) -> Server:
     """The server that tests share; they keep apart by the names of their collections."""
-    return start_server()
+    return start_server(**engine_settings)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+pytestmark = pytest.mark.every_engine
+
 
 def compare(rekognition: Any, faces_dir: Path, source: str, target: str, **options: Any) -> Any:
     """The answer for two photographs."""

@@ -13,6 +13,8 @@ import pytest
 
 from tests.server import Server
 
+pytestmark = pytest.mark.every_engine
+
 ALBUM = (
     "people/df01_img2.jpg",
     "people/df01_img10.jpg",

@@ -10,6 +10,8 @@ from botocore.exceptions import ClientError
 
 from tests.server import Server
 
+pytestmark = pytest.mark.every_engine
+
 REFUSED = {
     "noface/ed_32x24.jpg": ("InvalidParameterException", "Request has invalid parameters"),
     "people/insp_rd_1.jpg": ("InvalidImageFormatException", "Request has invalid image format"),

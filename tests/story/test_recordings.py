@@ -11,6 +11,8 @@ import pytest
 
 from tests.server import ROOT, Server
 
+pytestmark = pytest.mark.every_engine
+
 RECORDINGS = ROOT.parent / "shared" / "recordings"
 JAVA_DOUBLE = re.compile(r"-?(0\.0|[1-9]\d{0,6}\.\d+|0\.\d+|\d\.\d+E-?\d+)")
 

@@ -10,6 +10,8 @@ from botocore.exceptions import ClientError
 
 from tests.server import Server
 
+pytestmark = pytest.mark.every_engine
+
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 OBAMA = ("people/fr_obama_1.jpg", "people/fr_obama_2.jpg")
 STRANGER = "people/df02_img8.jpg"

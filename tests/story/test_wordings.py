@@ -9,6 +9,8 @@ import pytest
 from tests.calls import CLIENTS, with_pictures
 from tests.server import Server
 
+pytestmark = pytest.mark.every_engine
+
 HERE = {"CollectionId": "wordings"}
 NOWHERE = {"CollectionId": "nowhere"}
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
