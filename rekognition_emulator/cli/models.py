@@ -137,6 +137,10 @@ def _pull_recommended(files: ModelFiles, settings: Settings) -> None:
         except ModelUnusable as error:
             hindered[name] = model
             typer.echo(error, err=True)
+        else:
+            had.add(name)
+            unreachable.pop(str(model.instead_of), None)
+            hindered.pop(str(model.instead_of), None)
     if not unreachable | hindered:
         return
     roles = {model.role for model in (unreachable | hindered).values()}

