@@ -149,7 +149,10 @@ class OrientedDetector(FaceDetector):
 
 def surest(found: Sequence[Detection], image: Image) -> float:
     """Returns the highest confidence of a picture's upright faces; 0 if there is none."""
-    return max((face.confidence for face in found if abs(_roll(face, image)) <= ROLL_MAX), default=0.0)
+    for face in sorted(found, key=lambda face: -face.confidence):  # of most pictures the first one's roll is enough
+        if abs(_roll(face, image)) <= ROLL_MAX:
+            return face.confidence
+    return 0.0
 
 
 def _roll(face: Detection, image: Image) -> float:
@@ -159,9 +162,10 @@ def _roll(face: Detection, image: Image) -> float:
 def _see(detector: FaceDetector, crop: Image, turns: int, box: BoundingBox) -> Detection | None:
     """Returns the surest face that is upright in a turn of a picture and lies about where this box does, if any."""
     view = _turned(crop, turns)
-    upright = [_turned_back(face, turns) for face in detector.detect(view) if abs(_roll(face, view)) <= ROLL_MAX]
-    there = [face for face in upright if face.box.overlap(box) >= SAME_FACE_OVERLAP]
-    return max(there, key=lambda face: face.confidence, default=None)
+    seen = [(face, _turned_back(face, turns)) for face in detector.detect(view)]
+    there = [(face, back) for face, back in seen if back.box.overlap(box) >= SAME_FACE_OVERLAP]
+    upright = [back for face, back in there if abs(_roll(face, view)) <= ROLL_MAX]
+    return max(upright, key=lambda face: face.confidence, default=None)
 
 
 def _copy(image: Image, side_px: int) -> Image:
