@@ -46,7 +46,7 @@ demo: .venv/dev.stamp  ## index an album of generated people and find one of the
 
 check: lint  ## everything that is proven without running the product
 	$(RUN) botocore_models.generate --check
-	$(RUN) rekognition_emulator.readme --check
+	$(RUN) rekognition_emulator.documentation --check
 
 lint: .venv/dev.stamp  ## style, types and floors
 	$(RUN) ruff check
@@ -57,7 +57,7 @@ lint: .venv/dev.stamp  ## style, types and floors
 
 generate: .venv/dev.stamp  ## write the types and tables that follow from the service model and the code
 	$(RUN) botocore_models.generate
-	$(RUN) rekognition_emulator.readme
+	$(RUN) rekognition_emulator.documentation
 
 format: .venv/dev.stamp  ## rewrite the sources in the house's style
 	$(RUN) ruff check --fix

@@ -1,4 +1,4 @@
-"""Changes when botocore ships its models elsewhere: reads the service model of the installed, pinned botocore.
+"""Reads the service model that the installed, pinned botocore carries.
 
 We copy no model file. Only botocore's own folder is searched, never ``~/.aws/models``, whose content is the user's.
 """

@@ -1,4 +1,4 @@
-"""Changes when the generated API module has to say more: service model → ``rekognition_emulator/api/rekognition.py``.
+"""Generates ``rekognition_emulator/api/rekognition.py`` from the service model.
 
 ``python -m botocore_models.generate`` writes the module and the lock; with ``--check`` it writes nothing and exits 1 if
 either differs from what it would write. All operations are generated, served or not, so that serving one more
@@ -56,11 +56,11 @@ SHA-256 of the model: {digest}, botocore {version}.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Generic, Literal, NotRequired, TypeAlias, TypedDict, TypeVar
 
 from rekognition_emulator.api.core import ServiceError
+from rekognition_emulator.api.operation import Operation
 
 C = TypeVar("C")
 '''
@@ -87,7 +87,7 @@ def main(arguments: list[str]) -> int:
 
 
 def render_module(description: dict[str, Any]) -> str:
-    """Returns the API module: enums, structures, errors and the handler table, each in alphabetical order."""
+    """Returns the API module: enums, structures, errors and the table of operations, each in alphabetical order."""
     model = ServiceModel(description, botocore_models.SERVICE)
     shapes = [model.shape_for(name) for name in sorted(model.shape_names)]
     errors = {shape.name for shape in model.error_shapes}
@@ -97,7 +97,7 @@ def render_module(description: dict[str, Any]) -> str:
     ]
     raised = [_render_error(name, description["shapes"][name]) for name in sorted(errors)]
     header = HEADER.format(name=botocore_models.name(), digest=botocore_models.digest(), version=botocore.__version__)
-    return f"{header}\n{''.join(enums)}\n\n" + "\n\n".join([*structures, *raised, _render_handlers(model)])
+    return f"{header}\n{''.join(enums)}\n\n" + "\n\n".join([*structures, *raised, _render_operations(model)])
 
 
 def render_lock(description: dict[str, Any]) -> str:
@@ -152,13 +152,13 @@ def _render_error(name: str, entry: dict[str, Any]) -> str:
     return f"class {name}(ServiceError):\n    {'pass' if status == HTTPStatus.BAD_REQUEST else f'status = {status}'}\n"
 
 
-def _render_handlers(model: ServiceModel) -> str:
-    lines = ["class Handlers(TypedDict, Generic[C], total=False):"]
+def _render_operations(model: ServiceModel) -> str:
+    lines = ["class Operations(TypedDict, Generic[C], total=False):"]
     for name in model.operation_names:
         operation = model.operation_model(name)
-        inside = f"[C, {operation.input_shape.name}], {operation.output_shape.name}"
-        line = f"    {name}: Callable[{inside}]"
-        lines += [line] if len(line) <= LINE_CHARS_MAX else [f"    {name}: Callable[", f"        {inside}", "    ]"]
+        inside = f"C, {operation.input_shape.name}, {operation.output_shape.name}"
+        line = f"    {name}: Operation[{inside}]"
+        lines += [line] if len(line) <= LINE_CHARS_MAX else [f"    {name}: Operation[", f"        {inside}", "    ]"]
     return "\n".join(lines) + "\n"
 
 

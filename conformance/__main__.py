@@ -1,4 +1,4 @@
-"""``python -m conformance --endpoint-url URL`` or ``--aws``. Changes when a run can be told something else."""
+"""``python -m conformance --endpoint-url URL`` or ``--aws``: runs the conformance suite."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""What every answer must be, whatever was asked. Changes when AWS changes its headers, envelopes or numbers.
+"""What must hold for every answer, whatever was asked: headers, envelopes, numbers.
 
 Each answer that any case receives goes through ``assert_is_aws_json``: headers, compact JSON without null, members and
 types of the model, Java's numbers, the two error bodies, and that the operation declares the error.

@@ -1,4 +1,4 @@
-"""Cases made from the API model. Changes when the model constrains values in another way.
+"""Cases generated from the API model: values just within each constraint and just beyond it.
 
 For every member of every operation that the suite tests, at every depth: one request at each edge, on both sides.
 Inside, the answer may be anything but a ValidationException; outside, it must be exactly that one, text and path.

@@ -1,4 +1,4 @@
-"""What a case is. Changes when a case needs to say more than it does now.
+"""A case of the suite: what is asked, and what must come of it.
 
 A case is a function that talks to the service and asserts, or one row of a table: a request and what is expected of its
 answer. Its source says why we believe it:

@@ -1,4 +1,4 @@
-"""What cases expect, in the words of the contract. Changes when AWS words something differently.
+"""What cases expect, in the words of the contract.
 
 Every function returns a check: something that takes an answer and raises an AssertionError.
 """

@@ -1,4 +1,4 @@
-"""The pictures that cases send. Changes when a case needs another one.
+"""The images that cases send.
 
 The suite carries no photographs: all are made from one public-domain portrait, ``skimage.data.astronaut()``, when first
 wanted. In a request a picture stands for an ``Image`` with its bytes.

@@ -1,4 +1,4 @@
-"""What a service answered, as files. Changes when a recording has to say more.
+"""Recordings: what a service answered, as files.
 
 One JSON file per case: its name, source and exchanges. Names in angle brackets stand for pictures and for what the
 suite prepared; the run's random prefix and the account are replaced, so that recordings of two runs can be compared.

@@ -1,4 +1,4 @@
-"""Outcomes as a table, as JSON and as JUnit XML. Changes when somebody reads them in another way."""
+"""The outcomes of a run as a table, as JSON and as JUnit XML."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Plays cases and says what became of them. Changes when a case can end in another way."""
+"""Plays cases and says what became of them."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""How a case talks to the service. Changes when clients have to be configured or requests signed in another way.
+"""How a case talks to the service: clients, and requests signed by hand.
 
 ``call`` goes through an unmodified boto3 whose own checks and retries are off, so that the service's errors are seen;
 ``raw`` signs and sends what no SDK would.

@@ -1,4 +1,4 @@
-"""Collections that many cases look at and none changes. Changes when cases need to find something else there."""
+"""Collections that many cases look at and none changes."""
 
 import time
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""``python -m rekognition_emulator``. Changes when what runs without being named does."""
+"""``python -m rekognition_emulator``: serves, or runs the command that is named."""
 
 import sys
 

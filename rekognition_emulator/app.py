@@ -1,4 +1,4 @@
-"""The composition root: the only place that sees every floor. Changes when the house is wired differently."""
+"""The composition root: the only place that sees every layer."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,9 +26,10 @@ from rekognition_emulator.indexes import Surroundings
 from rekognition_emulator.indexes.chosen import ChosenIndex
 from rekognition_emulator.invocation import command
 from rekognition_emulator.observation import Observation, Observer
-from rekognition_emulator.operations import BULK, SERVED, fault
 from rekognition_emulator.operations.context import Context, FetchObject
 from rekognition_emulator.operations.coverage import PAGE, coverage
+from rekognition_emulator.operations.error_map import translate_error
+from rekognition_emulator.operations.registry import BILLING_GROUPS, BULK, SERVED
 from rekognition_emulator.s3 import S3
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.answers import PostgresAnswerStore
@@ -241,7 +242,7 @@ def _observers(
         if settings.metrics_port is not None:
             from rekognition_emulator.metrics import Metrics  # noqa: PLC0415 - 40 ms that most starts can do without
 
-            metrics = Metrics()
+            metrics = Metrics(BILLING_GROUPS)
             metrics.describe(**what)
             opened.enter_context(metrics.following({name: pool.get_stats for name, pool in pools.items()}))
             observers.append(metrics)
@@ -275,7 +276,7 @@ def _fault(error: Exception, operation: str) -> ServiceError | None:
     if (why := outage(error)) is not None:
         log.error("the database does not serve", operation=operation, why=why)
         return InternalServerError()
-    return fault(error, operation)
+    return translate_error(error, operation)
 
 
 def _create_pages(settings: Settings, engine: FaceEngine, store: PostgresStore, handler: RequestHandler) -> FastAPI:

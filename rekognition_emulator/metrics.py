@@ -1,4 +1,4 @@
-"""Changes when operators count or measure something else. The only file that knows Prometheus.
+"""Metrics for Prometheus; the only file that knows it.
 
 One process counts in its own memory. Of several, each counts in files of a folder that they share, and the process that
 has started them adds up what is there, including what those have counted that have ended.
@@ -18,25 +18,6 @@ from rekognition_emulator.observation import Observation, Observer
 
 FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Names the folder to the library, which looks at it when it is imported. Source: its documentation."""
-
-GROUPS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(
-        (
-            "AssociateFaces",
-            "CompareFaces",
-            "DisassociateFaces",
-            "IndexFaces",
-            "SearchFaces",
-            "SearchFacesByImage",
-            "SearchUsers",
-            "SearchUsersByImage",
-        ),
-        "1",
-    ),
-    "DetectFaces": "2",
-}
-"""Operation → the group of AWS's price list that it is in; every call counts as one picture, also of CompareFaces and
-of a search without a picture. Source: AWS's pages on Rekognition's pricing and its questions and answers, 2026."""
 
 REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """Upper bounds of the histogram's buckets. Ours: from a search in a small collection to a client that gives up."""
@@ -61,9 +42,16 @@ PoolStatistics = Callable[[], Mapping[str, int]]
 
 
 class Metrics(Observer):
-    """Counts and measures requests."""
+    """Counts and measures requests.
 
-    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+    Args:
+        billing_groups: operation → the group of AWS's price list that it is in; what is free is not in it.
+        registry: where counts are kept.
+    """
+
+    def __init__(self, billing_groups: Mapping[str, str], registry: CollectorRegistry = REGISTRY) -> None:
+        self._billing_groups = billing_groups
+
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"rekognition_{name}", text, labels, registry=registry)
 
@@ -97,7 +85,7 @@ class Metrics(Observer):
             "device",
             "index",
         )
-        for group in sorted(set(GROUPS.values())):
+        for group in sorted(set(billing_groups.values())):
             self._billable.labels(group)  # so that it is there, and 0, before the first call
 
     def describe(self, **what: str) -> None:
@@ -125,8 +113,8 @@ class Metrics(Observer):
             self._absent.labels(attribute).inc()
         self._found.inc(observation.counts.get("faces_found", 0))
         self._indexed.inc(observation.counts.get("faces_indexed", 0))
-        if observation.error is None and operation in GROUPS:
-            self._billable.labels(GROUPS[operation]).inc()
+        if observation.error is None and operation in self._billing_groups:
+            self._billable.labels(self._billing_groups[operation]).inc()
         if "index_lag" in observation.counts:
             self._lag.observe(observation.counts["index_lag"])
 

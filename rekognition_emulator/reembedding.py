@@ -1,4 +1,4 @@
-"""Gives a collection another face model: changes when faces are embedded anew from something else, or in other steps.
+"""Gives a collection another face model, from stored crops or from the images.
 
 Beside servers that go on indexing and searching. Whatever was staged is durable, so a process that was killed is
 followed by one that goes on where it ended; the faces that came meanwhile are embedded like those that were there.

@@ -15,7 +15,7 @@ from pydantic import Field, SecretStr, StringConstraints, ValidationInfo, field_
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rekognition_emulator.access.vault import Vault, read_master_key, read_master_key_file
-from rekognition_emulator.api.rekognition import Handlers
+from rekognition_emulator.api.rekognition import Operations
 from rekognition_emulator.engines.catalogue import RESEARCH
 from rekognition_emulator.engines.networks import Device
 from rekognition_emulator.engines.selection import AUTO, ModelFiles
@@ -54,7 +54,8 @@ class Settings(BaseSettings):
 
     host: str = Field(
         "127.0.0.1",
-        description="Address to listen on. One that others can reach needs an access key, see [Access](#access).",
+        description="Address to listen on. One that others can reach needs an "
+        "[access key](../guides/keys-and-policies.md).",
     )
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
     data_dir: Path = Field(
@@ -175,7 +176,7 @@ class Settings(BaseSettings):
         KEPT_DAYS,
         ge=1,
         le=36_500,
-        description="How long the [audit log](#audit-log) keeps what is added from now on, in days.",
+        description="How long the [audit log](../operations/audit-log.md) keeps what is added from now on, in days.",
     )
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
@@ -311,7 +312,7 @@ class Settings(BaseSettings):
         for each in rates.split(","):
             operation, _, rate = each.rpartition("=")
             operation = operation.strip() or EVERY_OTHER
-            if operation not in (*Handlers.__annotations__, EVERY_OTHER):
+            if operation not in (*Operations.__annotations__, EVERY_OTHER):
                 raise ValueError(f"{operation} is no operation")
             if operation in named:
                 raise ValueError(f"{operation} has two limits")

@@ -1,4 +1,4 @@
-"""Changes when traces tell more of a request. The only file that knows OpenTelemetry, which is an extra.
+"""Traces for OpenTelemetry, which is an extra; the only file that knows it.
 
 A span is written down when its request is over, from the same observation that the log line is made of. Spans that are
 opened on the way were refused: every floor would have to know of them, and a request cost more where nobody collects.

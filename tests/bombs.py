@@ -1,4 +1,4 @@
-"""Pictures that were made to hurt, built piece by piece. Changes when another one is thought of."""
+"""Pictures that were made to hurt, built piece by piece."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""Other clients than the SDK that we depend on, each with a library of its own. Changes when a client is added.
+"""Other clients than the SDK that we depend on, each with a library of its own.
 
 A library is installed once for each version of its lock file, below ``build``; later runs need no network.
 """

@@ -33,13 +33,13 @@ class Server:
     keys: "Keys" = ("test", "test")
 
     @classmethod
-    def start(cls, data_dir: Path, **environment: str) -> "Server":
-        """Starts a server on a free port and waits until it says that it is ready."""
+    def start(cls, data_dir: Path, *, folder: str = str(ROOT), **environment: str) -> "Server":
+        """Starts a server in a folder, on a free port, and waits until it says that it is ready."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("REKOGNITION_")}
         with (data_dir / "server.log").open("a") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "rekognition_emulator"],
-                cwd=ROOT,
+                cwd=folder,
                 env={
                     **inherited,
                     "REKOGNITION_DATA_DIR": str(data_dir),

@@ -1,4 +1,4 @@
-"""All families of cases. Changes when there is a new one."""
+"""All families of cases."""
 
 from typing import Final
 

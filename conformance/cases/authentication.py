@@ -1,4 +1,4 @@
-"""Signatures. Changes when AWS changes how it checks who calls.
+"""Cases on signatures.
 
 A service that answers a request without a signature does not check any; then these cases are not offered.
 """

@@ -1,4 +1,4 @@
-"""CreateCollection, DeleteCollection, DescribeCollection, ListCollections. Changes when AWS changes collections."""
+"""Cases on CreateCollection, DeleteCollection, DescribeCollection and ListCollections."""
 
 import re
 import time

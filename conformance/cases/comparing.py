@@ -1,4 +1,4 @@
-"""CompareFaces. Changes when AWS changes how two pictures are compared."""
+"""Cases on CompareFaces."""
 
 from typing import Any, Final
 

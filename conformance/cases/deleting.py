@@ -1,4 +1,4 @@
-"""DeleteFaces. Changes when AWS changes what becomes of faces that are deleted, or cannot be."""
+"""Cases on DeleteFaces: what becomes of faces that are deleted, or cannot be."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final

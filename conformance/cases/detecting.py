@@ -1,4 +1,4 @@
-"""DetectFaces. Changes when AWS shows more of a face."""
+"""Cases on DetectFaces."""
 
 from typing import Any, Final
 

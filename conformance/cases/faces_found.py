@@ -1,4 +1,4 @@
-"""What every family that shows faces expects of them. Changes when AWS shows more of a face."""
+"""What every family that shows faces expects of them."""
 
 from typing import Any, Final
 

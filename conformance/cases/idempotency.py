@@ -1,4 +1,4 @@
-"""ClientRequestToken. Changes when AWS changes what a repeated token means."""
+"""Cases on ClientRequestToken: what a repeated token means."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The pictures that an operation takes or refuses. Changes when AWS reads other formats or sizes."""
+"""Cases on the images that an operation takes or refuses, by format and size."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""IndexFaces. Changes when AWS changes what is stored of a picture, or what is told about it."""
+"""Cases on IndexFaces: what is stored of an image, and what is told about it."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final

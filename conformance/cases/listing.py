@@ -1,4 +1,4 @@
-"""ListFaces, and what a collection keeps of a face. Changes when AWS changes what is stored."""
+"""Cases on ListFaces: what a collection keeps of a face."""
 
 import struct
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Pages and their tokens. Changes when AWS changes how lists are cut."""
+"""Cases on pages and their tokens."""
 
 from dataclasses import dataclass
 from typing import Any, Final

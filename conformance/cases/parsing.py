@@ -1,4 +1,4 @@
-"""Bodies that are no JSON, and values of the wrong type. Changes when AWS changes how it reads JSON."""
+"""Cases on bodies that are not JSON, and on values of the wrong type."""
 
 import json
 from collections.abc import Mapping

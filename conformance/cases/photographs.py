@@ -1,4 +1,4 @@
-"""What must hold for any photograph of people. Changes when there is more to say of all of them.
+"""What must hold for any photograph of people.
 
 These cases need ``--pictures``, a folder of JPEG and PNG files; without one they are not run.
 """

@@ -1,4 +1,4 @@
-"""Pictures that lie in S3. Changes when AWS changes how they are fetched."""
+"""Cases on images that lie in S3."""
 
 import secrets
 from collections.abc import Mapping

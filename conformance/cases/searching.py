@@ -1,4 +1,4 @@
-"""SearchFaces and SearchFacesByImage. Changes when AWS changes how a collection is searched."""
+"""Cases on SearchFaces and SearchFacesByImage."""
 
 from collections.abc import Mapping
 from typing import Final

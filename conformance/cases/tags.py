@@ -1,4 +1,4 @@
-"""TagResource, UntagResource, ListTagsForResource. Changes when AWS changes tags."""
+"""Cases on TagResource, UntagResource and ListTagsForResource."""
 
 from collections.abc import Mapping
 from typing import Final

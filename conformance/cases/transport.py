@@ -1,4 +1,4 @@
-"""HTTP around the protocol: targets, content types, envelopes, headers. Changes when AWS changes its front door."""
+"""Cases on HTTP around the protocol: targets, content types, envelopes, headers."""
 
 import json
 import uuid

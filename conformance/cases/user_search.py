@@ -1,4 +1,4 @@
-"""SearchUsers and SearchUsersByImage. Changes when AWS changes how users are found."""
+"""Cases on SearchUsers and SearchUsersByImage."""
 
 from typing import Any
 

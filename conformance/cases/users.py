@@ -1,4 +1,4 @@
-"""Users and their faces. Changes when AWS changes how users group faces."""
+"""Cases on users and their faces."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final

@@ -1,4 +1,4 @@
-"""How violated constraints are worded. Changes when AWS words them differently.
+"""Cases on how violated constraints are worded.
 
 ``boundaries`` tries every constraint of the model on both sides; here stand those conditions that it does not reach:
 several violations at once, how values print, what comes before what.

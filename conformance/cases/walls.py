@@ -1,4 +1,4 @@
-"""What is behind a wall: regions and accounts. Changes when AWS changes whose a collection is."""
+"""Cases on tenant boundaries: a collection belongs to one account and one region."""
 
 from typing import Final
 

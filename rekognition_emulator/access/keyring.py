@@ -1,4 +1,4 @@
-"""Changes when running servers learn of keys in another way: the keys that there are, at hand without asking anybody.
+"""The access keys that there are, kept in memory so that no request waits for the database.
 
 Every server reads all keys every two seconds. So a request costs no query, an unknown key costs nothing at all, and a
 key that is made, disabled or deleted anywhere counts everywhere two seconds later, without messages between servers.

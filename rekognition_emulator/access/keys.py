@@ -1,4 +1,4 @@
-"""Changes when a key has to remember more, or is kept elsewhere: access keys, and the interface of what keeps them."""
+"""Access keys: what is known of one, and the interface of what stores them."""
 
 import secrets
 import string

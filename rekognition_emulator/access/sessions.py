@@ -1,4 +1,4 @@
-"""Changes when temporary credentials carry something else.
+"""Temporary credentials whose session token carries everything that is known of them, encrypted.
 
 A session is nowhere but in its own token: the token holds the secret, the policy and the end, sealed with the master
 key, and is worthless without the secret in the same hands. It names the key that it was derived from; when that is

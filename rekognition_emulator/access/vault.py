@@ -1,4 +1,4 @@
-"""Changes when what nobody may read is encrypted in another way: secrets where they lie, sessions where they travel.
+"""Encryption of what nobody may read: secrets where they are stored, sessions where they travel.
 
 AES-256-GCM with one master key, and with the purpose of each text bound to it: a sealed secret that is copied to
 another key's row, or that is passed off as a session, does not open. Signatures need the secrets themselves, so they

@@ -1,4 +1,4 @@
-"""Changes when AWS changes how errors look on the wire. The errors of the model itself are in ``api.rekognition``.
+"""Errors as AWS puts them on the wire. Those of the service's own model are in ``api.rekognition``.
 
 Two body shapes exist: service exceptions carry ``__type``, ``Code``, ``Logref`` and ``Message``; errors of the
 framework in front of the service carry ``__type`` and, only if there is something to say, ``message`` in lower case.

@@ -1,4 +1,4 @@
-"""``calibrate``: changes when a model's curve is shown or written in another way."""
+"""``calibrate``: measures a model's curve from similarity to false match rate, and writes it."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""The commands and their options. Changes when one gets another option; what each does stands beside this file."""
+"""The commands and their options; what each does stands beside this file."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What commands begin with that work on the database of the settings. Changes when it is come by in another way."""
+"""What commands begin with that work on the database of the settings."""
 
 import sys
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""``erase``: changes when what was deleted has left something in another place on this machine."""
+"""``erase``: removes what deletions have left on this machine."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""``index``: which index searches which collection. Changes when operators ask more of indexes.
+"""``index``: shows, rebuilds, verifies and switches the index of a collection.
 
 Works on the database that the settings name, beside the servers that use it. An index that lives in a server's memory
 is not here, but what it has written down is.

@@ -1,4 +1,4 @@
-"""``models``: changes when what is known of models is shown, or their weights are asked for, in another way."""
+"""``models``: shows what is known of models, and fetches and checks their weights."""
 
 import sys
 from collections.abc import Iterator

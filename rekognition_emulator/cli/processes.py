@@ -1,4 +1,4 @@
-"""Changes when several server processes behind one port are started, watched or stopped in another way.
+"""Several server processes behind one port: started, watched and stopped together.
 
 Each is a whole server, and whichever is free takes the next connection from the one socket that they share. A socket
 for each on the same port (``SO_REUSEPORT``) was refused: the kernel deals connections out before anybody takes them, so

@@ -1,4 +1,4 @@
-"""Bars that show how far long work is: changes when they show something else."""
+"""Progress bars for long work."""
 
 from rich.console import Console
 from rich.progress import (

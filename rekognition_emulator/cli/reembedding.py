@@ -1,4 +1,4 @@
-"""``reembed``: changes when a collection's way to another face model is begun, shown or ended in another way."""
+"""``reembed``: moves a collection to another face model, or back."""
 
 import os
 import sys

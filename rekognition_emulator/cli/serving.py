@@ -1,4 +1,4 @@
-"""Serves until it is told to stop. Changes when starting or stopping does."""
+"""``serve``: starts the server, and stops it when it is told to."""
 
 import ctypes
 import os

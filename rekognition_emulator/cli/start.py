@@ -1,4 +1,4 @@
-"""What commands share: settings, the face engine, an end in words, who asks. Changes when one comes in another way."""
+"""What commands share: settings, the face engine, errors as sentences, who asks."""
 
 import getpass
 import os

@@ -1,4 +1,4 @@
-"""``python -m rekognition_emulator.demo``: the main job, seen from the outside. Changes when the main job does.
+"""``python -m rekognition_emulator.demo``: an album is indexed and a selfie finds its person.
 
 Makes an album of people who do not exist, indexes it through boto3, searches it with a selfie of one of them, and
 writes one of the pictures found with its faces boxed. Talks to the server at REKOGNITION_ENDPOINT_URL, or starts one.

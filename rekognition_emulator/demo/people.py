@@ -1,4 +1,4 @@
-"""Changes when tests and demonstrations need other people: faces made from one public-domain portrait, by seed.
+"""Made-up people for tests and demonstrations: faces warped from one public-domain portrait, by seed.
 
 The portrait is scikit-image's ``astronaut`` (Eileen Collins, NASA, public domain). Smooth warps around its landmarks,
 another width of the head and another colour make further people, each of which can be seen tilted, blurred, darker or

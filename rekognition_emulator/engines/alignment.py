@@ -1,4 +1,4 @@
-"""Changes when faces are cut out and set upright differently.
+"""Faces cut out of an image, upright and of one size, as networks expect them.
 
 Any change here moves embeddings: it needs a new version of every face model that uses it.
 """

@@ -1,4 +1,4 @@
-"""Changes when detectors and embedders are joined to engines, or kept in memory, differently."""
+"""An engine made of any detector and any embedder, with further embedders for older collections."""
 
 import threading
 from collections import OrderedDict

@@ -1,4 +1,4 @@
-"""Age, gender and emotions by DeepFace's networks. Changes when DeepFace changes them.
+"""Age, gender and emotions by DeepFace's networks.
 
 They are used where their files lie and the operator accepts their licences: they are large, and their publisher does
 not say whether they may be used commercially. The networks are called directly, in batches; cropping

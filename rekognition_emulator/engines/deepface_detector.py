@@ -1,4 +1,4 @@
-"""Changes when DeepFace finds faces differently.
+"""RetinaFace, by DeepFace.
 
 Of DeepFace's detectors RetinaFace alone gives the five landmarks that faces are aligned by; the others give the eyes or
 nothing, and alignment by the eyes costs accuracy (tests/bench/accuracy.py). DeepFace hands RetinaFace's answer on in

@@ -1,4 +1,4 @@
-"""Changes when dlib's embedder is read or written differently.
+"""dlib's face embedder, written as ONNX from dlib's own file of weights.
 
 dlib's own runtime takes many times longer for the same network, so the weights are read from the file that dlib
 serialised, and written as an ONNX graph. The shape of the network is fixed (a stem, fourteen residual blocks, a

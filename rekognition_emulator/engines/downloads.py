@@ -1,4 +1,4 @@
-"""Changes when files of weights are fetched differently.
+"""Downloads of weights: resumed, checked by SHA-256, and never opened half.
 
 A file is written beside its place, as ``NAME.part``, and moved there when its SHA-256 is right: nobody ever opens a
 part of one. What a broken connection left is continued, if need be from another server and by another run, since the

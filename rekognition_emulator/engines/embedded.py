@@ -1,4 +1,4 @@
-"""Changes when the engine that needs no download is put together differently.
+"""The engine that needs no download: MTCNN and dlib's embedder, whose weights come with packages.
 
 MTCNN finds the faces, dlib's ResNet embeds them, ONNX Runtime runs both; the weights come with two small packages.
 """

@@ -1,4 +1,4 @@
-"""Changes when faces are prepared for an embedder, or its answers are combined, differently."""
+"""Embedders that set a face upright on a template and give the crop to a network."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

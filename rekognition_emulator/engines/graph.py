@@ -1,4 +1,4 @@
-"""Changes when a network needs something of ONNX that no network needed before."""
+"""A small builder of ONNX graphs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is at hand of every model, and how the rest is come by. Changes when weights are vouched for differently.
+"""Which weights are at hand, and how the rest is fetched and pinned.
 
 Weights whose SHA-256 the table lacks are taken on trust once, from the publisher and nobody else, or as the operator
 has put them there. A manifest then says which they were, and from that moment no others will do.

@@ -1,4 +1,4 @@
-"""Which licences an operator has accepted, kept in one file beside the weights. Changes when more is recorded of it.
+"""Which licences an operator has accepted, kept in one file beside the weights.
 
 An acceptance is of a text: where a later release knows another licence of the same model, it has to be accepted anew.
 """

@@ -1,4 +1,4 @@
-"""What operators say about models, in TOML files beside the weights. Changes when they can say something else.
+"""What operators say about models, in TOML files beside the weights.
 
 A file describes a model of the operator's own, or brings to a model of the table what the table lacks: the SHA-256 of
 the weights and, of a face model, the calibration that was measured on them. The calibration is written out, or is the

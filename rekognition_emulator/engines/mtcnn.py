@@ -1,4 +1,4 @@
-"""Changes when faces are searched differently.
+"""MTCNN, a detector of three networks, each of which looks closer at what the one before let pass.
 
 MTCNN (Zhang et al. 2016): P-Net looks at every window of an image pyramid, R-Net and O-Net judge what it proposes at
 24 and 48 px. The networks are those of the package ``mtcnn``; the walk between them is ours.

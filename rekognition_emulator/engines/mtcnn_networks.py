@@ -1,4 +1,4 @@
-"""Changes when the three networks of MTCNN are read or written differently.
+"""The three networks of MTCNN, written as ONNX from the weights of the package ``mtcnn``.
 
 The weights come from the package ``mtcnn`` (lists of arrays in Keras's order, filters as rows, columns, inputs,
 outputs), whose own code needs TensorFlow and is never imported. The graphs compute the same numbers in another way:

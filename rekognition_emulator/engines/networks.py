@@ -1,4 +1,4 @@
-"""Changes when networks are prepared, kept or opened differently.
+"""Networks as ONNX Runtime sessions: written once, kept, checked and opened.
 
 A network that does not come as ONNX is written as that once and kept under the cache directory. The file's name says
 what it was made from and what it must contain, so a stale or damaged one is never opened: it is written again.

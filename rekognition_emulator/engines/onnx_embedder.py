@@ -1,7 +1,4 @@
-"""Embedders whose network comes as ONNX, or as an OpenVINO IR that is written as ONNX first.
-
-Changes when they are opened or fed differently.
-"""
+"""Embedders whose network comes as ONNX, or as an OpenVINO IR that is written as ONNX first."""
 
 from pathlib import Path
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Changes when SCRFD is fed or read differently.
+"""SCRFD, InsightFace's detector.
 
 SCRFD (Guo et al. 2021) has two guesses per cell. Its files come from different exports, with other names for the
 outputs and with or without a dimension for the batch; so the outputs are told apart by their sizes.

@@ -1,4 +1,4 @@
-"""Which models serve: changes when they are chosen differently.
+"""Which models serve.
 
 No embedder serves without a calibration, be it provisional, and none of the research profile whose licence was not
 accepted.

@@ -1,4 +1,4 @@
-"""Changes when a picture is shown to single-shot detectors in another way, or what they see is put together otherwise.
+"""Detectors that judge a whole image in one run of a network, at one size or at several.
 
 Such a network judges every cell of three grids in one run, and knows faces of a certain range of pixels only. A picture
 is therefore shown to it at several sizes where that is needed to find both the smallest face that AWS promises, 40 px

@@ -1,4 +1,4 @@
-"""Changes when YuNet is fed or read differently.
+"""YuNet, OpenCV's detector.
 
 YuNet (Wu et al. 2023) has one guess per cell. Its published file says that it takes 640 × 640 pixels and nothing else;
 the network in it takes any size, and is opened so: a picture that is not square then costs no more than it is large.

@@ -1,4 +1,4 @@
-"""Changes when accuracy is defined otherwise: it is LFW's, ten folds, each judged by the threshold of the others."""
+"""Accuracy as LFW defines it: ten folds, each judged by the threshold of the others."""
 
 from collections import defaultdict
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Changes when a similarity comes to mean another false match rate, or when we trust fewer pairs to say so."""
+"""Calibration: the cosines at which false match rates mean similarities."""
 
 from dataclasses import dataclass
 from math import ceil, sqrt

@@ -1,4 +1,4 @@
-"""Changes when other faces are compared with each other: listed pairs, or all pictures of an album."""
+"""Faces compared with each other: listed pairs, or all images of an album."""
 
 import heapq
 from collections.abc import Callable

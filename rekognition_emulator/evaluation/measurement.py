@@ -1,4 +1,4 @@
-"""Changes when something else about a face model is worth measuring. Puts the numbers of one evaluation together."""
+"""The figures of one evaluation, put together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Changes when we count differently how often strangers pass for each other and how often a person is recognised.
+"""How often impostor and genuine pairs pass a threshold, counted.
 
 The cosines of an album's pairs grow with the square of its pictures, so they are counted, not kept: in bins so narrow
 that only the rounding of 32-bit floats is lost, and in 16 MB whatever the album. Sorting all of them would be exact to

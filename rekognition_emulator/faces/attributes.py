@@ -1,4 +1,4 @@
-"""The seam to what networks estimate about a face beyond finding it: changes when one estimates something new."""
+"""What networks estimate about a face beyond finding it, and the interface of what estimates."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Changes when something else of a picture is kept, so that another face model can embed its faces later.
+"""Face crops that are kept so that another face model can embed them later.
 
 A chip is cut along the picture's rows and columns, and stays in the picture's own pixels unless these are many: a model
 that comes later turns and scales it onto a template of its own, and whatever was turned and scaled before would blur

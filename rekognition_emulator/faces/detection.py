@@ -1,4 +1,4 @@
-"""Changes when we learn to say more about a face seen in a picture.
+"""A face as it is seen in an image: box, landmarks, pose and quality.
 
 One frame throughout: ratios of the upright picture's width and height, origin at its upper left corner, x to the
 right. Ratios rather than pixels, because a large picture is decoded at a fraction of its size and a pixel would then

@@ -1,4 +1,4 @@
-"""Changes when the meaning of a similarity changes: embedding models and how their cosines become percentages."""
+"""Face models: what is known of an embedder, and how its cosines become similarities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The seam to neural networks: changes when more is asked of them than finding faces and embedding them.
+"""The interface of neural networks: what finds faces, and what embeds them.
 
 Detector and embedder are two seams, because either can be replaced without the other: what joins them are five
 landmarks.

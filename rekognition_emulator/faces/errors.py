@@ -1,4 +1,4 @@
-"""Changes when something new can go wrong with faces.
+"""What can go wrong with faces, in our words.
 
     FaceError
     ├── CollectionNotFound

@@ -1,4 +1,4 @@
-"""Changes when a collection has to remember more: the values that cross between operations, store and index."""
+"""Collections, faces and matches: the values that cross between operations, store and index."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

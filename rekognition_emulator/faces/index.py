@@ -1,4 +1,4 @@
-"""The seam to vector search: changes when a search has to be able to ask for more.
+"""The interface of vector search.
 
 An index answers only for the store's truth. One that lives inside the store's database needs nothing; one outside
 follows the collection's revision: it remembers the revision it holds and pulls what it misses before it answers. So a

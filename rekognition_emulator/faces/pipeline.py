@@ -1,4 +1,4 @@
-"""Changes when a face passes other stations between picture and collection: found, measured, judged, counted.
+"""A face's way from image to collection: found, measured, judged, counted.
 
 Pure composition over an engine, without I/O. Embedding is left to the caller, because only faces that were selected
 are worth its cost.

@@ -1,4 +1,4 @@
-"""Changes when we estimate the head's rotation better: five landmarks against a generic head, in closed form.
+"""The head's rotation from five landmarks against a generic head, in closed form.
 
 A network for three angles would cost as much as the detector, and nothing is decided by them but whether a face is
 turned too far to be indexed.

@@ -1,4 +1,4 @@
-"""The seam to another face model: changes when a collection comes to one in another way.
+"""The interface of what gives a collection another face model.
 
 Faces are embedded by the new model one after the other, beside everything else, and what comes of it is staged. When
 no face lacks its second embedding, all are exchanged at once; those that were there before are staged from then on, so

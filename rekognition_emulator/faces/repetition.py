@@ -1,4 +1,4 @@
-"""Changes when a request that is sent twice has to be recognised in another way."""
+"""Requests that are sent twice, recognised by their token, and the interface of what remembers answers."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable

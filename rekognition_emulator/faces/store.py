@@ -1,4 +1,4 @@
-"""The seam to the truth: changes when collections have to remember or answer more.
+"""The interface of what stores collections and faces.
 
 A store owns collections, faces and their embeddings. What it acknowledges is durable; everything else (an index, a
 cache) can be rebuilt from it. No SQL and no AWS name crosses this line.

@@ -1,4 +1,4 @@
-"""Changes when tags, an operator's own notes on a collection, have to answer more. To us they mean nothing."""
+"""Tags: an operator's own notes on a collection, which mean nothing to us."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence

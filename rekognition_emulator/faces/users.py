@@ -1,4 +1,4 @@
-"""Changes when a user, who groups faces of a collection and is matched as one, has to remember or answer more.
+"""Users, who group faces of a collection and are matched as one.
 
 A user is matched by one vector: the mean of its faces' embeddings, of unit length again. Averaging is how a set of
 pictures becomes one template ever since networks embed faces, because what differs between them (pose, light, age)

@@ -1,4 +1,4 @@
-"""Changes when another index is offered: one file beside this one, and one line in the table."""
+"""The indexes that are offered."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Changes when a collection comes to its index in another way.
+"""Each collection's own index, chosen when it is made.
 
 Which one that is stands in the collection, which every search reads first: so all servers change over with their next
 search, and nobody has to be told.

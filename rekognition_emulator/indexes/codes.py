@@ -1,4 +1,4 @@
-"""Changes when what stands in for embeddings, so that fewer of them have to be compared, is made in another way.
+"""Short codes in place of embeddings, so that few of them have to be compared exactly.
 
 Either is looked through first, and then the embeddings of those faces are compared that may be among the nearest: which
 these are follows from how far an estimate may be off.

@@ -1,4 +1,4 @@
-"""Changes when what the index ``faiss`` holds, or when it writes that down, is decided in another way.
+"""The index ``faiss``: collections in this process's memory, exact while they are small, by codes beyond.
 
 The bulk of a collection is sealed: written to a file, with short codes where it is large. What came since is held
 beside it and searched one by one, until it is worth to seal both anew, in the background.

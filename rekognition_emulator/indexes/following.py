@@ -1,4 +1,4 @@
-"""Changes when the indexes outside the database follow it, or make room in memory, in another way.
+"""How indexes outside the database follow its changes, and make room in memory.
 
 What an index holds of a collection is a value that is never changed: a change makes the next one. So a search works on
 one moment of the collection, whatever comes in meanwhile, and holds no lock.

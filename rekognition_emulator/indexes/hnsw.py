@@ -1,4 +1,4 @@
-"""Changes when approximate search inside the database is built, kept or asked in another way.
+"""Approximate search inside the database: a graph of its own for each giant collection.
 
 A graph (HNSW; Malkov and Yashunin, 2016) holds one collection: it is a partial index of pgvector's. One graph over all
 collections was refused, because a search in one of them first meets everybody else's faces: with pgvector's defaults

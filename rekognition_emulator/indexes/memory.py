@@ -1,4 +1,4 @@
-"""Changes when the search in process memory is done in another way: exact, in NumPy; also the oracle of the others."""
+"""Exact search in NumPy, in this process's memory; also the oracle of the other indexes."""
 
 from dataclasses import dataclass
 from typing import Final, Generic, Self, TypeVar

@@ -1,4 +1,4 @@
-"""Changes when what the index ``milvus`` keeps in Milvus, or how it asks for it, is decided in another way.
+"""The index ``milvus``: collections in Milvus, and what is asked of it.
 
 Vectors lie in one Milvus collection for each dimension, partitioned by gallery: the faces or the users of one of our
 collections, filled at one time. A mark tells which gallery a collection has at the moment and up to which revision it

@@ -1,4 +1,4 @@
-"""Changes when a search inside the database is done in another way.
+"""The index ``pgvector``: search inside the database.
 
 Exact, over the rows of one collection, up to a size. Above it a graph of that collection (``hnsw``) proposes candidates
 as soon as it is made; until then, and wherever candidates do not suffice, the exact search answers.

@@ -1,4 +1,4 @@
-"""Changes when an index is held against the truth in another way.
+"""How many of the true matches an index finds.
 
 The truth is computed from the store's embeddings as they are told to any index, part by part: so a collection of
 millions needs no more memory than its largest part, and no index vouches for another.

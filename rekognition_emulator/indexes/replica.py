@@ -1,4 +1,4 @@
-"""Changes when a copy of the database takes part in searches in another way.
+"""Searches in a read replica of the database.
 
 A copy (a hot standby, or whatever follows the database) is always a little behind. It is asked for the collection's
 revision together with the search, in one round trip, and its answer counts only if it has got as far as the revision

@@ -1,4 +1,4 @@
-"""Changes when the bulk of a collection, which no longer changes, is searched in another way.
+"""The bulk of a collection in memory, which no longer changes, searched by codes.
 
 Small ones are compared one by one. Of larger ones only those are compared that may be among the nearest by what stands
 in for the embeddings (``codes``): rounded ones, with which nothing is missed, or codes in the largest.

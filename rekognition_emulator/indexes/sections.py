@@ -1,4 +1,4 @@
-"""Changes when what an index writes down is laid out in another way: a file of named sections, whole or refused.
+"""A file of named sections, each with a checksum: whole, or refused.
 
 One file, so that it is there at once or not at all; checksums, so that one that was damaged is known for it; sections
 that begin where memory pages do, so that a large one can be mapped instead of read.

@@ -1,4 +1,4 @@
-"""Changes when an index writes down in another way what it holds of a collection, or reads it again.
+"""Snapshots: what an index holds of a collection, written to disk and read again.
 
 A snapshot spares a restart the reading of everything; it is never needed. So whatever is wrong with one, it is thrown
 away: damaged, of another collection, of another face model, or of a history that the database knows nothing of, because

@@ -1,4 +1,4 @@
-"""Changes when vectors in memory are added to, taken from or searched in another way: exactly, one by one.
+"""Vectors in memory, searched exactly.
 
 Rows are only ever appended, to memory that all moments of a collection share; each moment knows how many of them are
 its own and which of those went. So a change costs what it brings, and not the collection.

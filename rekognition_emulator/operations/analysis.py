@@ -1,4 +1,4 @@
-"""DetectFaces, CompareFaces: changes when AWS says more about pictures without storing anything of them."""
+"""DetectFaces and CompareFaces: what is said about images without storing anything of them."""
 
 from typing import Final
 

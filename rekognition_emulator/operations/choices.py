@@ -1,4 +1,4 @@
-"""What nothing public settles: our choice where AWS documents no default. Changes when AWS does."""
+"""Defaults that AWS does not document, as we have chosen them."""
 
 from datetime import timedelta
 from typing import Final

@@ -1,4 +1,4 @@
-"""CreateCollection, DeleteCollection, DescribeCollection, ListCollections: changes when AWS changes collections."""
+"""CreateCollection, DeleteCollection, DescribeCollection and ListCollections."""
 
 from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.operations.context import Context

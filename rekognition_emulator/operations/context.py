@@ -1,4 +1,4 @@
-"""Changes when handlers need something new to work with."""
+"""What handlers work with: the adapters, and who is asking."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,10 +1,10 @@
-"""What is served and what is not, and why. Changes when a handler or an estimator is added, or AWS adds something."""
+"""Which operations and members are served, and why the others are not."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from rekognition_emulator.api import rekognition as api
-from rekognition_emulator.operations import HANDLERS
+from rekognition_emulator.operations.registry import OPERATIONS
 
 PAGE: Final = "/operations"
 """Where a server shows the table that an unsupported operation's answer points to."""
@@ -81,12 +81,16 @@ _ABSENT: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }
 
+_REASONS: Final = {operation: reason for reason, operations in _ABSENT.items() for operation in operations}
+
+if undecided := api.Operations.__annotations__.keys() - OPERATIONS.keys() - _REASONS.keys():
+    raise RuntimeError(f"Nobody has decided whether {', '.join(sorted(undecided))} is served.")
+
 
 def coverage() -> Iterator[tuple[str, str | None]]:
     """Yields every operation of the model, in order, with the reason why it has no handler; None if it has one."""
-    reasons = {operation: reason for reason, operations in _ABSENT.items() for operation in operations}
-    for operation in sorted(api.Handlers.__annotations__):
-        yield operation, None if operation in HANDLERS else reasons[operation]
+    for operation in sorted(api.Operations.__annotations__):
+        yield operation, None if operation in OPERATIONS else _REASONS[operation]
 
 
 _MEASURED: Final = "measured on every face"

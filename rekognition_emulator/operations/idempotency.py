@@ -1,4 +1,4 @@
-"""Changes when AWS changes what a ``ClientRequestToken`` promises.
+"""What a ``ClientRequestToken`` promises: a request that is sent twice is done once.
 
 SDKs fill the token in by themselves and keep it when they try again. So an operation whose answer was lost on the way
 is not done twice, and the second attempt does not fail at what the first has done.

@@ -1,4 +1,4 @@
-"""IndexFaces, ListFaces, DeleteFaces: changes when AWS changes what a collection stores of a face."""
+"""IndexFaces, ListFaces and DeleteFaces."""
 
 from uuid import UUID, uuid4
 

@@ -1,4 +1,4 @@
-"""What requests have in common, in our words. Changes when pictures come from elsewhere, or attributes are added."""
+"""What requests have in common, in our words: images and attributes."""
 
 from collections.abc import Sequence
 

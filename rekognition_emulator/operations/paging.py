@@ -1,4 +1,4 @@
-"""Opaque page tokens over a keyset cursor: changes when a token has to carry more than the last key of a page.
+"""Opaque page tokens over a keyset cursor.
 
 A token names the last key that was sent, never an offset: items that come or go between two pages move nothing else.
 It is bound to its list by a check, so that a token of another list, operation or account is refused.

@@ -1,4 +1,4 @@
-"""Our values in AWS's words: changes when AWS shows more of a face. A member whose value is unknown is left out."""
+"""Our values in AWS's words. A member whose value is unknown is left out."""
 
 from collections.abc import Sequence
 from typing import Final

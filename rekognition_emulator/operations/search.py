@@ -1,4 +1,4 @@
-"""SearchFaces, SearchFacesByImage: changes when AWS changes how a collection is searched."""
+"""SearchFaces and SearchFacesByImage."""
 
 from typing import Final
 from uuid import UUID

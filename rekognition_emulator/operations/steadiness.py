@@ -1,4 +1,4 @@
-"""Changes when an operation meets in another way that a collection gets another face model under it.
+"""Retries of an operation whose collection was given another face model meanwhile.
 
 An operation reads its collection first, and works for some milliseconds or seconds with that collection's face model.
 Where the embeddings have been exchanged meanwhile, the store notices before anything is answered or changed, and the

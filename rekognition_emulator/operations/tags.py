@@ -1,4 +1,4 @@
-"""TagResource, UntagResource, ListTagsForResource: changes when AWS changes tags, or something else can be tagged."""
+"""TagResource, UntagResource and ListTagsForResource."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""The seven operations on users: changes when AWS changes how faces are grouped and searched as one."""
+"""The seven operations on users."""
 
 from typing import Final, assert_never
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Changes when the store recognises a request that is sent twice in another way.
+"""Answers remembered in PostgreSQL, for requests that are sent twice.
 
 The row of a token is written before its request is answered, and nobody else sees it before everything is committed.
 So a second request with the same token waits for the first, and then either finds its answer or, if the first failed,

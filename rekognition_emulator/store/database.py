@@ -1,4 +1,4 @@
-"""Changes when we ask something else of a PostgreSQL database before we work with it: version, extension, tables.
+"""What must hold of a PostgreSQL database before we work with it: version, extension, tables.
 
 Tables come from the numbered files in ``migrations``, applied in order, in one transaction, under one lock. That is
 forty lines here rather than a migration library: the ones we looked at mark the lock in a table, so a process that is

@@ -1,4 +1,4 @@
-"""What a deletion leaves behind, removed: changes when PostgreSQL or we keep something deleted in another place.
+"""Removes what deletions leave behind, in PostgreSQL and in our own files.
 
 A deleted row is out of reach at once, and its bytes stay: on its page until that is used again, in the log of changes
 until that is written over, in the planner's samples of columns. So the tables are written anew, the samples taken anew,

@@ -1,4 +1,4 @@
-"""Changes when we notice in another way that a collection was deleted, or got another face model, since it was read.
+"""Notices in a transaction that a collection was deleted, or got another face model, since it was read.
 
 Writers first lock the collection's row, and thereby each other out; readers look for it after they have read. A face
 model is exchanged under the same lock, with all embeddings at once: who notices nothing has met those of one model.

@@ -1,4 +1,4 @@
-"""Changes when access keys are kept in another way."""
+"""Access keys in PostgreSQL."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Changes when something else is remembered of what faces were made from: their chips, and where pictures were read.
+"""What faces were made from, in PostgreSQL: their crops, and where their images were read.
 
 All of it goes with the face, in the same transaction. What an operator may not keep of a person any more must not stay
 behind because it is only useful later.

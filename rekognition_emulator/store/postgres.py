@@ -1,4 +1,4 @@
-"""Changes when the store has to remember or answer more of collections and faces: every statement on them stands here.
+"""Collections and faces in PostgreSQL: every statement on them.
 
 A writer first locks its collection's row. So revisions are numbered in the order in which they are committed, the same
 picture sent twice at once is stored once, and nobody writes into a collection that has just been deleted.

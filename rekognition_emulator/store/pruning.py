@@ -1,4 +1,4 @@
-"""Changes when removals are remembered for longer or shorter, for indexes outside the database that have yet to hear.
+"""Tombstones of deleted faces, kept until the indexes outside the database have heard of them.
 
 An index that has missed more starts from nothing, which by then takes hardly longer than to follow.
 """

@@ -1,4 +1,4 @@
-"""Changes when the embeddings of another face model are kept, or take the place of those that count, in another way.
+"""Embeddings of another face model in PostgreSQL, until they take the place of those that count.
 
 An exchange writes every row of the collection anew in one transaction. Putting the new embeddings beside the old ones
 for good, and only pointing at those that count, was refused: every search would pay for it with a wider row.

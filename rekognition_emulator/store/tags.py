@@ -1,4 +1,4 @@
-"""Changes when the store has to answer more of tags."""
+"""Tags in PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
 

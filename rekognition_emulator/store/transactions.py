@@ -1,4 +1,4 @@
-"""Changes when work of several stores becomes one transaction in another way.
+"""One transaction for the work of several stores.
 
 A transaction belongs to the thread that has begun it: whatever that thread asks of the pool meanwhile joins in. Passing
 the connection along instead was refused, because it would show in every method between here and there.

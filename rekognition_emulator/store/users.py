@@ -1,4 +1,4 @@
-"""Changes when the store has to remember or answer more of users: every statement on them stands here.
+"""Users in PostgreSQL: every statement on them.
 
 A user's embedding is made anew from all its faces, at most a hundred, in the transaction that changes them: so it is
 always their mean, and not what a thousand corrections of a mean have left.

@@ -1,4 +1,4 @@
-"""Changes when values look different on the wire: JSON ↔ Python by shape.
+"""JSON ↔ Python by shapes of the service model.
 
     shape               Python              JSON
     structure, map      dict                object; absent members are left out, never null

@@ -1,4 +1,4 @@
-"""Changes when the protocol around operations changes: target header, content types, envelopes, error bodies.
+"""The protocol around operations: target header, content types, envelopes, error bodies.
 
 One call in, one answer out, without an HTTP framework: (target, content type, body) → ``WireResponse``. Whatever goes
 wrong inside leaves as an error body; nothing but a broken answer in strict mode is ever raised.

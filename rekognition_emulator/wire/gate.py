@@ -1,4 +1,4 @@
-"""Changes when callers are let in, or refused, in another way: who it is, and what they may do, in AWS's words.
+"""Who calls, and what they may do, in AWS's words.
 
 Three questions, each at the first moment at which it can be answered: ``admit`` looks at the headers before a body is
 read, ``identify`` at the signature once it is there and before it is parsed, ``permit`` at the policies once it is

@@ -1,7 +1,7 @@
-r"""Changes when the model uses more of Java's regular expressions: Java's syntax → the ``regex`` library's.
+r"""Java's regular expressions, as the service model has them, in the syntax of the library ``regex``.
 
-The standard library's ``re`` knows no ``\p{L}``. ``regex`` (its version 1 syntax) knows nearly all that Java knows,
-but three things mean something else there: ``\d``, ``\w`` and ``\s`` are Unicode's where Java's are ASCII's, the dot
+The standard library's ``re`` knows no ``\\p{L}``. ``regex`` (its version 1 syntax) knows nearly all that Java knows,
+but three things mean something else there: ``\\d``, ``\\w`` and ``\\s`` are Unicode's where Java's are ASCII's, the dot
 stops at ``\n`` only where Java's stops at every line end, and ``||``, ``--`` and ``~~`` are set operators.
 """
 

@@ -1,4 +1,4 @@
-"""Changes when sessions are asked for in another way: ``POST /sessions``, the one page here that AWS does not have.
+"""``POST /sessions``: temporary credentials for browsers, the one page here that AWS does not have.
 
 A back end signs it with its own key, as any request to this service, and hands what it gets to a browser. The answer is
 what AWS's SDKs take from a ``credential_process``. STS's own protocol was refused: it is XML, its credentials are

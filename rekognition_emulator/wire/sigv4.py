@@ -1,4 +1,4 @@
-"""Changes when AWS changes Signature Version 4: who signed a request, for when and where, and whether it is what came.
+"""Signature Version 4: who signed a request, for when and where, and whether it is what came.
 
 Source: IAM User Guide, "AWS Signature Version 4 for API requests"; texts of errors as the front of other JSON 1.1
 services words them. Two steps, because the second needs the body: ``read_signature`` refuses what can be seen to be

@@ -1,4 +1,4 @@
-"""Changes when the model constrains values in another way, or AWS words a violation differently.
+"""Constraints of the service model, checked; violations are worded as AWS words them.
 
 Checks parsed values against a shape: required members, lengths, ranges, patterns and enums at every depth. All
 violations go into one message. Their order is ours (AWS's is not stable across its services): members in the model's

@@ -50,12 +50,12 @@ def test_the_formatter_leaves_the_generated_module_alone() -> None:
     assert subprocess.run(command, check=False).returncode == 0
 
 
-def test_every_operation_has_a_handler_type(model: ServiceModel) -> None:
-    """The handler table binds each operation to its own request and response."""
-    handlers = hints("Handlers")
-    assert list(handlers) == list(model.operation_names)
-    for name, handler in handlers.items():
-        (_, request), response = typing.get_args(handler)
+def test_every_operation_has_a_type(model: ServiceModel) -> None:
+    """The table of operations binds each operation to its own request and response."""
+    operations = hints("Operations")
+    assert list(operations) == list(model.operation_names)
+    for name, record in operations.items():
+        _, request, response = typing.get_args(record)
         operation = model.operation_model(name)
         assert (request.__name__, response.__name__) == (operation.input_shape.name, operation.output_shape.name)
 

@@ -1,4 +1,4 @@
-"""Runs the benches of engine and server and writes their page: ``make bench``. Changes when there is another."""
+"""Runs the benches of engine and server and writes their page: ``make bench``."""
 
 import argparse
 import tempfile

@@ -1,4 +1,4 @@
-"""Changes when the database that searches are measured in is made in another way.
+"""Databases of many albums, in which searches are measured.
 
 Albums of people who do not exist come in by the product's own import, as archives do. The server under test runs dlib's
 model, whose version they bear, with embeddings of 512 dimensions: no operation on stored faces looks into an embedding,

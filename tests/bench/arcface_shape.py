@@ -1,4 +1,4 @@
-"""A network that costs what DeepFace's ArcFace costs, with weights drawn at random. Changes when its shape was wrong.
+"""A network that costs what DeepFace's ArcFace costs, with weights drawn at random.
 
 An IResNet-34 (Deng et al. 2019, section 4 of the ArcFace paper) with its normalisations folded into its convolutions:
 3, 4, 6 and 3 blocks of 64, 128, 256 and 512 channels over 112 px, and 512 numbers at the end.

@@ -1,4 +1,4 @@
-"""What searches and writes take inside the server, by index and by album. Changes when another part of it is timed.
+"""What searches and writes take inside the server, by index and by album.
 
     python -m tests.bench.index
 

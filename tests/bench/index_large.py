@@ -1,4 +1,4 @@
-"""One collection of a million faces, in the index alone. Changes when something else is asked of it.
+"""One collection of a million faces, in the index alone.
 
     python -m tests.bench.index_large --dimension 512
 

@@ -1,4 +1,4 @@
-"""The search beside its peers, over the same album in the same run. Changes when a peer does.
+"""The search beside its peers, over the same album in the same run.
 
 Each peer is used as its documentation begins, with its defaults of storage, index and search. All answer for the same
 probes, in turn.

@@ -1,4 +1,4 @@
-"""SearchFaces end to end, through a running server. Changes when it is asked in another way."""
+"""SearchFaces end to end, through a running server."""
 
 import json
 import re

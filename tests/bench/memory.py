@@ -1,4 +1,4 @@
-"""What a server holds in memory while it indexes picture after picture. Changes when something else is held.
+"""What a server holds in memory while it indexes picture after picture.
 
     python -m tests.bench.memory [--pictures 10000] [--folder PHOTOGRAPHS]
 

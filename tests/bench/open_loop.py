@@ -1,4 +1,4 @@
-"""Requests that come at their time, whether or not earlier ones are answered. Changes when a client sends differently.
+"""Requests that come at their time, whether or not earlier ones are answered.
 
 Clients that wait for their answers slow down with the server, and so never ask for more than it gives. Here each
 request has its moment, and what it takes is counted from there. All of them come from one process, which sends bodies

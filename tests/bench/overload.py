@@ -1,4 +1,4 @@
-"""A server that is asked for far more than it can give. Changes when something else must hold then.
+"""A server that is asked for far more than it can give.
 
     python -m tests.bench.overload [--seconds 120] [--folder PHOTOGRAPHS]
 

@@ -1,4 +1,4 @@
-"""The whole path of a picture beside its bare kernels. Changes when a kernel is something else.
+"""The whole path of a picture beside its bare kernels.
 
 Kernels are what no pipeline of ours could leave out: the decoder's call and every run of a network, replayed with the
 inputs that it had; and, counted apart, the calls of OpenCV that halve, shrink and cut out. All are timed in turn, on

@@ -1,4 +1,4 @@
-"""The engine beside its peers, on the same pictures in the same run. Changes when a peer does.
+"""The engine beside its peers, on the same pictures in the same run.
 
 Every way starts from a file and ends with embeddings. Ours runs on one thread; the peers take what they take.
 """

@@ -1,4 +1,4 @@
-"""Changes when other pictures are measured.
+"""The photographs that benches measure.
 
 All come from a folder of photographs that is no part of the project (``REKOGNITION_TEST_FACES``).
 """

@@ -1,4 +1,4 @@
-"""Measures what is found and who is recognised, and writes the page: ``make quality``. Changes when more is."""
+"""Measures what is found and who is recognised, and writes the page: ``make quality``."""
 
 import argparse
 import os

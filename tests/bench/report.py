@@ -1,4 +1,4 @@
-"""Changes when a bench's results are to be read differently: the machine's description, tables, plots, pages."""
+"""The pages of results: the machine's description, tables and plots."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""A server under load, and what it and its PostgreSQL take. Changes when a client or a meter does.
+"""A server under load, and what it and its PostgreSQL take.
 
 The clients must not eat the cores that are measured: they are threads of one process that send bodies made beforehand
 over connections that stay open, and the results say how much of the machine they took.

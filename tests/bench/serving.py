@@ -1,4 +1,4 @@
-"""How many pictures a second a running server indexes. Changes when it is loaded in another way."""
+"""How many pictures a second a running server indexes."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Changes when times, or what a search has missed, are summed up in another way."""
+"""Times, and what a search has missed, summed up."""
 
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence

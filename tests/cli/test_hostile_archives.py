@@ -23,8 +23,9 @@ from rekognition_emulator.cli.transfer import service_check
 from rekognition_emulator.engines.deepface_attributes import DeepFaceAttributes
 from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.indexes.pgvector import PgvectorIndex
-from rekognition_emulator.operations import HANDLERS, fault
 from rekognition_emulator.operations.context import Context
+from rekognition_emulator.operations.error_map import translate_error
+from rekognition_emulator.operations.registry import OPERATIONS
 from rekognition_emulator.store.answers import PostgresAnswerStore
 from rekognition_emulator.store.archive import ArchiveUnusable, open_archive
 from rekognition_emulator.store.postgres import PostgresStore
@@ -180,9 +181,9 @@ def answer(context: Context, operation: str, **request: Any) -> Any:
     """Returns what an operation answers, once it has proved to be what the service model allows; or AWS's error."""
     shape = MODEL.operation_model(operation).output_shape
     try:
-        response = HANDLERS[operation](context, request)  # type: ignore[literal-required] # any of them
+        response = OPERATIONS[operation].handler(context, request)  # type: ignore[literal-required] # any of them
     except Exception as error:
-        if not isinstance(fault(error, operation), ServiceError):
+        if not isinstance(translate_error(error, operation), ServiceError):
             raise
         return {}
     assert check_output(shape, response) == []

@@ -1,4 +1,4 @@
-"""Lets clients work while one thing after the other fails, and checks what is left. Changes when a campaign does."""
+"""Lets clients work while one thing after the other fails, and checks what is left."""
 
 import time
 from collections.abc import Callable, Sequence

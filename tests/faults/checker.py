@@ -1,4 +1,4 @@
-"""Holds what is there in the end against what clients were told. Changes when something else must never happen.
+"""Holds what is there in the end against what clients were told.
 
 Each object is one client's, which asks for one thing after the other. So its requests can be replayed: what was
 acknowledged is certain, what nobody knows leaves both possibilities, and the end has to be one that is possible.

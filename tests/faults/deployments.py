@@ -1,4 +1,4 @@
-"""A server with everything around it that can fail. Changes when something else of it can."""
+"""A server with everything around it that can fail."""
 
 import random
 import shutil

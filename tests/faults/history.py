@@ -1,4 +1,4 @@
-"""What clients did and were told. Changes when something else has to be remembered of a request."""
+"""What clients did and were told."""
 
 import threading
 import time

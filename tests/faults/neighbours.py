@@ -1,4 +1,4 @@
-"""What a server talks to, and how that fails. Changes when something else does."""
+"""What a server talks to, and how that fails."""
 
 import socket
 import threading

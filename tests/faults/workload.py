@@ -1,4 +1,4 @@
-"""Clients that do what a marketplace's do, all at once. Changes when they do something else.
+"""Clients that do what a marketplace's do, all at once.
 
 Each is an unmodified boto3 client with its retries on, in a thread of its own, and has pictures, users and collections
 of its own, about which nobody else asks. What became of a request it does not know, it leaves alone from then on.

@@ -1,4 +1,4 @@
-"""Changes when inputs are to be spoilt in another way. All follows from a random generator that the caller seeds."""
+"""Spoils inputs; all follows from a random generator that the caller seeds."""
 
 import json
 import struct

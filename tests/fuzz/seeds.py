@@ -1,4 +1,4 @@
-"""Changes when other valid inputs are worth spoiling: pictures of every format and mode, a request per operation."""
+"""Valid inputs that are worth spoiling: images of every format and mode, a request for each operation."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Changes when something else is to be fuzzed, or when another behaviour counts as a finding.
+"""What is fuzzed, and which behaviour counts as a finding.
 
 A target makes its n-th input from the seed and n alone, so that a finding can be made again by its number.
 """

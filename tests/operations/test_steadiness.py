@@ -3,9 +3,11 @@ from typing import Any, cast
 import pytest
 
 from rekognition_emulator.api import rekognition as api
+from rekognition_emulator.api.operation import Operation
 from rekognition_emulator.faces.errors import CollectionNotFound, FaceModelChanged
-from rekognition_emulator.operations import HANDLERS, SERVED, fault
 from rekognition_emulator.operations.context import Context
+from rekognition_emulator.operations.error_map import translate_error
+from rekognition_emulator.operations.registry import OPERATIONS, SERVED
 from rekognition_emulator.operations.steadiness import steady
 
 CONTEXT = cast("Context", None)
@@ -13,8 +15,9 @@ CONTEXT = cast("Context", None)
 
 def test_every_operation_is_served_steadily() -> None:
     """No handler reaches clients that would fail because a collection gets another face model."""
-    assert SERVED.keys() == HANDLERS.keys()
-    assert all(SERVED[operation] is not handler for operation, handler in HANDLERS.items())
+    assert SERVED.keys() == OPERATIONS.keys()
+    records = cast("dict[str, Operation[Context, Any, Any]]", OPERATIONS)
+    assert all(SERVED[name] is not record.handler for name, record in records.items())
 
 
 @pytest.mark.parametrize(("changes", "error"), [(0, None), (1, None), (2, FaceModelChanged)])
@@ -31,7 +34,7 @@ def test_an_operation_begins_anew_once(changes: int, error: type[Exception] | No
     if error:
         with pytest.raises(error) as raised:
             steady(handler)(CONTEXT, {})
-        assert isinstance(fault(raised.value, "SearchFaces"), api.ThrottlingException)
+        assert isinstance(translate_error(raised.value, "SearchFaces"), api.ThrottlingException)
     else:
         assert steady(handler)(CONTEXT, {}) == {"answer": changes + 1}
 

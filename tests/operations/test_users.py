@@ -17,9 +17,10 @@ from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.errors import FaceModelMismatch
 from rekognition_emulator.faces.gallery import Owner
 from rekognition_emulator.indexes.pgvector import PgvectorIndex
-from rekognition_emulator.operations import HANDLERS, fault
 from rekognition_emulator.operations.context import Context
+from rekognition_emulator.operations.error_map import translate_error
 from rekognition_emulator.operations.paging import read_token, write_token
+from rekognition_emulator.operations.registry import OPERATIONS
 from rekognition_emulator.store.answers import PostgresAnswerStore
 from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.tags import PostgresTagStore
@@ -74,11 +75,11 @@ def caller(context: Context) -> Call:
     def call(operation: str, **request: Any) -> Any:
         if "ResourceArn" not in request:
             request = {"CollectionId": "album", **request}
-        handler: Callable[[Context, Any], Any] = HANDLERS[operation]  # type: ignore[literal-required] # any of them
+        handler: Callable[[Context, Any], Any] = OPERATIONS[operation].handler  # type: ignore[literal-required] # any of them
         try:
             return handler(context, request)
         except Exception as error:
-            translated = fault(error, operation)
+            translated = translate_error(error, operation)
             if translated is None:
                 raise
             raise translated from error

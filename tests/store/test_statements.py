@@ -21,8 +21,8 @@ from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.indexes.memory import MemoryIndex
 from rekognition_emulator.indexes.pgvector import PgvectorIndex
-from rekognition_emulator.operations import HANDLERS
 from rekognition_emulator.operations.context import Context
+from rekognition_emulator.operations.registry import OPERATIONS
 from rekognition_emulator.store import pruning
 from rekognition_emulator.store.answers import PostgresAnswerStore
 from rekognition_emulator.store.postgres import PostgresStore
@@ -137,7 +137,7 @@ def tell(context: Context, name: str) -> set[str]:
 
     def call(operation: str, **request: Any) -> Any:
         told.add(operation)
-        return HANDLERS[operation](context, request)  # type: ignore[literal-required] # any of them
+        return OPERATIONS[operation].handler(context, request)  # type: ignore[literal-required] # any of them
 
     album, image = {"CollectionId": name}, {"Image": photograph()}
     arn = {"ResourceArn": f"arn:aws:rekognition:{OWNER.region}:{OWNER.account}:collection/{name}"}
@@ -195,7 +195,7 @@ def test_no_statement_lacks_the_collection(
     indexes = [PgvectorIndex(pool), PgvectorIndex(pool, exact_max=0), MemoryIndex(store, 1_000_000)]
     for number, index in enumerate(indexes):
         with closing(index):
-            assert tell(context(pool, index), f"told-{number}") == set(HANDLERS)
+            assert tell(context(pool, index), f"told-{number}") == set(OPERATIONS)
             created = store.create_collection(OWNER, f"prepared-{number}", "99.0")
             store.add_faces(created, uuid4(), picture(embeddings(200)))
             prepared = store.get_collection(OWNER, created.name)

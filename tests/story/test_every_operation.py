@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rekognition_emulator.operations import HANDLERS
+from rekognition_emulator.operations.registry import OPERATIONS
 from tests.calls import CLIENTS, Call, Outcome
 from tests.server import Server
 
@@ -68,7 +68,7 @@ def reference(server: Server, party: Path) -> list[tuple[str, Outcome]]:
 
 def test_the_story_has_every_operation(reference: list[tuple[str, Outcome]]) -> None:
     """An operation that is added must be added here."""
-    assert {operation for operation, _ in reference} == set(HANDLERS)
+    assert {operation for operation, _ in reference} == set(OPERATIONS)
 
 
 @pytest.mark.timeout(180)

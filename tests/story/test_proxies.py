@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.server import ROOT, Keys, Server, create_key
 
-PAGE = (ROOT / "docs/reverse-proxy.md").read_text()
+PAGE = (ROOT / "docs/operations/reverse-proxy.md").read_text()
 LARGEST = bytes(5 * 2**20)
 """A picture as large as it may be, were it one."""
 

@@ -9,7 +9,7 @@ import pytest
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
-from rekognition_emulator.operations import HANDLERS
+from rekognition_emulator.operations.registry import OPERATIONS
 from tests.server import Keys, Server, create_key
 
 HERE, ELSEWHERE = "eu-central-1", "us-east-1"
@@ -129,11 +129,11 @@ def everything(client: Any) -> list[Any]:
 
 def test_the_matrix_has_every_operation(faces: list[str], picture: Any) -> None:
     """An operation that is added must be added here."""
-    assert requests(NAME, faces, picture).keys() == HANDLERS.keys()
+    assert requests(NAME, faces, picture).keys() == OPERATIONS.keys()
 
 
 @pytest.mark.parametrize("place", FOREIGN)
-@pytest.mark.parametrize("operation", sorted(HANDLERS.keys() - WITHOUT_A_RESOURCE - {"CreateCollection"}))
+@pytest.mark.parametrize("operation", sorted(OPERATIONS.keys() - WITHOUT_A_RESOURCE - {"CreateCollection"}))
 def test_what_is_behind_a_wall_does_not_exist(
     place: str, operation: str, client: Any, faces: list[str], picture: Any
 ) -> None:
@@ -178,7 +178,7 @@ def test_a_namesake_holds_nothing_of_the_other(place: str, client: Any, faces: l
     assert everything(client(OWNER)) == before
 
 
-@pytest.mark.parametrize("operation", sorted(HANDLERS))
+@pytest.mark.parametrize("operation", sorted(OPERATIONS))
 def test_a_narrow_key_is_denied_everything_else(
     operation: str, client: Any, server: Server, faces: list[str], picture: Any
 ) -> None:

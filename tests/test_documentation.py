@@ -1,4 +1,4 @@
-"""Commands as the documentation writes them: each can be typed."""
+"""The documentation: each command can be typed, each link leads somewhere, and the first page is short."""
 
 import re
 import shlex
@@ -16,7 +16,17 @@ from rekognition_emulator.cli.commands import app
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = Path(sys.executable).with_name("rekognition-emulator")
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md")), ROOT / "conformance" / "README.md")
+PAGES = (
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").glob("**/*.md")),
+    ROOT / "conformance" / "README.md",
+)
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+
+README_LINES_MAX = 150
+"""More than this nobody reads who only wants to know what it is."""
+
+LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 WRITTEN = re.compile(
     r"^(?:\$ |)(?:\.venv/bin/)?rekognition-emulator +(?P<block>[a-z-].*)$|"
@@ -97,6 +107,50 @@ def test_a_command_that_does_not_exist_is_noticed(line: str) -> None:
     """The check above can fail."""
     with pytest.raises(AssertionError, match=r"there is no|has no"):
         check(line)
+
+
+def anchors(page: Path) -> set[str]:
+    """Returns what the headings of a page are called in links, as the hosts of repositories and MkDocs make it."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def broken_links(page: Path, text: str) -> list[str]:
+    """Returns the links of a text to files or headings that do not exist."""
+    broken = []
+    for found in LINK.finditer(re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)):
+        file, _, anchor = found["target"].partition("#")
+        if ":" in file:
+            continue
+        target = (page.parent / file).resolve() if file else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(found["target"])
+    return broken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_links_lead_somewhere(page: Path) -> None:
+    """To a file of the repository, and to a heading that it has; other sites are not asked."""
+    assert broken_links(page, page.read_text()) == []
+
+
+def test_a_broken_link_is_noticed() -> None:
+    """The check above can fail."""
+    readme = ROOT / "README.md"
+    assert broken_links(readme, "[a](docs/no.md) [b](#no-heading) [c](LICENSE) [d](#licence)") == [
+        "docs/no.md",
+        "#no-heading",
+    ]
+
+
+def test_the_first_page_is_short() -> None:
+    """And every other page of the documentation is reached from it."""
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= README_LINES_MAX
+    linked = {(ROOT / found["target"].partition("#")[0]).resolve() for found in LINK.finditer(text)}
+    assert [
+        name for page, name in zip(PAGES, NAMES, strict=True) if page.name != "README.md" and page not in linked
+    ] == []
 
 
 def test_the_command_is_installed() -> None:

@@ -1,10 +1,10 @@
-"""Writes the README's tables from the code they describe. Changes when the README shows another one.
+"""Writes the documentation's tables from the code that they describe.
 
-``python -m rekognition_emulator.readme`` writes; ``--check`` fails if a table is not what it would write.
+``python -m rekognition_emulator.documentation`` writes; ``--check`` fails if a table is not what it would write.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ from rekognition_emulator.engines.models import Embedder, Model
 from rekognition_emulator.operations.coverage import attribute_coverage, coverage
 from rekognition_emulator.settings import Settings
 
-_README: Final = Path(__file__).parents[1] / "README.md"
+_ROOT: Final = Path(__file__).parents[1]
 
 
 def operations_table() -> Iterator[str]:
@@ -68,34 +68,35 @@ def _of_embedder(model: Model) -> Sequence[object]:
     return version, model.dimension, f"{model.evidence}; {model.calibration_source}"
 
 
-TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
-    "operations": operations_table,
-    "attributes": attributes_table,
-    "models": models_table,
-    "settings": settings_table,
+TABLES: Final[Mapping[str, tuple[str, Callable[[], Iterator[str]]]]] = {
+    "operations": ("docs/reference/compatibility.md", operations_table),
+    "attributes": ("docs/reference/compatibility.md", attributes_table),
+    "models": ("docs/guides/face-models.md", models_table),
+    "settings": ("docs/reference/configuration.md", settings_table),
 }
+"""Table → the page that it is on, and its rows."""
 
 
-def rewrite(text: str) -> str:
-    """Returns the README with every table between its two marks replaced by what the code says now."""
-    for name, rows in TABLES.items():
-        begin, end = f"<!-- table: {name} -->", "<!-- end -->"
-        before, begin_found, rest = text.partition(begin)
-        _, end_found, after = rest.partition(end)
-        if not begin_found or not end_found:
-            raise SystemExit(f"README.md lacks the marks {begin} … {end}")
-        text = before + "\n".join([begin, *rows(), end]) + after
-    return text
+def rewrite(text: str, name: str, rows: Iterable[str]) -> str:
+    """Returns a page with the table of this name, between its two marks, replaced by these rows."""
+    begin, end = f"<!-- table: {name} -->", "<!-- end -->"
+    before, begin_found, rest = text.partition(begin)
+    _, end_found, after = rest.partition(end)
+    if not begin_found or not end_found:
+        raise SystemExit(f"The page lacks the marks {begin} … {end}")
+    return before + "\n".join([begin, *rows, end]) + after
 
 
 def main() -> None:
-    """Writes the README, or with ``--check`` exits with 1 if it would change."""
-    text = _README.read_text()
-    rewritten = rewrite(text)
-    if "--check" not in sys.argv[1:]:
-        _README.write_text(rewritten)
-    elif rewritten != text:
-        raise SystemExit("README.md is behind the code: make generate")
+    """Writes the tables, or with ``--check`` exits with 1 if one would change."""
+    for name, (page, rows) in TABLES.items():
+        path = _ROOT / page
+        text = path.read_text(encoding="utf-8")
+        rewritten = rewrite(text, name, rows())
+        if "--check" not in sys.argv[1:]:
+            path.write_text(rewritten, encoding="utf-8")
+        elif rewritten != text:
+            raise SystemExit(f"{page} is behind the code: make generate")
 
 
 if __name__ == "__main__":
