@@ -90,6 +90,8 @@ def shrunk(image: Image, scale: float) -> tuple[Pixels, NDArray[np.float32]]:
     octave = octaves(image, count)[-1]
     covered = np.array(octave.shape[1::-1]) * 2**count
     height, width = (max(round(side * scale), 1) for side in image.pixels.shape[:2])
+    if octave.shape[:2] == (height, width):
+        return octave, (covered / (width, height)).astype(np.float32)
     with part("resize"):
         small = np.asarray(cv2.resize(octave, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
     return small, (covered / (width, height)).astype(np.float32)

@@ -174,7 +174,10 @@ class OrientedDetector(FaceDetector):
 
 def surest(found: Sequence[Detection], image: Image, turns: int = 0) -> float:
     """Returns the highest confidence of a picture's upright faces, as it is or turned; 0 if there is none."""
-    return max((face.confidence for face in found if abs(_roll(face, image, turns)) <= ROLL_MAX), default=0.0)
+    for face in sorted(found, key=lambda face: -face.confidence):  # of most pictures the first one's roll is enough
+        if abs(_roll(face, image, turns)) <= ROLL_MAX:
+            return face.confidence
+    return 0.0
 
 
 def _roll(face: Detection, image: Image, turns: int = 0) -> float:
@@ -207,14 +210,12 @@ def _is_upright(upright: float, others: Iterable[float]) -> bool:
 
 def _see(detector: FaceDetector, crop: Image, turns: int, box: BoundingBox) -> Detection | None:
     """Returns the surest face that is upright in a turn of a picture and lies about where this box does, if any."""
-    return _there(detector.detect(_turned(crop, turns)), crop, turns, box)
-
-
-def _there(found: Sequence[Detection], crop: Image, turns: int, box: BoundingBox) -> Detection | None:
-    """Likewise, where the detector has looked: what it found is in the frame of the turned picture."""
-    upright = [_turned_back(face, turns) for face in found if abs(_roll(face, crop, turns)) <= ROLL_MAX]
-    there = [face for face in upright if face.box.overlap(box) >= SAME_FACE_OVERLAP]
-    return max(there, key=lambda face: face.confidence, default=None)
+def surest(found: Sequence[Detection], image: Image, turns: int = 0) -> float:
+    """Returns the highest confidence of a picture's upright faces, as it is or turned; 0 if there is none."""
+    for face in sorted(found, key=lambda face: -face.confidence):  # of most pictures the first one's roll is enough
+        if abs(_roll(face, image, turns)) <= ROLL_MAX:
+            return face.confidence
+    return 0.0
 
 
 def _confidence(face: Detection | None) -> float:

@@ -93,8 +93,10 @@ class SingleShot(FaceDetector):
         small, ratio = shrunk(image, min(room[0] / width, room[1] / height, 1.0))
         size = small.shape[1::-1]
         frame_size = self._fixed_px or tuple(-(-side // STRIDES[-1]) * STRIDES[-1] for side in size)
-        frame = np.zeros((frame_size[1], frame_size[0], 3), np.uint8)
-        frame[: size[1], : size[0]] = small
+        frame = small
+        if size != frame_size:
+            frame = np.zeros((frame_size[1], frame_size[0], 3), np.uint8)
+            frame[: size[1], : size[0]] = small
         faces = self.look(frame)
         return Faces(faces.boxes * np.tile(ratio, 2), faces.landmarks * ratio, faces.scores)
 
