@@ -210,12 +210,15 @@ def _is_upright(upright: float, others: Iterable[float]) -> bool:
 
 def _see(detector: FaceDetector, crop: Image, turns: int, box: BoundingBox) -> Detection | None:
     """Returns the surest face that is upright in a turn of a picture and lies about where this box does, if any."""
-def surest(found: Sequence[Detection], image: Image, turns: int = 0) -> float:
-    """Returns the highest confidence of a picture's upright faces, as it is or turned; 0 if there is none."""
-    for face in sorted(found, key=lambda face: -face.confidence):  # of most pictures the first one's roll is enough
-        if abs(_roll(face, image, turns)) <= ROLL_MAX:
-            return face.confidence
-    return 0.0
+    return _there(detector.detect(_turned(crop, turns)), crop, turns, box)
+
+
+def _there(found: Sequence[Detection], crop: Image, turns: int, box: BoundingBox) -> Detection | None:
+    """Likewise, where the detector has looked: what it found is in the frame of the turned picture."""
+    seen = [(face, _turned_back(face, turns)) for face in found]
+    there = [(face, back) for face, back in seen if back.box.overlap(box) >= SAME_FACE_OVERLAP]
+    upright = [back for face, back in there if abs(_roll(face, crop, turns)) <= ROLL_MAX]
+    return max(upright, key=lambda face: face.confidence, default=None)
 
 
 def _confidence(face: Detection | None) -> float:
