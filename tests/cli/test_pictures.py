@@ -23,7 +23,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "getting-started" / "first-album.md
 
 def path_of(name: str) -> bytes:
     """Reads an ExternalImageId back, by the function that the documentation gives."""
-    (code,) = re.findall(r"^```python\n(import re\n\ndef path_of.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    (code,) = re.findall(r"^```python\n(import re\n+def path_of.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     documented: dict[str, Any] = {}
     exec(code, documented)  # as its readers do
     return os.fsencode(documented["path_of"](name))
