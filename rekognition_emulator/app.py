@@ -24,8 +24,8 @@ from rekognition_emulator.engines.selection import choose_detector, load_engine
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.errors import ObjectUnavailable
 from rekognition_emulator.faces.gallery import Owner
-from rekognition_emulator.indexes import Surroundings
-from rekognition_emulator.indexes.chosen import ChosenIndex
+from rekognition_emulator.indexes import IndexDependencies
+from rekognition_emulator.indexes.router import IndexRouter
 from rekognition_emulator.invocation import command
 from rekognition_emulator.observation import ANONYMOUS, Observation, Observer
 from rekognition_emulator.operations.context import Context, FetchObject
@@ -45,8 +45,8 @@ from rekognition_emulator.store.users import PostgresUserStore
 from rekognition_emulator.wire.dispatch import Dispatcher, InternalServerError, WireResponse
 from rekognition_emulator.wire.endpoint import RequestHandler, create_app
 from rekognition_emulator.wire.gate import Caller, Gate
-from rekognition_emulator.wire.lanes import EXPRESS_WORKERS
-from rekognition_emulator.wire.rates import RateLimiter
+from rekognition_emulator.wire.rate_limits import RateLimiter
+from rekognition_emulator.wire.slots import INTERACTIVE_WORKERS
 
 LIVENESS_PATH: Final = "/healthz"
 READINESS_PATH: Final = "/readyz"
@@ -75,7 +75,7 @@ class Service:
     is_open: bool
 
 
-class Unguarded(Exception):
+class InsecureBindError(Exception):
     """Others could reach the server, and nobody would be asked for a key; the text says what to do."""
 
 
@@ -88,8 +88,9 @@ def open_service(settings: Settings) -> Iterator[Service]:
     """Opens database, engine and index, and closes them at the end.
 
     Raises:
-        DatabaseUnsuitable, IndexUnusable, MasterKeyUnusable, MasterKeyWrong, ModelUnusable, TracingUnusable, Unguarded:
-            the database, the index, the access keys, a face model or tracing cannot serve; the text says what to do.
+        DatabaseUnsuitable, IndexUnusable, InsecureBindError, MasterKeyUnusable, MasterKeyWrong, ModelUnusable,
+        TracingUnusable: the database, the index, the access keys, a face model or tracing cannot serve; the text says
+            what to do.
     """
     # What auto means is decided once: the name is told to clients, logs and metrics.
     detector = choose_detector(settings.detector, settings.model_files)
@@ -102,7 +103,7 @@ def open_service(settings: Settings) -> Iterator[Service]:
             with (
                 open_pool(
                     url,
-                    connections_max=settings.workers + EXPRESS_WORKERS + _CONNECTIONS_BESIDE,
+                    connections_max=settings.workers + INTERACTIVE_WORKERS + _CONNECTIONS_BESIDE,
                     audit_days=settings.audit_days,
                 ) as pool,
                 _read_pool(settings) as read_pool,
@@ -165,21 +166,21 @@ def open_database(settings: Settings) -> Iterator[str]:
 @contextmanager
 def _read_pool(settings: Settings) -> Iterator[ConnectionPool | None]:
     if settings.database_read_url:
-        with open_read_pool(settings.database_read_url, connections_max=settings.workers + EXPRESS_WORKERS) as pool:
+        with open_read_pool(settings.database_read_url, connections_max=settings.workers + INTERACTIVE_WORKERS) as pool:
             yield pool
     else:
         yield None
 
 
-def open_index(settings: Settings, pool: ConnectionPool, read_pool: ConnectionPool | None = None) -> ChosenIndex:
+def open_index(settings: Settings, pool: ConnectionPool, read_pool: ConnectionPool | None = None) -> IndexRouter:
     """Opens the index of the settings, and whichever collections have chosen; it wants to be closed.
 
     Raises:
         IndexUnusable: the one of the settings cannot be had here.
     """
-    return ChosenIndex(
+    return IndexRouter(
         settings.index,
-        Surroundings(
+        IndexDependencies(
             PostgresStore(pool),
             pool,
             folder=settings.data_dir / "indexes",
@@ -193,7 +194,7 @@ def open_index(settings: Settings, pool: ConnectionPool, read_pool: ConnectionPo
 
 def _gate(settings: Settings, keyring: Keyring) -> Gate:
     if not settings.is_local and not keyring.is_keyed:
-        raise Unguarded(
+        raise InsecureBindError(
             f"Others can reach {settings.host}, and there is no access key yet: create one with "
             f"`{command('keys create NAME --policy full')}`, or listen on a loopback address."
         )
@@ -213,7 +214,7 @@ def open_s3(settings: Settings) -> S3:
         settings.s3_addressing_style,
         settings.s3_buckets,
         region=settings.region,
-        connections_max=settings.workers + EXPRESS_WORKERS,
+        connections_max=settings.workers + INTERACTIVE_WORKERS,
     )
 
 

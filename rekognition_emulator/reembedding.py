@@ -13,14 +13,14 @@ from uuid import UUID
 
 from rekognition_emulator.actor import Actor
 from rekognition_emulator.faces import image
-from rekognition_emulator.faces.chips import open_chip
+from rekognition_emulator.faces.crops import open_chip
 from rekognition_emulator.faces.detection import SAME_FACE_OVERLAP
 from rekognition_emulator.faces.engine import FaceEmbedder, FaceEngine
 from rekognition_emulator.faces.errors import FaceError, ObjectTooLarge, ObjectUnavailable
 from rekognition_emulator.faces.gallery import Collection, Embedding, PictureSource, name_picture
 from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.faces.pipeline import analyse
-from rekognition_emulator.faces.reembedding import Origin, ReembeddingStore
+from rekognition_emulator.faces.reembedding import ReembeddingStore, ReembedSource
 
 BATCH: Final = 32
 """Faces that are staged at once, which is what a killed process loses: a second of work, half a megabyte of chips."""
@@ -120,11 +120,11 @@ class Reembedding:
             self._store.exchange(self._actor, self._collection, self._embedder.model.version)
         return True
 
-    def _lacking(self, since: int, after: tuple[UUID, UUID] | None, limit: int) -> list[Origin]:
+    def _lacking(self, since: int, after: tuple[UUID, UUID] | None, limit: int) -> list[ReembedSource]:
         version = self._embedder.model.version
         return self._store.lacking(self._collection, version, since=since, after=after, limit=limit)
 
-    def _stage(self, pool: ThreadPoolExecutor, origins: Sequence[Origin]) -> list[Failure]:
+    def _stage(self, pool: ThreadPoolExecutor, origins: Sequence[ReembedSource]) -> list[Failure]:
         """Embeds faces and stages what comes of it; returns those that it does not come of."""
         pictures = [list(faces) for _, faces in groupby(origins, key=_work)]
         embeddings: dict[UUID, Embedding] = {}
@@ -138,7 +138,7 @@ class Reembedding:
             self._store.stage(self._collection, self._embedder.model.version, embeddings)
         return failures
 
-    def _embed(self, origins: Sequence[Origin]) -> list[tuple[UUID, Embedding | str]]:
+    def _embed(self, origins: Sequence[ReembedSource]) -> list[tuple[UUID, Embedding | str]]:
         """Embeds faces of one origin; each comes back with its embedding, or with why there is none."""
         first = origins[0]
         if first.chip is not None:
@@ -154,7 +154,9 @@ class Reembedding:
             reason = f"its picture cannot be decoded: {error}"
         return [(origin.face.face_id, reason) for origin in origins]
 
-    def _embed_from(self, source: PictureSource, origins: Sequence[Origin]) -> Iterator[tuple[UUID, Embedding | str]]:
+    def _embed_from(
+        self, source: PictureSource, origins: Sequence[ReembedSource]
+    ) -> Iterator[tuple[UUID, Embedding | str]]:
         """Reads a picture again and finds its faces where they were."""
         picture = self._fetch_object(source.bucket, source.key, source.version)
         face = origins[0].face
@@ -173,6 +175,6 @@ class Reembedding:
                 yield origin.face.face_id, self._embedder.embed(decoded, [best])[0]
 
 
-def _work(origin: Origin) -> UUID:
+def _work(origin: ReembedSource) -> UUID:
     """Returns what faces have in common that are embedded together: their picture, if it has to be read again."""
     return origin.face.face_id if origin.chip else origin.face.image_id

@@ -21,7 +21,7 @@ from rekognition_emulator.engines.networks import Device
 from rekognition_emulator.engines.selection import AUTO, ModelFiles
 from rekognition_emulator.indexes import INDEXES
 from rekognition_emulator.store.audit import KEPT_DAYS
-from rekognition_emulator.wire.rates import EVERY_OTHER, RATE_MAX, RATE_MIN
+from rekognition_emulator.wire.rate_limits import EVERY_OTHER, RATE_MAX, RATE_MIN
 
 THREADS_PER_CALL: Final = 1
 """Of one inference. As many requests as cores run side by side, which beats one request on all cores: measured, 30

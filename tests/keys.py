@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import Mock
 
 from rekognition_emulator.access.keys import LONG_TERM, AccessKey, KeyStore, new_id, seal_secret
-from rekognition_emulator.access.ready_made import preset
+from rekognition_emulator.access.presets import preset
 from rekognition_emulator.access.vault import Vault
 from rekognition_emulator.actor import Actor
 

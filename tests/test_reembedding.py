@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.faces.chips import cut_chip
+from rekognition_emulator.faces.crops import cut_chip
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.embedding import FaceModel
 from rekognition_emulator.faces.engine import FaceEngine

@@ -16,7 +16,7 @@ import structlog
 
 from rekognition_emulator.access.keys import TEMPORARY, AccessKey, KeyStore, MasterKeyWrong
 from rekognition_emulator.access.policy import Decision, Policy, PolicyUnusable, parse_policy
-from rekognition_emulator.access.ready_made import BROWSER_ACTIONS, policy_of
+from rekognition_emulator.access.presets import BROWSER_ACTIONS, policy_of
 from rekognition_emulator.access.sessions import TemporaryCredentials, issue_session, open_session
 from rekognition_emulator.access.vault import MasterKeyUnusable, SealBroken, Vault
 

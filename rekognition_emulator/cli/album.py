@@ -60,7 +60,7 @@ _SERVER_ERROR: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class IndexOptions:
     """How pictures are indexed: members of IndexFaces, None for the service's default."""
 
     collection: str
@@ -97,7 +97,7 @@ class Handling:
 
 def index_album(  # noqa: PLR0913 - each is an option of the command line
     source: str,
-    wishes: Wishes,
+    wishes: IndexOptions,
     handling: Handling,
     *,
     endpoint_url: str | None,
@@ -144,7 +144,7 @@ class _Indexer:
 
     client: Any
     album: Album
-    wishes: Wishes
+    wishes: IndexOptions
     handling: Handling
     journal: Journal
     earlier: EarlierFaces

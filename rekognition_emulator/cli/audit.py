@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from rekognition_emulator.cli.database import data_said_in_words, open_database
+from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database
 from rekognition_emulator.cli.start import read_settings
-from rekognition_emulator.store.audit import Entry, Sought, entries
+from rekognition_emulator.store.audit import AuditFilter, AuditRecord, entries
 
 LATEST: Final = 100
 """Rows of a table, unless more are asked for: what a person reads."""
@@ -35,8 +35,8 @@ def show_audit_log(  # noqa: PLR0913 - an argument is an option of the command l
 ) -> None:
     """Prints who did what, the latest last, as a table or as lines of JSON."""
     moment = None if since is None else _moment(since, datetime.now(UTC))
-    sought = Sought(moment, collection, key, operation, limit if limit or json_lines else LATEST)
-    with data_said_in_words(), open_database(read_settings()) as pool:
+    sought = AuditFilter(moment, collection, key, operation, limit if limit or json_lines else LATEST)
+    with data_errors_exit_with_message(), open_database(read_settings()) as pool:
         found = list(entries(pool, sought))[::-1]
     if json_lines:
         for entry in found:
@@ -45,15 +45,15 @@ def show_audit_log(  # noqa: PLR0913 - an argument is an option of the command l
         Console(width=LINE_CHARS, highlight=False).print(_as_table(found))
 
 
-def _as_json(entry: Entry) -> str:
-    shown = {name: getattr(entry, name) for name in Entry.__slots__}
+def _as_json(entry: AuditRecord) -> str:
+    shown = {name: getattr(entry, name) for name in AuditRecord.__slots__}
     shown["at"] = entry.at.astimezone(UTC).isoformat(timespec="milliseconds")
     shown["first_at"] = entry.first_at and entry.first_at.astimezone(UTC).isoformat(timespec="milliseconds")
     shown["deleted_faces"] = [str(face_id) for face_id in entry.deleted_faces or ()]
     return json.dumps(shown, ensure_ascii=False)
 
 
-def _as_table(found: list[Entry]) -> Table:
+def _as_table(found: list[AuditRecord]) -> Table:
     columns = ("time (UTC)", "who", "did", "with", "in", "outcome", "counts")
     table = Table(*(Column(name, no_wrap=True) for name in columns), box=None, pad_edge=False)
     for entry in found:

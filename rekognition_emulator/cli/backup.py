@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from rekognition_emulator.cli.database import data_said_in_words, open_database
+from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database
 from rekognition_emulator.cli.progress import copying, counting
 from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.cli.transfer import service_check
@@ -21,7 +21,7 @@ from rekognition_emulator.store.integrity import check_collections, check_tables
 def back_up_database(target: Path) -> None:
     """Copies the embedded database into a new folder."""
     settings = _embedded("pg_dump, pg_basebackup or its continuous archiving")
-    with data_said_in_words():
+    with data_errors_exit_with_message():
         with _bytes("backup") as progress:
             back_up(settings.data_dir, target, progress)
         typer.echo(f"{settings.data_dir} is backed up in {target}.")
@@ -30,7 +30,7 @@ def back_up_database(target: Path) -> None:
 def restore_database(backup: Path, *, replace: bool) -> None:
     """Puts a backup in the place of the embedded database."""
     settings = _embedded("what it was backed up with")
-    with data_said_in_words():
+    with data_errors_exit_with_message():
         with _bytes("restore") as progress:
             aside = restore(backup, settings.data_dir, replace=replace, progress=progress)
         typer.echo(f"{settings.data_dir} holds what was backed up in {backup}.")
@@ -40,7 +40,7 @@ def restore_database(backup: Path, *, replace: bool) -> None:
 
 def verify(path: Path | None) -> None:
     """Checks an export, a backup, or without a path the database; exits with 1 if anything is wrong."""
-    with data_said_in_words():
+    with data_errors_exit_with_message():
         if path is None:
             _verify_database()
         elif path.is_dir():

@@ -13,7 +13,7 @@ from rekognition_emulator.cli.evaluation import evaluate_album, evaluate_pairs
 from rekognition_emulator.cli.measuring import Way
 from rekognition_emulator.cli.models import models
 from rekognition_emulator.cli.retrieval import evaluate_selfies
-from rekognition_emulator.cli.start import said_in_words
+from rekognition_emulator.cli.start import exits_with_message
 from rekognition_emulator.cli.unlabelled import calibrate_on_collections, calibrate_on_images
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.evaluation.calibration import TooFewPairs
@@ -130,7 +130,7 @@ def evaluate(  # noqa: PLR0913 - an argument is an option of the command line
 ) -> None:
     """Measure on labelled pictures how well the face model tells people apart, or what selfies find in an album."""
     way = Way(workers, face)
-    with said_in_words(*_MENDABLE):
+    with exits_with_message(*_MENDABLE):
         match pairs, images, album, selfies:
             case Path(), _, None, None:
                 evaluate_pairs(pairs, images or pairs.parent, json_file, plot_file, way)
@@ -156,7 +156,7 @@ def compare_models(  # noqa: PLR0913 - an argument is an option of the command l
     workers: Annotated[int, _WORKERS] = _CORES,
 ) -> None:
     """Measure what selfies find in an album, with several face models side by side."""
-    with said_in_words(*_MENDABLE):
+    with exits_with_message(*_MENDABLE):
         evaluate_selfies(model, album, selfies, Way(workers, face), json_file=json_file, plot_file=plot_file)
 
 
@@ -172,7 +172,7 @@ def calibrate(  # noqa: PLR0913 - an argument is an option of the command line
     workers: Annotated[int, _WORKERS] = _CORES,
 ) -> None:
     """Measure which cosines of the face model mean which similarities: on labelled images, or without labels."""
-    with said_in_words(*_MENDABLE):
+    with exits_with_message(*_MENDABLE):
         match album, unlabelled, collection or None:
             case Path(), None, None:
                 calibrate_on_album(album, json_file, Way(workers, face))
@@ -268,7 +268,7 @@ def index_album(  # noqa: PLR0913 - an argument is an option of the command line
 
     command.index_album(
         source,
-        command.Wishes(collection, max_faces, quality_filter),
+        command.IndexOptions(collection, max_faces, quality_filter),
         command.Handling(exclude or (), shrink=shrink, convert=convert, prune=prune),
         endpoint_url=endpoint_url,
         s3_endpoint_url=s3_endpoint_url,
@@ -289,7 +289,7 @@ def train_attributes(
     """Teach a server to tell glasses, beards and covered faces, on pictures that you have labelled."""
     from rekognition_emulator.cli import train_attributes as command  # noqa: PLC0415 - likewise
 
-    with said_in_words(*_MENDABLE):
+    with exits_with_message(*_MENDABLE):
         command.train(labels, images, workers)
 
 

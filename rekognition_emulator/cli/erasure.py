@@ -5,9 +5,9 @@ import time
 
 import typer
 
-from rekognition_emulator.cli.database import data_said_in_words, open_database, operator
+from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database, operator
 from rekognition_emulator.cli.progress import counting
-from rekognition_emulator.cli.start import read_settings, said_in_words
+from rekognition_emulator.cli.start import exits_with_message, read_settings
 from rekognition_emulator.cli.wording import counted
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.erasure import WRITTEN_ANEW, Erased, ErasureBlocked, erase
@@ -17,8 +17,8 @@ def erase_deleted() -> None:
     """Removes what deletions have left; exits with 1 if something has to be done by somebody else."""
     settings, started = read_settings(), time.monotonic()
     with (
-        data_said_in_words(),
-        said_in_words(ErasureBlocked),
+        data_errors_exit_with_message(),
+        exits_with_message(ErasureBlocked),
         open_database(settings) as pool,
         counting() as bars,
     ):

@@ -15,15 +15,15 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from rekognition_emulator.cli.database import data_said_in_words, open_database, operator
+from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database, operator
 from rekognition_emulator.cli.progress import counting
-from rekognition_emulator.cli.start import read_settings, said_in_words
+from rekognition_emulator.cli.start import exits_with_message, read_settings
 from rekognition_emulator.faces.errors import CollectionNotFound
 from rekognition_emulator.faces.gallery import Collection, Owner
 from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.indexes import INDEXES, IndexUnusable
-from rekognition_emulator.indexes.chosen import ChosenIndex
 from rekognition_emulator.indexes.recall import CollectionChanging, Recall, measure_recall
+from rekognition_emulator.indexes.router import IndexRouter
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.transfer import list_names
@@ -53,7 +53,7 @@ class _Desk:
 
     settings: Settings
     store: PostgresStore
-    index: ChosenIndex
+    index: IndexRouter
     collections: list[Collection]
     bars: Progress
 
@@ -153,8 +153,8 @@ def _desk(names: list[str] | None, region: str | None) -> Iterator[_Desk]:
 
     settings = read_settings()
     with (
-        said_in_words(IndexUnusable),
-        data_said_in_words(),
+        exits_with_message(IndexUnusable),
+        data_errors_exit_with_message(),
         open_database(settings, _CONNECTIONS) as pool,
         closing(open_index(settings, pool)) as index,
         counting() as bars,

@@ -39,12 +39,12 @@ from rekognition_emulator.access.policy import (
     adopt_policy,
     parse_policy,
 )
-from rekognition_emulator.access.ready_made import ACTIONS, BROWSER_ACTIONS, OBJECTS, policy_of, preset
+from rekognition_emulator.access.presets import ACTIONS, BROWSER_ACTIONS, OBJECTS, policy_of, preset
 from rekognition_emulator.access.sessions import LIFETIME_MAX, issue_session
 from rekognition_emulator.access.vault import MasterKeyUnusable, Vault, create_master_key_file
 from rekognition_emulator.actor import Actor
-from rekognition_emulator.cli.database import data_said_in_words, open_database, operator
-from rekognition_emulator.cli.start import read_settings, said_in_words
+from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database, operator
+from rekognition_emulator.cli.start import exits_with_message, read_settings
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.store.keys import PostgresKeyStore
 from rekognition_emulator.store.transfer import list_names
@@ -223,8 +223,8 @@ def _keys(command: str) -> Iterator[_Desk]:
     settings = read_settings()
     mendable = (KeyRefused, MasterKeyUnusable, MasterKeyWrong, PolicyUnusable)
     with (
-        data_said_in_words(),
-        said_in_words(*mendable),
+        data_errors_exit_with_message(),
+        exits_with_message(*mendable),
         open_database(settings) as pool,
     ):
         yield _Desk(settings, pool, PostgresKeyStore(pool), operator(command, settings.account_id))

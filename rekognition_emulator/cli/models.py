@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Column, Table
 
-from rekognition_emulator.cli.start import read_settings, said_in_words, user_name
+from rekognition_emulator.cli.start import exits_with_message, read_settings, user_name
 from rekognition_emulator.engines.catalogue import RECOMMENDED
 from rekognition_emulator.engines.downloads import PublisherUnreachable
 from rekognition_emulator.engines.inventory import State, find_model, known_models, pull, weights_of
@@ -41,7 +41,7 @@ def list_models() -> None:
     # A terminal has 80 columns: info has what does not fit. A name is copied, so it stays in one piece.
     titles = ("role", "licence", "weights", "calibration", "chosen")
     table = Table(Column("name", no_wrap=True), *titles, box=SIMPLE_HEAD, pad_edge=False)
-    with said_in_words(ModelUnusable):
+    with exits_with_message(ModelUnusable):
         chosen, trouble = _chosen(settings)
         for model in known_models(files).values():
             states = {each.state: None for each in weights_of(model, files)}
@@ -64,7 +64,7 @@ def list_models() -> None:
 def show_model(name: Annotated[str, _NAME]) -> None:
     """Show all that is known of a model."""
     files = read_settings().model_files
-    with said_in_words(ModelUnusable):
+    with exits_with_message(ModelUnusable):
         model = find_model(name, files)
         for title, value in _known_of(model, files):
             typer.echo(f"{title:<12}  {value}")  # no table: nobody could copy what it breaks into lines
@@ -75,7 +75,7 @@ def verify_models(names: Annotated[list[str] | None, _NAMES] = None) -> None:
     """Compare weights with their SHA-256: those of the models named, else all that are at hand."""
     files = read_settings().model_files
     wrong = False
-    with said_in_words(ModelUnusable):
+    with exits_with_message(ModelUnusable):
         for model in [find_model(name, files) for name in names] if names else known_models(files).values():
             for file, weights in zip(model.files, weights_of(model, files), strict=True):
                 match weights.state:
@@ -110,7 +110,7 @@ def pull_models(
     """
     settings = read_settings()
     files = settings.model_files
-    with said_in_words(ModelUnusable):
+    with exits_with_message(ModelUnusable):
         for model in [find_model(name, files) for name in names if name != _RECOMMENDED]:
             if not files.accepts(model):
                 _ask(model, files, accepted=accept_licence)
@@ -121,7 +121,7 @@ def pull_models(
 
 def _pull_recommended(files: ModelFiles, settings: Settings) -> None:
     """Pulls each of the recommended models; what hinders one is said in a line and hinders no other."""
-    with said_in_words(ModelUnusable):
+    with exits_with_message(ModelUnusable):
         known = known_models(files)
     had: set[str] = set()
     unreachable: dict[str, Model] = {}

@@ -10,16 +10,16 @@ import typer
 
 from rekognition_emulator.actor import Actor
 from rekognition_emulator.app import open_s3
-from rekognition_emulator.cli.database import data_said_in_words, open_database, operator
+from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database, operator
 from rekognition_emulator.cli.progress import counting
-from rekognition_emulator.cli.start import read_settings, said_in_words
+from rekognition_emulator.cli.start import exits_with_message, read_settings
 from rekognition_emulator.cli.wording import counted
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.selection import load_engine
 from rekognition_emulator.faces.engine import FaceEmbedder, FaceEngine
 from rekognition_emulator.faces.errors import FaceModelChanged
 from rekognition_emulator.faces.gallery import Collection, Owner
-from rekognition_emulator.faces.reembedding import AlreadyReembedding, Standing
+from rekognition_emulator.faces.reembedding import AlreadyReembedding, ReembedStatus
 from rekognition_emulator.indexes.pgvector import PgvectorIndex
 from rekognition_emulator.reembedding import Reembedding
 from rekognition_emulator.settings import Settings
@@ -131,7 +131,7 @@ def _actor(settings: Settings, collection: Collection) -> Actor:
     return operator("reembed", settings.account_id, collection.owner.region)
 
 
-def _require_a_way(standing: Standing, name: str, version: str) -> None:
+def _require_a_way(standing: ReembedStatus, name: str, version: str) -> None:
     if standing.kept not in {None, version}:
         sys.exit(
             f"{name} still keeps the embeddings of model version {standing.kept}: --confirm drops them, --rollback "
@@ -139,7 +139,7 @@ def _require_a_way(standing: Standing, name: str, version: str) -> None:
         )
 
 
-def _kept(standing: Standing, name: str) -> str:
+def _kept(standing: ReembedStatus, name: str) -> str:
     if standing.kept is None:
         sys.exit(f"{name} keeps no embeddings of another model: there is nothing to confirm and no way back.")
     return standing.kept
@@ -153,7 +153,11 @@ def _collection(pool: JoiningPool, settings: Settings, name: str, region: str | 
 def _open(settings: Settings) -> Iterator[JoiningPool]:
     """Opens the database; what goes wrong ends the program with a sentence where the operator can mend it."""
     try:
-        with data_said_in_words(), said_in_words(ModelUnusable), open_database(settings, CONNECTIONS) as pool:
+        with (
+            data_errors_exit_with_message(),
+            exits_with_message(ModelUnusable),
+            open_database(settings, CONNECTIONS) as pool,
+        ):
             yield pool
     except (AlreadyReembedding, FaceModelChanged) as error:
         sys.exit(f"Another process changes the face model of {error}.")

@@ -19,7 +19,7 @@ import uvicorn
 from rekognition_emulator import __version__
 from rekognition_emulator.access.keys import MasterKeyWrong
 from rekognition_emulator.access.vault import MasterKeyUnusable
-from rekognition_emulator.app import Service, TracingUnusable, Unguarded, open_database, open_service
+from rekognition_emulator.app import InsecureBindError, Service, TracingUnusable, open_database, open_service
 from rekognition_emulator.cli.log import configure_logging
 from rekognition_emulator.cli.processes import CannotServe, Ended, Say, keep_running
 from rekognition_emulator.cli.start import read_settings
@@ -58,7 +58,7 @@ _UNUSABLE: Final = (
     OSError,
     OverriddenIsGone,
     TracingUnusable,
-    Unguarded,
+    InsecureBindError,
 )
 """What an operator can mend; the texts say how."""
 

@@ -65,7 +65,7 @@ def _problem(error: "ErrorDetails") -> str:
 
 
 @contextmanager
-def said_in_words(*errors: type[Exception]) -> Iterator[None]:
+def exits_with_message(*errors: type[Exception]) -> Iterator[None]:
     """Ends the program with the sentence of an error that the operator can mend."""
     try:
         yield

@@ -15,7 +15,7 @@ from rich.progress import Progress as Bars
 
 import botocore_models
 from rekognition_emulator.api.core import ValidationException
-from rekognition_emulator.cli.database import data_said_in_words, open_database, operator
+from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database, operator
 from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.cli.wording import counted, in_words
@@ -58,7 +58,7 @@ def export_collections(names: Sequence[str], target: Path, region: str | None) -
     """
     settings = read_settings()
     left_out = 0
-    with data_said_in_words(), open_database(settings) as pool, counting() as bars:
+    with data_errors_exit_with_message(), open_database(settings) as pool, counting() as bars:
         wanted = [(region or settings.region, name) for name in names] or [
             listed for listed in list_names(pool, settings.account_id) if region in {None, listed[0]}
         ]
@@ -153,7 +153,7 @@ def import_collections(files: Sequence[Path], name: str | None, region: str | No
             )
         return owner, chosen
 
-    with data_said_in_words(), open_database(settings) as pool, counting() as bars:
+    with data_errors_exit_with_message(), open_database(settings) as pool, counting() as bars:
         for file in files:
             begin = partial(_begin, bars)
             described = import_collection(

@@ -59,12 +59,12 @@ def calibrate_on_collections(names: Sequence[str], region: str | None, json_file
         TooFewPairs: they cannot support a curve.
         OSError: the file cannot be written.
     """
-    from rekognition_emulator.cli.database import data_said_in_words, open_database  # noqa: PLC0415 - images need no SQL
+    from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database  # noqa: PLC0415 - images need no SQL
     from rekognition_emulator.store.postgres import PostgresStore  # noqa: PLC0415 - likewise
 
     settings = read_settings()
     owner = Owner(settings.account_id, region or settings.region)
-    with data_said_in_words(), open_database(settings) as pool:
+    with data_errors_exit_with_message(), open_database(settings) as pool:
         store = PostgresStore(pool)
         collections = [store.get_collection(owner, name) for name in dict.fromkeys(names)]
         versions = sorted({collection.face_model_version for collection in collections})

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekognition_emulator.evaluation.bands import Covariates
-from rekognition_emulator.faces.detection import Portrait
+from rekognition_emulator.faces.detection import AnalyzedFace
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.errors import (
     NoFaceInPicture,
@@ -30,7 +30,7 @@ from rekognition_emulator.faces.errors import (
 )
 from rekognition_emulator.faces.image import Image, decode
 from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, largest, select, side_px
-from rekognition_emulator.faces.quality import QualityBar
+from rekognition_emulator.faces.quality import QualityFilter
 
 _Outcome = TypeVar("_Outcome")
 """What is made of a picture."""
@@ -162,7 +162,7 @@ def _outcome(embed: Callable[[bytes], _Outcome], file: Path) -> _Outcome | str:
 def _embed_one(engine: FaceEngine, choice: FaceChoice, data: bytes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Returns (1, dimension) float32, the embedding, and (1, 3) float32, the covariates."""
     image = decode(data)
-    face = _central(engine, image) if choice is FaceChoice.CENTRAL else largest(engine, image, QualityBar.NONE)[0]
+    face = _central(engine, image) if choice is FaceChoice.CENTRAL else largest(engine, image, QualityFilter.NONE)[0]
     known = (side_px(face, image), face.quality.sharpness, abs(face.pose.yaw))
     return engine.embed(image, [face.detection]), np.array([known], np.float32)
 
@@ -170,7 +170,7 @@ def _embed_one(engine: FaceEngine, choice: FaceChoice, data: bytes) -> tuple[NDA
 def _embed_all(engine: FaceEngine, data: bytes) -> NDArray[np.float32]:
     """Returns (faces, dimension) float32."""
     image = decode(data)
-    kept, _ = select(analyse(engine, image), image, QualityBar.AUTO, FACES_MAX)
+    kept, _ = select(analyse(engine, image), image, QualityFilter.AUTO, FACES_MAX)
     if not kept:
         raise NoFaceInPicture
     return engine.embed(image, [portrait.detection for portrait in kept])
@@ -180,10 +180,10 @@ def _no_face(engine: FaceEngine) -> NDArray[np.float32]:
     return np.empty((0, engine.model.dimension), np.float32)
 
 
-def _central(engine: FaceEngine, image: Image) -> Portrait:
+def _central(engine: FaceEngine, image: Image) -> AnalyzedFace:
     """Returns the face whose middle is nearest to the picture's; raises NoFaceInPicture if there is none."""
 
-    def off_centre_px(portrait: Portrait) -> float:
+    def off_centre_px(portrait: AnalyzedFace) -> float:
         box = portrait.detection.box
         across, down = box.left + box.width / 2 - 0.5, box.top + box.height / 2 - 0.5
         return hypot(across * image.width_px, down * image.height_px)

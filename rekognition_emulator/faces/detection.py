@@ -86,7 +86,7 @@ class Detection:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Portrait:
+class AnalyzedFace:
     """A detection with everything that is measured on it rather than found by a network."""
 
     detection: Detection

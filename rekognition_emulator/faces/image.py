@@ -33,7 +33,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from rekognition_emulator.faces.errors import FaceError, PicturesTooMany, PictureTooCostly, PictureUnreadable
-from rekognition_emulator.faces.outline import END, Outline, outline
+from rekognition_emulator.faces.image_header import END, Outline, outline
 from rekognition_emulator.fair_queue import FairQueue, QueueFull
 from rekognition_emulator.observation import stage
 

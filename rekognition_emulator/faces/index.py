@@ -17,7 +17,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class IndexStatus:
     """What an index has at hand of a collection; a search brings the rest by itself.
 
     Attributes:
@@ -87,7 +87,7 @@ class FaceIndex(ABC):
         """
 
     @abstractmethod
-    def holding(self, collection: Collection) -> Holding:
+    def holding(self, collection: Collection) -> IndexStatus:
         """Returns what is at hand of the collection, without fetching anything."""
 
     @abstractmethod

@@ -7,26 +7,26 @@ are worth its cost.
 from collections.abc import Sequence
 from typing import Final
 
-from rekognition_emulator.faces.detection import Portrait
+from rekognition_emulator.faces.detection import AnalyzedFace
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.errors import NoFaceInPicture
 from rekognition_emulator.faces.image import Image
 from rekognition_emulator.faces.pose import estimate_pose
-from rekognition_emulator.faces.quality import QualityBar, Reason, measure_quality, reasons
+from rekognition_emulator.faces.quality import QualityFilter, Reason, measure_quality, reasons
 from rekognition_emulator.observation import current, stage
 
 FACES_MAX: Final = 100
 """Faces considered in one picture. Source: AWS developer guide, "Guidelines and quotas"."""
 
 
-def analyse(engine: FaceEngine, image: Image) -> list[Portrait]:
+def analyse(engine: FaceEngine, image: Image) -> list[AnalyzedFace]:
     """Returns the 100 largest faces of a picture, largest first, with pose and quality measured."""
     with stage("detect"):
         found = sorted(engine.detect(image), key=lambda detection: detection.box.area, reverse=True)
     current().count("faces_found", len(found))
     aspect = image.width_px / image.height_px
     return [
-        Portrait(
+        AnalyzedFace(
             detection=detection,
             pose=estimate_pose(detection.landmarks, aspect),
             quality=measure_quality(image.pixels, detection.box),
@@ -35,7 +35,7 @@ def analyse(engine: FaceEngine, image: Image) -> list[Portrait]:
     ]
 
 
-def largest(engine: FaceEngine, image: Image, bar: QualityBar) -> tuple[Portrait, list[Portrait]]:
+def largest(engine: FaceEngine, image: Image, bar: QualityFilter) -> tuple[AnalyzedFace, list[AnalyzedFace]]:
     """Returns the largest face of a picture, and the others.
 
     Raises:
@@ -48,8 +48,8 @@ def largest(engine: FaceEngine, image: Image, bar: QualityBar) -> tuple[Portrait
 
 
 def select(
-    portraits: Sequence[Portrait], image: Image, bar: QualityBar, max_faces: int
-) -> tuple[list[Portrait], list[tuple[Portrait, list[Reason]]]]:
+    portraits: Sequence[AnalyzedFace], image: Image, bar: QualityFilter, max_faces: int
+) -> tuple[list[AnalyzedFace], list[tuple[AnalyzedFace, list[Reason]]]]:
     """Decides which faces of a picture are worth keeping.
 
     Faces below the bar go. If more than ``max_faces`` remain, those of low quality go first and then the smallest, as
@@ -68,7 +68,7 @@ def select(
     shortfalls = [reasons(portrait, side_px(portrait, image), bar) for portrait in portraits]
     passing = [place for place, shortfall in enumerate(shortfalls) if not shortfall]
     best = sorted(
-        passing, key=lambda place: bool(reasons(portraits[place], side_px(portraits[place], image), QualityBar.AUTO))
+        passing, key=lambda place: bool(reasons(portraits[place], side_px(portraits[place], image), QualityFilter.AUTO))
     )
     for place in best[max_faces:]:
         shortfalls[place] = [Reason.EXCEEDS_MAX_FACES]
@@ -76,7 +76,7 @@ def select(
     return [portrait for portrait, shortfall in judged if not shortfall], [each for each in judged if each[1]]
 
 
-def side_px(portrait: Portrait, image: Image) -> float:
+def side_px(portrait: AnalyzedFace, image: Image) -> float:
     """Returns the shorter side of the face's box, in pixels of the picture as it was sent."""
     box = portrait.detection.box
     return min(box.width * image.width_px, box.height * image.height_px)

@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from rekognition_emulator.faces.detection import BoundingBox, Portrait, Quality
+from rekognition_emulator.faces.detection import AnalyzedFace, BoundingBox, Quality
 
 CROP_PX: Final = 96
 """Side of the square at which sharpness is measured, whatever the size of the face: about what the networks see."""
@@ -36,7 +36,7 @@ def brightness_of(luma: float) -> float:
     return 100 * (1 - math.pow(1 - luma / 100, DARKNESS_POWER))
 
 
-class QualityBar(StrEnum):
+class QualityFilter(StrEnum):
     """How much a collection asks of a face; values are AWS's ``QualityFilter``."""
 
     NONE = "NONE"
@@ -81,18 +81,18 @@ _LOW: Final = Requirements(
 )
 
 REQUIREMENTS: Final = {
-    QualityBar.NONE: Requirements(
+    QualityFilter.NONE: Requirements(
         turn_degrees_max=180, brightness_min=0, sharpness_min=0, confidence_min=0, side_px_min=0
     ),
     # A face that is refused can never be found, and an album is searched by people who want to find themselves: so the
     # default refuses only what no model could recognise. Small and blurred faces above these bars show selfies no more
     # strangers than promised, and are found by most; docs/reference/accuracy.md has what higher bars would cost.
-    QualityBar.AUTO: _LOW,
-    QualityBar.LOW: _LOW,
-    QualityBar.MEDIUM: Requirements(
+    QualityFilter.AUTO: _LOW,
+    QualityFilter.LOW: _LOW,
+    QualityFilter.MEDIUM: Requirements(
         turn_degrees_max=45, brightness_min=brightness_of(15), sharpness_min=30, confidence_min=97, side_px_min=40
     ),
-    QualityBar.HIGH: Requirements(
+    QualityFilter.HIGH: Requirements(
         turn_degrees_max=30, brightness_min=brightness_of(25), sharpness_min=50, confidence_min=99, side_px_min=50
     ),
 }
@@ -135,7 +135,7 @@ def measure_quality(pixels: NDArray[np.uint8], box: BoundingBox) -> Quality:
     return Quality(brightness=brightness_of(float(luma.mean()) / 2.55), sharpness=100 * min(float(decades), 1.0))
 
 
-def reasons(portrait: Portrait, face_size_px: float, bar: QualityBar) -> list[Reason]:
+def reasons(portrait: AnalyzedFace, face_size_px: float, bar: QualityFilter) -> list[Reason]:
     """Returns why a face does not pass the bar; empty if it does.
 
     Args:

@@ -16,7 +16,7 @@ from rekognition_emulator.faces.gallery import Collection, Embedding, EnrolledFa
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ReembedSource:
     """A face, and what it can be embedded from anew; neither is known of some.
 
     Attributes:
@@ -30,7 +30,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ReembedStatus:
     """How far a collection is on its way from one face model to another.
 
     Attributes:
@@ -70,7 +70,7 @@ class ReembeddingStore(ABC):
         """
 
     @abstractmethod
-    def standing(self, collection: Collection) -> Standing:
+    def standing(self, collection: Collection) -> ReembedStatus:
         """Returns how far the collection is."""
 
     @abstractmethod
@@ -80,7 +80,7 @@ class ReembeddingStore(ABC):
     @abstractmethod
     def lacking(
         self, collection: Collection, version: str, *, since: int, after: tuple[UUID, UUID] | None, limit: int
-    ) -> list[Origin]:
+    ) -> list[ReembedSource]:
         """Returns faces without a staged embedding of a model, the faces of a picture one after the other.
 
         Args:

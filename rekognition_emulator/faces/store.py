@@ -165,7 +165,7 @@ class FaceStore(ABC):
         """
 
     @abstractmethod
-    def set_milestone(self, collection: Collection, milestone: UUID) -> None:
+    def set_history_token(self, collection: Collection, milestone: UUID) -> None:
         """Remembers that the collection's history has passed this moment; of many milestones, the latest.
 
         Who writes down what a collection holds writes the milestone with it. As long as the store knows the milestone,

@@ -15,7 +15,7 @@ from rekognition_emulator.indexes.replica import Replica
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class IndexDependencies:
     """What an index may be made of.
 
     Attributes:
@@ -41,17 +41,17 @@ class IndexUnusable(Exception):
     """An index cannot be had here; the text says what the operator has to do."""
 
 
-def _pgvector(around: Surroundings) -> FaceIndex:
+def _pgvector(around: IndexDependencies) -> FaceIndex:
     return PgvectorIndex(around.pool, Replica(around.read_pool) if around.read_pool else None)
 
 
-def _faiss(around: Surroundings) -> FaceIndex:
+def _faiss(around: IndexDependencies) -> FaceIndex:
     from rekognition_emulator.indexes.faiss import FaissIndex  # noqa: PLC0415 - a large library, which the other indexes do without
 
     return FaissIndex(around.store, around.folder / "faiss", around.memory_bytes_max)
 
 
-def _milvus(around: Surroundings) -> FaceIndex:
+def _milvus(around: IndexDependencies) -> FaceIndex:
     try:
         from rekognition_emulator.indexes.milvus import MilvusIndex  # noqa: PLC0415 - an extra
     except ImportError as error:
@@ -60,7 +60,7 @@ def _milvus(around: Surroundings) -> FaceIndex:
     return MilvusIndex(around.store, around.pool, uri, around.milvus_token, otherwise=_pgvector(around))
 
 
-INDEXES: Final[Mapping[str, Callable[[Surroundings], FaceIndex]]] = {
+INDEXES: Final[Mapping[str, Callable[[IndexDependencies], FaceIndex]]] = {
     "pgvector": _pgvector,
     "faiss": _faiss,
     "milvus": _milvus,

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.faces.errors import CollectionNotFound
 from rekognition_emulator.faces.gallery import Changes, Collection, Embedding, Match, UserMatch
-from rekognition_emulator.faces.index import FaceIndex, Holding, Progress
+from rekognition_emulator.faces.index import FaceIndex, IndexStatus, Progress
 from rekognition_emulator.faces.store import FaceStore
-from rekognition_emulator.indexes.following import Following, Gallery, Held
-from rekognition_emulator.indexes.sealed import Sealed
+from rekognition_emulator.indexes.collection_cache import CachedSnapshot, CollectionCache, Gallery
+from rekognition_emulator.indexes.segment import Segment
 from rekognition_emulator.indexes.snapshots import Snapshot, Snapshots
 from rekognition_emulator.indexes.vectors import Vectors, ranked
 
@@ -45,10 +45,10 @@ class FaissIndex(FaceIndex):
         Args:
             store: what is followed.
             folder: where snapshots are; nothing else is.
-            bytes_max: as ``Following`` understands it.
+            bytes_max: as ``CollectionCache`` understands it.
         """
         self._snapshots = Snapshots(folder, store)
-        self._following = Following(store, self._begin, bytes_max)
+        self._following = CollectionCache(store, self._begin, bytes_max)
         self._sealing: set[int] = set()
         self._lock = threading.Lock()
         self._background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="snapshots")
@@ -77,7 +77,7 @@ class FaissIndex(FaceIndex):
         faces = self.holding(collection).faces
         progress(faces, faces)
 
-    def holding(self, collection: Collection) -> Holding:
+    def holding(self, collection: Collection) -> IndexStatus:
         return self._following.holding(collection)
 
     def forget(self, collection: Collection) -> None:
@@ -87,9 +87,9 @@ class FaissIndex(FaceIndex):
     def close(self) -> None:
         self._background.shutdown(cancel_futures=True)
 
-    def _begin(self, collection: Collection) -> "Held[_Gallery]":
+    def _begin(self, collection: Collection) -> "CachedSnapshot[_Gallery]":
         snapshot, version = self._snapshots.read(collection), collection.face_model_version
-        return _held(snapshot, version) if snapshot else Held(0, version, _NOTHING)
+        return _held(snapshot, version) if snapshot else CachedSnapshot(0, version, _NOTHING)
 
     def _follow(self, collection: Collection) -> "_Gallery":
         gallery = self._following.follow(collection).gallery
@@ -133,7 +133,7 @@ class _Gallery(Gallery):
         unsealed: how many changes would have to be made again without this moment.
     """
 
-    sealed: Sealed | None
+    sealed: Segment | None
     gone: NDArray[np.bool_]
     faces: Vectors[UUID]
     users: Vectors[str]
@@ -176,10 +176,10 @@ class _Gallery(Gallery):
 _NOTHING: Final = _Gallery(None, np.zeros(0, bool), Vectors(), Vectors(), 0)
 
 
-def _held(snapshot: Snapshot, face_model_version: str) -> Held[_Gallery]:
+def _held(snapshot: Snapshot, face_model_version: str) -> CachedSnapshot[_Gallery]:
     faces = snapshot.faces
     gallery = _Gallery(faces, np.zeros(len(faces), bool), Vectors(), snapshot.users, 0)
-    return Held(snapshot.revision, face_model_version, gallery)
+    return CachedSnapshot(snapshot.revision, face_model_version, gallery)
 
 
 def _report(work: "Future[None]") -> None:

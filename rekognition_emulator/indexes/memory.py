@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekognition_emulator.faces.gallery import Changes, Collection, Delta, Embedding, Match, UserMatch
-from rekognition_emulator.faces.index import FaceIndex, Holding, Progress
+from rekognition_emulator.faces.index import FaceIndex, IndexStatus, Progress
 from rekognition_emulator.faces.store import FaceStore
-from rekognition_emulator.indexes.following import Following, Gallery, Held
+from rekognition_emulator.indexes.collection_cache import CachedSnapshot, CollectionCache, Gallery
 
 K = TypeVar("K", UUID, str)
 
@@ -19,7 +19,7 @@ class MemoryIndex(FaceIndex):
     """Holds the embeddings of the collections that are searched."""
 
     def __init__(self, store: FaceStore, bytes_max: int) -> None:
-        self._following = Following(store, _nothing_of, bytes_max)
+        self._following = CollectionCache(store, _nothing_of, bytes_max)
 
     def search(
         self, collection: Collection, probe: Embedding, *, cosine_min: float, limit: int, without: UUID | None = None
@@ -36,7 +36,7 @@ class MemoryIndex(FaceIndex):
     def prepare(self, collection: Collection, progress: Progress) -> None:
         self._following.follow(collection, progress)
 
-    def holding(self, collection: Collection) -> Holding:
+    def holding(self, collection: Collection) -> IndexStatus:
         return self._following.holding(collection)
 
     def forget(self, collection: Collection) -> None:
@@ -97,5 +97,5 @@ _NOTHING: Final = _Gallery(
 )
 
 
-def _nothing_of(collection: Collection) -> Held[_Gallery]:
-    return Held(0, collection.face_model_version, _NOTHING)
+def _nothing_of(collection: Collection) -> CachedSnapshot[_Gallery]:
+    return CachedSnapshot(0, collection.face_model_version, _NOTHING)

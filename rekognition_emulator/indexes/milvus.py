@@ -27,7 +27,7 @@ from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.faces.gallery import Collection, Delta, Embedding, Match, UserMatch
-from rekognition_emulator.faces.index import FaceIndex, Holding, Progress
+from rekognition_emulator.faces.index import FaceIndex, IndexStatus, Progress
 from rekognition_emulator.faces.store import FaceStore
 from rekognition_emulator.indexes.vectors import cosines, ranked
 
@@ -134,11 +134,15 @@ class MilvusIndex(FaceIndex):
     def prepare(self, collection: Collection, progress: Progress) -> None:
         self._follow(collection, progress)
 
-    def holding(self, collection: Collection) -> Holding:
+    def holding(self, collection: Collection) -> IndexStatus:
         mark = self._mark(collection)
         faces = self._count(mark.dimension, mark.faces) if mark else 0
         kind = "milvus, exact" if self._is_lite else "milvus, hnsw"
-        return Holding(mark.revision, faces, faces * mark.dimension * 4, kind) if mark else Holding(0, 0, 0, "nothing")
+        return (
+            IndexStatus(mark.revision, faces, faces * mark.dimension * 4, kind)
+            if mark
+            else IndexStatus(0, 0, 0, "nothing")
+        )
 
     def forget(self, collection: Collection) -> None:
         with self._filled_by_us(collection):
@@ -208,7 +212,7 @@ class MilvusIndex(FaceIndex):
             dimension = max(made.dimension, changes.embeddings.shape[1], changes.users.embeddings.shape[1])
             made = replace(made, dimension=dimension, milestone=str(uuid4()))
             # Whatever was sent before a crash goes with a milestone: a database without it has another history.
-            self._store.set_milestone(collection, UUID(made.milestone))
+            self._store.set_history_token(collection, UUID(made.milestone))
             if not anew:
                 self._set_mark(collection, made)
             self._send(collection, made, changes, "")

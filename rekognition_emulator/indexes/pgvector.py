@@ -16,7 +16,7 @@ from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.faces.errors import FaceModelChanged
 from rekognition_emulator.faces.gallery import Collection, Embedding, Match, UserMatch
-from rekognition_emulator.faces.index import FaceIndex, Holding, Progress
+from rekognition_emulator.faces.index import FaceIndex, IndexStatus, Progress
 from rekognition_emulator.indexes.hnsw import ID_COLUMNS, Builder, Graph, drop_graphs
 from rekognition_emulator.indexes.replica import Replica
 
@@ -86,12 +86,12 @@ class PgvectorIndex(FaceIndex):
             made.result()
         progress(collection.face_count, collection.face_count)
 
-    def holding(self, collection: Collection) -> Holding:
+    def holding(self, collection: Collection) -> IndexStatus:
         graphs = self._graphs(collection)
         with self._pool.connection() as connection:
             complete = [graph for graph in graphs if graph.is_complete(connection)]
             size_bytes = sum(graph.size_bytes(connection) for graph in complete)
-        return Holding(collection.revision, collection.face_count, size_bytes, "hnsw" if complete else "exact")
+        return IndexStatus(collection.revision, collection.face_count, size_bytes, "hnsw" if complete else "exact")
 
     def forget(self, collection: Collection) -> None:
         with self._builder.connect() as connection:

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.faces.gallery import Collection
 from rekognition_emulator.faces.store import FaceStore
-from rekognition_emulator.indexes import sections
-from rekognition_emulator.indexes.codes import CODED_MIN, Codes
-from rekognition_emulator.indexes.sealed import Sealed
-from rekognition_emulator.indexes.sections import SectionsUnreadable
+from rekognition_emulator.indexes import segment_file
+from rekognition_emulator.indexes.quantizers import CODED_MIN, ProductQuantizer
+from rekognition_emulator.indexes.segment import Segment
+from rekognition_emulator.indexes.segment_file import SegmentFileUnreadable
 from rekognition_emulator.indexes.vectors import Vectors
 
 _FORMAT: Final = 1
@@ -36,7 +36,7 @@ class Snapshot:
     """What was written down of a collection: its faces and users at a revision."""
 
     revision: int
-    faces: Sealed
+    faces: Segment
     users: Vectors[str]
 
 
@@ -65,7 +65,7 @@ class Snapshots:
 
         Raises:
             CollectionNotFound: it was deleted meanwhile.
-            SectionsUnreadable: what was written cannot be read.
+            SegmentFileUnreadable: what was written cannot be read.
             OSError: it cannot be written.
         """
         with self._lock:
@@ -76,20 +76,20 @@ class Snapshots:
             milestone = uuid4()
             try:
                 _write(draft, _heading(collection, revision, milestone), faces, users)
-                self._store.set_milestone(collection, milestone)
+                self._store.set_history_token(collection, milestone)
                 draft.replace(path)
             finally:
                 draft.unlink(missing_ok=True)
-            return _snapshot(*sections.read(path))
+            return _snapshot(*segment_file.read(path))
 
     def read(self, collection: Collection) -> Snapshot | None:
         """Returns the collection's snapshot, if it has one that can be trusted."""
         path = self._path(collection.key)
         try:
-            heading, parts = sections.read(path)
+            heading, parts = segment_file.read(path)
             if self._is_of(heading, collection):
                 return _snapshot(heading, parts)
-        except (SectionsUnreadable, KeyError, TypeError, ValueError):
+        except (SegmentFileUnreadable, KeyError, TypeError, ValueError):
             pass  # as good as foreign
         path.unlink(missing_ok=True)
         return None
@@ -140,9 +140,9 @@ def _write(
     halves = ids.view(">u8")
     order = np.lexsort((halves[:, 1], halves[:, 0]))
     ordered = _Ordered(order, [rows for _, rows in faces if len(rows)])
-    codes = Codes.of(ordered) if len(ordered) >= CODED_MIN else None
+    codes = ProductQuantizer.of(ordered) if len(ordered) >= CODED_MIN else None
     user_ids, user_embeddings = users.present()
-    sections.write(
+    segment_file.write(
         path,
         {
             **heading,
@@ -182,16 +182,16 @@ class _Ordered:
         return block
 
 
-def _snapshot(heading: dict[str, Any], read: dict[str, sections.Bytes]) -> Snapshot:
+def _snapshot(heading: dict[str, Any], read: dict[str, segment_file.Bytes]) -> Snapshot:
     ids = np.array(read["ids"]).reshape(-1, 16)
     embeddings = _vectors(read["embeddings"], heading["dimension"])
     codes = None
     if heading["error"] is not None:
         index = faiss.deserialize_index(np.array(read["codes"]))
         assert isinstance(index, faiss.IndexPQFastScan)
-        codes = Codes(index, read["mean"].view("<f4"), heading["error"])
+        codes = ProductQuantizer(index, read["mean"].view("<f4"), heading["error"])
     # Large ones stay in the file. A small one is read, so that nothing done to the file can do anything to a search.
-    faces = Sealed(ids, embeddings if codes else np.array(embeddings), codes, mapped=codes is not None)
+    faces = Segment(ids, embeddings if codes else np.array(embeddings), codes, mapped=codes is not None)
     user_ids = json.loads(read["user_ids"].tobytes())
     users = Vectors(user_ids, _vectors(read["user_embeddings"], heading["user_dimension"]))
     return Snapshot(heading["revision"], faces, users)

@@ -8,7 +8,7 @@ from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.faces import image
 from rekognition_emulator.faces.errors import NoFaceInPicture
 from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, largest, select
-from rekognition_emulator.faces.quality import QualityBar
+from rekognition_emulator.faces.quality import QualityFilter
 from rekognition_emulator.observation import stage
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.details import describe
@@ -32,7 +32,7 @@ def compare_faces(context: Context, request: api.CompareFacesRequest) -> api.Com
     Raises:
         NoFaceInPicture: one of the pictures shows no face that passes the quality filter.
     """
-    bar = QualityBar(request.get("QualityFilter", "NONE"))
+    bar = QualityFilter(request.get("QualityFilter", "NONE"))
     source = image.decode(picture_bytes(context, request["SourceImage"]))
     target = image.decode(picture_bytes(context, request["TargetImage"]))
     probe, _ = largest(context.engine, source, bar)

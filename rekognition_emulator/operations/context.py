@@ -8,8 +8,8 @@ from rekognition_emulator.faces.attributes import AttributeEstimator
 from rekognition_emulator.faces.engine import FaceEmbedder, FaceEngine
 from rekognition_emulator.faces.errors import FaceModelChanged, FaceModelMismatch
 from rekognition_emulator.faces.gallery import Collection, Owner
+from rekognition_emulator.faces.idempotency import AnswerStore
 from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.faces.repetition import AnswerStore
 from rekognition_emulator.faces.store import FaceStore
 from rekognition_emulator.faces.tags import TagStore
 from rekognition_emulator.faces.users import UserStore

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rekognition_emulator.api import rekognition as api
-from rekognition_emulator.faces.detection import Portrait
+from rekognition_emulator.faces.detection import AnalyzedFace
 from rekognition_emulator.faces.image import Image
 from rekognition_emulator.observation import stage
 from rekognition_emulator.operations.absence import add_neutral, note_absent
@@ -13,7 +13,7 @@ from rekognition_emulator.operations.rendering import face_detail
 
 
 def describe(
-    context: Context, image: Image, portraits: Sequence[Portrait], requested: Sequence[api.Attribute]
+    context: Context, image: Image, portraits: Sequence[AnalyzedFace], requested: Sequence[api.Attribute]
 ) -> list[api.FaceDetail]:
     """Returns each face with the attributes that the request names; where there is no face, none of them is missing."""
     wanted = wanted_attributes(requested)

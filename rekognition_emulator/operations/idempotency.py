@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TypeVar, cast
 
-from rekognition_emulator.faces.repetition import Attempt
-from rekognition_emulator.operations.choices import TOKEN_LIFETIME
+from rekognition_emulator.faces.idempotency import IdempotencyKey
 from rekognition_emulator.operations.context import Context
+from rekognition_emulator.operations.defaults import TOKEN_LIFETIME
 
 Request = TypeVar("Request", bound=Mapping[str, object])
 Response = TypeVar("Response", bound=Mapping[str, object])
@@ -31,7 +31,7 @@ def idempotent(operation: str) -> Callable[[Handler[Request, Response]], Handler
             token = asked.pop("ClientRequestToken", None)
             if token is None:
                 return handler(context, request)
-            attempt = Attempt(context.owner, operation, str(token), json.dumps(asked, sort_keys=True))
+            attempt = IdempotencyKey(context.owner, operation, str(token), json.dumps(asked, sort_keys=True))
             text = context.answers.once(attempt, TOKEN_LIFETIME, lambda: json.dumps(handler(context, request)))
             return cast("Response", json.loads(text))
 

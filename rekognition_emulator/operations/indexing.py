@@ -6,11 +6,11 @@ import numpy as np
 
 from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.faces import image
-from rekognition_emulator.faces.chips import cut_chip
+from rekognition_emulator.faces.crops import cut_chip
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.gallery import EnrolledFace, NewFace, name_picture
 from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, select
-from rekognition_emulator.faces.quality import QualityBar
+from rekognition_emulator.faces.quality import QualityFilter
 from rekognition_emulator.observation import current, stage
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.details import describe
@@ -27,7 +27,7 @@ def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFa
     collection = context.collection(request["CollectionId"])
     picture = picture_bytes(context, request["Image"])
     decoded = image.decode(picture)
-    bar = QualityBar(request.get("QualityFilter", "AUTO"))
+    bar = QualityFilter(request.get("QualityFilter", "AUTO"))
     kept, rejected = select(analyse(context.engine, decoded), decoded, bar, request.get("MaxFaces", FACES_MAX))
 
     external_image_id = request.get("ExternalImageId")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rekognition_emulator.api.rekognition import InvalidPaginationTokenException
-from rekognition_emulator.operations.choices import PAGE_DEFAULT
+from rekognition_emulator.operations.defaults import PAGE_DEFAULT
 
 TOKEN_CHARS_MAX: Final = 255
 """Source: the service model."""

@@ -14,8 +14,8 @@ from rekognition_emulator.operations.collection import (
 )
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.indexing import delete_faces, index_faces, list_faces
+from rekognition_emulator.operations.retry import Handler, retry_on_model_change
 from rekognition_emulator.operations.search import search_faces, search_faces_by_image
-from rekognition_emulator.operations.steadiness import Handler, steady
 from rekognition_emulator.operations.tags import list_tags_for_resource, tag_resource, untag_resource
 from rekognition_emulator.operations.users import (
     associate_faces,
@@ -54,7 +54,9 @@ OPERATIONS: Final[api.Operations[Context]] = {
 
 _RECORDS: Final = cast("Mapping[str, Operation[Context, Any, Any]]", OPERATIONS)
 
-SERVED: Final[Mapping[str, Handler]] = {name: steady(record.handler) for name, record in _RECORDS.items()}
+SERVED: Final[Mapping[str, Handler]] = {
+    name: retry_on_model_change(record.handler) for name, record in _RECORDS.items()
+}
 """Operation → handler, as a server calls it: whatever an operation does, it does it with one face model."""
 
 BULK: Final = frozenset(name for name, record in _RECORDS.items() if record.priority is Priority.BULK)

@@ -8,11 +8,11 @@ import numpy as np
 
 from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.faces.attributes import Attributes, Verdict
-from rekognition_emulator.faces.detection import LANDMARKS, BoundingBox, Detection, Portrait
+from rekognition_emulator.faces.detection import LANDMARKS, AnalyzedFace, BoundingBox, Detection
 from rekognition_emulator.faces.embedding import FaceModel
 from rekognition_emulator.faces.gallery import EnrolledFace, Match, Owner, UserMatch
 from rekognition_emulator.faces.mesh import LANDMARKS_30
-from rekognition_emulator.operations.choices import USER_WITH_FACES
+from rekognition_emulator.operations.defaults import USER_WITH_FACES
 
 _LANDMARK_TYPES: Final[Sequence[tuple[api.LandmarkType, int]]] = (
     ("eyeLeft", LANDMARKS.index("eye_left")),
@@ -49,7 +49,7 @@ def bounding_box(box: BoundingBox) -> api.BoundingBox:
     return {"Width": box.width, "Height": box.height, "Left": box.left, "Top": box.top}
 
 
-def face_detail(portrait: Portrait, attributes: Attributes | None = None) -> api.FaceDetail:
+def face_detail(portrait: AnalyzedFace, attributes: Attributes | None = None) -> api.FaceDetail:
     """Returns what DEFAULT attributes ask for, and of the others what was estimated.
 
     Thirty landmarks and the pose of a mesh, which ALL alone asks for, take the place of the five and their pose.
@@ -95,7 +95,7 @@ def _landmarks(detection: Detection, attributes: Attributes) -> list[api.Landmar
     ]
 
 
-def compared_face(portrait: Portrait) -> api.ComparedFace:
+def compared_face(portrait: AnalyzedFace) -> api.ComparedFace:
     """Returns a face as CompareFaces shows it. Emotions and a smile, which the model also allows, AWS does not send."""
     detail = face_detail(portrait)
     return {

@@ -7,10 +7,10 @@ from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.faces import image
 from rekognition_emulator.faces.gallery import Collection, Embedding
 from rekognition_emulator.faces.pipeline import largest
-from rekognition_emulator.faces.quality import QualityBar
+from rekognition_emulator.faces.quality import QualityFilter
 from rekognition_emulator.observation import current, stage
-from rekognition_emulator.operations.choices import MATCHES_DEFAULT
 from rekognition_emulator.operations.context import Context
+from rekognition_emulator.operations.defaults import MATCHES_DEFAULT
 from rekognition_emulator.operations.intake import picture_bytes
 from rekognition_emulator.operations.rendering import bounding_box, face_matches
 
@@ -38,7 +38,7 @@ def search_faces_by_image(context: Context, request: api.SearchFacesByImageReque
     """
     collection = context.collection(request["CollectionId"])
     decoded = image.decode(picture_bytes(context, request["Image"]))
-    portrait, _ = largest(context.engine, decoded, QualityBar(request.get("QualityFilter", "NONE")))
+    portrait, _ = largest(context.engine, decoded, QualityFilter(request.get("QualityFilter", "NONE")))
     face = portrait.detection
     with stage("embed"):
         (probe,) = context.embedder(collection).embed(decoded, [face])

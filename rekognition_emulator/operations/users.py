@@ -7,20 +7,20 @@ import numpy as np
 
 from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.faces import image
-from rekognition_emulator.faces.detection import Portrait
+from rekognition_emulator.faces.detection import AnalyzedFace
 from rekognition_emulator.faces.gallery import Collection, Embedding
 from rekognition_emulator.faces.pipeline import analyse, select
-from rekognition_emulator.faces.quality import QualityBar
+from rekognition_emulator.faces.quality import QualityFilter
 from rekognition_emulator.faces.users import FaceOfAnother, SurplusFace, UnknownFace, UnlikeFace, User
 from rekognition_emulator.observation import current, stage
-from rekognition_emulator.operations.choices import (
+from rekognition_emulator.operations.context import Context
+from rekognition_emulator.operations.defaults import (
     MATCHES_DEFAULT,
     SURPLUS_FACE,
     USER_WITH_FACES,
     USER_WITHOUT_FACES,
     USERS_PAGE_DEFAULT,
 )
-from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.idempotency import idempotent
 from rekognition_emulator.operations.intake import picture_bytes
 from rekognition_emulator.operations.paging import read_token, write_token
@@ -153,7 +153,7 @@ def search_users_by_image(context: Context, request: api.SearchUsersByImageReque
     collection = context.collection(request["CollectionId"])
     decoded = image.decode(picture_bytes(context, request["Image"]))
     portraits = analyse(context.engine, decoded)
-    kept, rejected = select(portraits[:1], decoded, QualityBar(request.get("QualityFilter", "NONE")), max_faces=1)
+    kept, rejected = select(portraits[:1], decoded, QualityFilter(request.get("QualityFilter", "NONE")), max_faces=1)
     response: api.SearchUsersByImageResponse = {"FaceModelVersion": collection.face_model_version}
     probe = None
     if kept:
@@ -169,7 +169,7 @@ def search_users_by_image(context: Context, request: api.SearchUsersByImageReque
     return response
 
 
-def _unsearched(portrait: Portrait, reasons: list[api.UnsearchedFaceReason]) -> api.UnsearchedFace:
+def _unsearched(portrait: AnalyzedFace, reasons: list[api.UnsearchedFaceReason]) -> api.UnsearchedFace:
     return {"FaceDetails": {"BoundingBox": bounding_box(portrait.detection.box)}, "Reasons": reasons}
 
 

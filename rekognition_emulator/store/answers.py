@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from rekognition_emulator.faces.errors import TokenInUse
-from rekognition_emulator.faces.repetition import AnswerStore, Attempt
+from rekognition_emulator.faces.idempotency import AnswerStore, IdempotencyKey
 from rekognition_emulator.store.transactions import JoiningPool
 
 FORGET: Final = 10
@@ -25,7 +25,7 @@ class PostgresAnswerStore(AnswerStore):
     def __init__(self, pool: JoiningPool) -> None:
         self._pool = pool
 
-    def once(self, attempt: Attempt, lifetime: timedelta, answer: Callable[[], str]) -> str:
+    def once(self, attempt: IdempotencyKey, lifetime: timedelta, answer: Callable[[], str]) -> str:
         token = {
             "account": attempt.owner.account,
             "region": attempt.owner.region,

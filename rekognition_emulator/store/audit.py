@@ -56,7 +56,7 @@ ORDER BY at DESC LIMIT %(limit)s
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditRecord:
     """A row of the audit log; the columns are explained where the table is made."""
 
     at: datetime
@@ -79,7 +79,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
+class AuditFilter:
     """Which rows are wanted; None is any, and ``limit`` takes the latest."""
 
     since: datetime | None = None
@@ -90,7 +90,7 @@ class Sought:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class NewAuditRecord:
     """What is to be written of a request, and when it was over, by ``time.monotonic``.
 
     Attributes:
@@ -114,7 +114,7 @@ class Row:
         subject: str | None = None,
         counts: Mapping[str, int] | None = None,
         deleted_faces: Sequence[UUID] = (),
-    ) -> "Row":
+    ) -> "NewAuditRecord":
         """Makes the row of what an actor has asked for and what ends now, with this status."""
         found = {name: count for name, count in observation.counts.items() if name.startswith(("faces_", "users_"))}
         columns = {
@@ -156,7 +156,7 @@ def record(
         counts: of what the change makes, such as faces.
     """
     observation = current()
-    row = Row.of(
+    row = NewAuditRecord.of(
         actor,
         observation,
         status=200,
@@ -169,7 +169,7 @@ def record(
     observation.is_recorded = True
 
 
-def append(pool: ConnectionPool, rows: Sequence[Row]) -> None:
+def append(pool: ConnectionPool, rows: Sequence[NewAuditRecord]) -> None:
     """Adds rows of what has changed nothing. They are on the disk some moments later: nobody waits for it."""
     with pool.connection() as connection, connection.transaction():
         connection.execute("SET LOCAL synchronous_commit = off")
@@ -180,7 +180,7 @@ def append(pool: ConnectionPool, rows: Sequence[Row]) -> None:
         connection.cursor().executemany(_APPEND, [_parameters(row, started) for row in rows])
 
 
-def _parameters(row: Row, started: datetime) -> Mapping[str, object]:
+def _parameters(row: NewAuditRecord, started: datetime) -> Mapping[str, object]:
     """Returns what is written of a row; ``started`` is when ``time.monotonic`` was 0."""
     first_at = None if row.first_over_at is None else started + timedelta(seconds=row.first_over_at)
     at = started + timedelta(seconds=row.over_at)
@@ -194,7 +194,7 @@ def expire(pool: ConnectionPool) -> bool:
         return mine == (True,) and connection.execute(_EXPIRE, [EXPIRED_AT_ONCE]).rowcount == EXPIRED_AT_ONCE
 
 
-def entries(pool: ConnectionPool, sought: Sought) -> Iterator[Entry]:
+def entries(pool: ConnectionPool, sought: AuditFilter) -> Iterator[AuditRecord]:
     """Yields rows, the latest first."""
     parameters = {
         "since": sought.since,
@@ -206,7 +206,7 @@ def entries(pool: ConnectionPool, sought: Sought) -> Iterator[Entry]:
     with (
         pool.connection() as connection,
         connection.transaction(),
-        connection.cursor("audit", row_factory=class_row(Entry)) as cursor,
+        connection.cursor("audit", row_factory=class_row(AuditRecord)) as cursor,
     ):
         connection.execute("SET LOCAL statement_timeout = 0")  # nobody waits for it
         cursor.execute(_LIST, parameters)

@@ -21,7 +21,7 @@ from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.actor import Actor
 from rekognition_emulator.observation import Observation, Observer
-from rekognition_emulator.store.audit import Row, append, expire
+from rekognition_emulator.store.audit import NewAuditRecord, append, expire
 
 WRITE_S: Final = 1.0
 """Between two writes."""
@@ -55,7 +55,7 @@ class AuditLog(Observer):
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
-        self._rows: deque[Row] = deque()
+        self._rows: deque[NewAuditRecord] = deque()
         self._refusals = _Refusals()
         self._lock = threading.Lock()
         """For what is kept, which the thread that writes it down looks at as well."""
@@ -97,7 +97,7 @@ class AuditLog(Observer):
             except Exception as error:  # noqa: BLE001 - whatever the database raises, this thread goes on
                 log.warning("the audit log waits", rows=len(self._rows), why=type(error).__name__)
 
-    def _keep(self, row: Row) -> None:
+    def _keep(self, row: NewAuditRecord) -> None:
         """Keeps a row if there is room; to be called with the lock."""
         if len(self._rows) < ROWS_MAX:
             self._rows.append(row)
@@ -123,7 +123,7 @@ class AuditLog(Observer):
             log.error("rows are missing in the audit log; the lines of their requests are here", rows=lost)
 
 
-def _row(observation: Observation) -> Row:
+def _row(observation: Observation) -> NewAuditRecord:
     """Returns the row of a request whose caller and operation are known."""
     assert observation.operation
     assert observation.account
@@ -136,7 +136,7 @@ def _row(observation: Observation) -> Row:
         observation.key_id,
         observation.in_session,
     )
-    return Row.of(actor, observation, status=observation.status, collection=observation.collection)
+    return NewAuditRecord.of(actor, observation, status=observation.status, collection=observation.collection)
 
 
 @dataclass(slots=True)
@@ -159,7 +159,7 @@ class _Refusals:
         self._ends_at = 0.0
         self._seen: Counter[tuple[object, ...]] = Counter()
         self._counts: dict[tuple[object, ...], _Count] = {}
-        self._over: list[Row] = []
+        self._over: list[NewAuditRecord] = []
         """Of minutes that are over, until they are taken."""
         self._lost = 0
 
@@ -185,7 +185,7 @@ class _Refusals:
             self._lost += 1
         return True
 
-    def take(self, *, ending: bool) -> tuple[list[Row], int]:
+    def take(self, *, ending: bool) -> tuple[list[NewAuditRecord], int]:
         """Returns rows, and how many refusals are in none, of minutes that are over; of this one as well if ending."""
         self._turn(float("inf") if ending else time.monotonic())
         rows, self._over = self._over, []
@@ -197,7 +197,7 @@ class _Refusals:
         if now < self._ends_at:
             return
         self._over += [
-            Row(count.columns, count.over_at, count.times, count.first_over_at if count.times > 1 else None)
+            NewAuditRecord(count.columns, count.over_at, count.times, count.first_over_at if count.times > 1 else None)
             for count in self._counts.values()
         ]
         self._seen.clear()

@@ -41,8 +41,8 @@ from rekognition_emulator.faces.store import CHANGES_MAX, FaceStore
 from rekognition_emulator.faces.tags import TAGS_MAX
 from rekognition_emulator.store.audit import record
 from rekognition_emulator.store.guard import LOCK, checked, found, read
-from rekognition_emulator.store.originals import forget, remember
-from rekognition_emulator.store.pruning import prune
+from rekognition_emulator.store.image_sources import forget, remember
+from rekognition_emulator.store.tombstones import prune
 
 SWEEP_FACES: Final = 10_000
 """Faces of a deleted collection that are removed in one go: two albums, about 50 ms."""
@@ -367,7 +367,7 @@ class PostgresStore(FaceStore):
             found(connection.execute(query, {"key": collection.key, "index": index}), collection)
             record(connection, actor, collection=collection.name, subject=index)
 
-    def set_milestone(self, collection: Collection, milestone: UUID) -> None:
+    def set_history_token(self, collection: Collection, milestone: UUID) -> None:
         key = {"key": collection.key}
         with self._pool.connection() as connection, connection.transaction():
             found(connection.execute("SELECT id FROM collections WHERE id = %(key)s FOR UPDATE", key), collection)

@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow
 from rekognition_emulator.actor import Actor
 from rekognition_emulator.faces.detection import BoundingBox
 from rekognition_emulator.faces.gallery import Collection, Embedding, EnrolledFace, FaceChip, PictureSource
-from rekognition_emulator.faces.reembedding import AlreadyReembedding, Origin, ReembeddingStore, Standing
+from rekognition_emulator.faces.reembedding import AlreadyReembedding, ReembeddingStore, ReembedSource, ReembedStatus
 from rekognition_emulator.faces.store import CHANGES_MAX
 from rekognition_emulator.store.audit import record
 from rekognition_emulator.store.guard import EXISTS, LOCK, found, read
@@ -96,7 +96,7 @@ class PostgresReembeddingStore(ReembeddingStore):
             finally:
                 connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", name)
 
-    def standing(self, collection: Collection) -> Standing:
+    def standing(self, collection: Collection) -> ReembedStatus:
         ((version, kept, faces, chips, sources),) = read(
             self._pool,
             collection,
@@ -119,7 +119,7 @@ class PostgresReembeddingStore(ReembeddingStore):
             """,
             {},
         )
-        return Standing(version, kept, faces, dict(staged), chips, sources)
+        return ReembedStatus(version, kept, faces, dict(staged), chips, sources)
 
     def revision(self, collection: Collection) -> int:
         with self._pool.connection() as connection:
@@ -127,7 +127,7 @@ class PostgresReembeddingStore(ReembeddingStore):
 
     def lacking(
         self, collection: Collection, version: str, *, since: int, after: tuple[UUID, UUID] | None, limit: int
-    ) -> list[Origin]:
+    ) -> list[ReembedSource]:
         image_id, face_id = after or (NIL, NIL)
         where = {"since": since, "image_id": image_id, "face_id": face_id, "model": version, "limit": limit}
         return [_origin(row) for row in read(self._pool, collection, _LACKING, where)]
@@ -197,11 +197,11 @@ class PostgresReembeddingStore(ReembeddingStore):
             return count
 
 
-def _origin(row: TupleRow) -> Origin:
+def _origin(row: TupleRow) -> ReembedSource:
     face_id, image_id, external_image_id, left, top, width, height, confidence, user_id, *rest = row
     jpeg, landmarks, bucket, key, version = rest
     box = BoundingBox(left, top, width, height)
-    return Origin(
+    return ReembedSource(
         EnrolledFace(face_id, image_id, external_image_id, box, confidence, user_id),
         None if jpeg is None else FaceChip(jpeg, np.array(landmarks, np.float32).reshape(-1, 2)),
         None if bucket is None else PictureSource(bucket, key, version),

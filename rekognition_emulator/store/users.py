@@ -27,7 +27,7 @@ from rekognition_emulator.faces.users import (
 )
 from rekognition_emulator.store.audit import record
 from rekognition_emulator.store.guard import LOCK, found, read
-from rekognition_emulator.store.pruning import prune
+from rekognition_emulator.store.tombstones import prune
 
 USER: Final = "SELECT face_count FROM users WHERE collection_id = %(key)s AND user_id = %(user_id)s"
 

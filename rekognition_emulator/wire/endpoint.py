@@ -29,11 +29,11 @@ from rekognition_emulator.fair_queue import QueueFull
 from rekognition_emulator.observation import Observation, Observer, current
 from rekognition_emulator.wire.bodies import BodyBudget, BodyDropped, BodyTooSlow
 from rekognition_emulator.wire.dispatch import Dispatcher, WireResponse, error_response, not_found
-from rekognition_emulator.wire.gate import Caller, Claim, Gate
-from rekognition_emulator.wire.lanes import Lanes, PriorityClass
-from rekognition_emulator.wire.rates import EVERY_OTHER, RateLimiter
+from rekognition_emulator.wire.gate import Caller, Gate, UnverifiedSignature
+from rekognition_emulator.wire.rate_limits import EVERY_OTHER, RateLimiter
 from rekognition_emulator.wire.sessions import SESSION_BODY_BYTES_MAX, IssueSession, answer_session_request
 from rekognition_emulator.wire.sigv4 import Head
+from rekognition_emulator.wire.slots import PriorityClass, Slots
 
 OPERATIONS_PATH: Final = "/"
 SESSIONS_PATH: Final = "/sessions"
@@ -92,7 +92,7 @@ class _Request:
     head: Head
     operation: str | None
     priority: PriorityClass
-    claim: Claim | None
+    claim: UnverifiedSignature | None
     peer: str
     observation: Observation
 
@@ -124,7 +124,7 @@ class RequestHandler:
         self._operation = operation
         self._gate = gate
         self._rates = rates
-        self._lanes = Lanes(workers, queue_max, self._tell)
+        self._lanes = Slots(workers, queue_max, self._tell)
         self._bodies = BodyBudget()
         self._bulk = bulk
         self._observers = observers

@@ -89,7 +89,7 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class UnverifiedSignature:
     """A signature that is still to be proved, and the credentials with which it must have been made."""
 
     signature: Signature
@@ -123,7 +123,7 @@ class Gate:
         """Whether nobody is asked who they are."""
         return self._is_local and self._mode is None and not self._keyring.is_keyed
 
-    def admit(self, head: Head, request_id: str) -> Claim | None:
+    def admit(self, head: Head, request_id: str) -> UnverifiedSignature | None:
         """Returns what the caller claims, before the body is read; None for one who need not claim anything.
 
         Raises:
@@ -141,11 +141,11 @@ class Gate:
             self._refuse(error, request_id)
             return None
 
-    def account_of(self, claim: Claim | None) -> str:
+    def account_of(self, claim: UnverifiedSignature | None) -> str:
         """Returns whose request it is if the claim is true: enough to refuse a caller, not to let one in."""
         return self._account if claim is None else claim.credentials.principal.account
 
-    def identify(self, claim: Claim | None, head: Head, content_hash: str, request_id: str) -> Caller:
+    def identify(self, claim: UnverifiedSignature | None, head: Head, content_hash: str, request_id: str) -> Caller:
         """Returns who calls, once the body is there and before it is parsed. Asks memory alone, so it never waits.
 
         Args:
@@ -209,10 +209,10 @@ class Gate:
                 break
         return True
 
-    def _claim(self, head: Head) -> Claim:
+    def _claim(self, head: Head) -> UnverifiedSignature:
         now = datetime.now(UTC)
         signature = read_signature(head, now)
-        return Claim(signature, self._find(signature, now))
+        return UnverifiedSignature(signature, self._find(signature, now))
 
     def _find(self, signature: Signature, now: datetime) -> Credentials:
         try:
@@ -289,7 +289,7 @@ def _log_mismatch(head: Head, request_id: str, *, signed_host: str | None = None
     log.warning("signature_mismatch", request_id=request_id, **shown, signed_host=signed_host, cause=cause)
 
 
-def _signed_host(claim: Claim, head: Head, content_hash: str) -> str | None:
+def _signed_host(claim: UnverifiedSignature, head: Head, content_hash: str) -> str | None:
     """Returns the Host with which the signature would be right; None unless a proxy has said which it was."""
     others = [header for header in head.headers if header[0] != b"host"]
     for host in _forwarded_hosts(head):

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from rekognition_emulator.access.keyring import CredentialsExpired, CredentialsUnknown, KeysUnavailable
-from rekognition_emulator.access.ready_made import OBJECTS
+from rekognition_emulator.access.presets import OBJECTS
 from rekognition_emulator.access.sessions import LIFETIME_MAX, LIFETIME_MIN, TemporaryCredentials
 from rekognition_emulator.api.core import (
     MissingAuthenticationTokenException,

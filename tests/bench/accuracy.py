@@ -34,7 +34,7 @@ from rekognition_emulator.faces.engine import FaceDetector
 from rekognition_emulator.faces.errors import FaceError, NoFaceInPicture
 from rekognition_emulator.faces.image import Image, decode
 from rekognition_emulator.faces.pipeline import largest
-from rekognition_emulator.faces.quality import QualityBar
+from rekognition_emulator.faces.quality import QualityFilter
 from tests.bench.report import Section
 
 Embedding = NDArray[np.float32]
@@ -83,7 +83,7 @@ def ours(detector: FaceDetector, embedder: Embedder, folder: Path) -> Way:
 
     def embed(image: Image) -> Embedding | None:
         try:
-            face, _ = largest(engine, image, QualityBar.NONE)
+            face, _ = largest(engine, image, QualityFilter.NONE)
         except NoFaceInPicture:
             return None
         embedding: Embedding = engine.embed(image, [face.detection])[0]

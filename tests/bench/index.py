@@ -20,8 +20,8 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.faces.gallery import EnrolledFace, NewFace
-from rekognition_emulator.faces.index import FaceIndex, Holding
-from rekognition_emulator.indexes import INDEXES, Surroundings
+from rekognition_emulator.faces.index import FaceIndex, IndexStatus
+from rekognition_emulator.indexes import INDEXES, IndexDependencies
 from rekognition_emulator.store.database import open_pool
 from rekognition_emulator.store.embedded import embedded_database
 from rekognition_emulator.store.postgres import PostgresStore
@@ -102,7 +102,7 @@ class Measured:
 
     new: float
     again: float
-    holding: Holding
+    holding: IndexStatus
     warm: Mapping[str, Times]
 
 
@@ -305,8 +305,8 @@ def _neighbours(data_dir: Path, scratch: Path) -> report.Section:
     )
 
 
-def _surroundings(pool: ConnectionPool, data_dir: Path) -> Surroundings:
-    return Surroundings(PostgresStore(pool), pool, data_dir / "indexes", MEMORY_BYTES)
+def _surroundings(pool: ConnectionPool, data_dir: Path) -> IndexDependencies:
+    return IndexDependencies(PostgresStore(pool), pool, data_dir / "indexes", MEMORY_BYTES)
 
 
 def _somewhere(number: int, count: int) -> int:

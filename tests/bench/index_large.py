@@ -24,9 +24,9 @@ from rekognition_emulator.engines.catalogue import DLIB as DLIB_MODEL
 from rekognition_emulator.faces.gallery import Changes, Collection, Delta
 from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.faces.store import CHANGES_MAX
-from rekognition_emulator.indexes import INDEXES, Surroundings
-from rekognition_emulator.indexes.codes import CODED_MIN
-from rekognition_emulator.indexes.sealed import Sealed
+from rekognition_emulator.indexes import INDEXES, IndexDependencies
+from rekognition_emulator.indexes.quantizers import CODED_MIN
+from rekognition_emulator.indexes.segment import Segment
 from rekognition_emulator.indexes.vectors import cosines, nearest_rows
 from tests.bench import report
 from tests.bench.albums import OWNER, Album
@@ -60,7 +60,7 @@ class Told:
         ids, embeddings = self._album.ids[part], self._album.embeddings[part]
         return Changes(ids, embeddings, [], since + 1, collection.revision, since == 0, nobody)
 
-    def set_milestone(self, _: Collection, milestone: UUID) -> None:
+    def set_history_token(self, _: Collection, milestone: UUID) -> None:
         """Remembers it."""
         self._milestones.add(milestone)
 
@@ -75,12 +75,12 @@ def measure(folder: Path, album: Album) -> report.Section:
     told: Any = Told(album)
     collection: Collection = told.collection
     nowhere: Any = None  # the index is not in a database
-    around = Surroundings(told, nowhere, folder, MEMORY_BYTES)
+    around = IndexDependencies(told, nowhere, folder, MEMORY_BYTES)
     with closing(INDEXES["faiss"](around)) as index:
         preparing = timed(lambda: index.prepare(collection, lambda *_: None))
         holding = index.holding(collection)
     # Without codes nothing is missed; so many are never searched like that by the index itself.
-    exact = Sealed(_packed(album.ids), album.embeddings, None, mapped=False)
+    exact = Segment(_packed(album.ids), album.embeddings, None, mapped=False)
     with closing(INDEXES["faiss"](around)) as index:
         first = timed(lambda: _ask(index, collection, probes, 0))
         finds: dict[str, Find] = {
@@ -123,7 +123,7 @@ def _ask(index: FaceIndex, collection: Collection, probes: NDArray[np.float32], 
     return [match.face_id for match in index.search(collection, probes[number], cosine_min=-1, limit=LIMIT)]
 
 
-def _ask_exact(exact: Sealed, probes: NDArray[np.float32], number: int) -> list[UUID]:
+def _ask_exact(exact: Segment, probes: NDArray[np.float32], number: int) -> list[UUID]:
     found = exact.nearest(probes[number], -1, LIMIT, np.zeros(len(exact), bool))
     return [face_id for face_id, _ in sorted(found, key=lambda near: (-near[1], near[0]))[:LIMIT]]
 

@@ -22,7 +22,7 @@ from psycopg.rows import TupleRow
 
 from rekognition_emulator.faces.gallery import Collection
 from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.indexes import INDEXES, Surroundings
+from rekognition_emulator.indexes import INDEXES, IndexDependencies
 from rekognition_emulator.store.database import open_pool
 from rekognition_emulator.store.embedded import embedded_database
 from rekognition_emulator.store.postgres import PostgresStore
@@ -58,7 +58,7 @@ def measure(scratch: Path, indexes: Sequence[str], album: Album) -> list[Section
         settle(pool)
         store = PostgresStore(pool)
         collection = store.get_collection(OWNER, "album")
-        around = Surroundings(store, pool, scratch / "indexes", 2_048_000_000)
+        around = IndexDependencies(store, pool, scratch / "indexes", 2_048_000_000)
         connection = stack.enter_context(psycopg.connect(url, autocommit=True))
         register_vector(connection)
         connection.execute("SET maintenance_work_mem = '1GB'")

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from rekognition_emulator.cli.bands import as_multiple, as_share
 from rekognition_emulator.engines.selection import ModelFiles, load_engine
 from rekognition_emulator.evaluation.bands import SIMILARITIES, Rate
-from rekognition_emulator.faces.detection import Portrait
+from rekognition_emulator.faces.detection import AnalyzedFace
 from rekognition_emulator.faces.embedding import FaceModel
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.errors import FaceError
@@ -148,7 +148,7 @@ def conditions(image: Image, side: float, wanted: Collection[int]) -> Iterator[t
             yield number, Image(saved, *saved.shape[1::-1])
 
 
-def found_again(engine: FaceEngine, image: Image, known: Sequence[Portrait]) -> dict[int, Portrait]:
+def found_again(engine: FaceEngine, image: Image, known: Sequence[AnalyzedFace]) -> dict[int, AnalyzedFace]:
     """Returns which of the known faces are found in a picture of the same content."""
     found = analyse(engine, image)
     again = {}

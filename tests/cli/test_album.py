@@ -17,7 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from rekognition_emulator.cli import album
-from rekognition_emulator.cli.album import Handling, Wishes, index_album
+from rekognition_emulator.cli.album import Handling, IndexOptions, index_album
 from rekognition_emulator.cli.journal import Journal
 
 JPEG = b"\xff\xd8\xff"
@@ -143,11 +143,11 @@ Run = Callable[..., tuple[int, str]]
 def run(service: Service, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the command to its end, and returns its exit code and what it says."""
 
-    def run(wishes: Wishes | None = None, **handling: Any) -> tuple[int, str]:
+    def run(wishes: IndexOptions | None = None, **handling: Any) -> tuple[int, str]:
         with pytest.raises(SystemExit) as ended:
             index_album(
                 str(folder),
-                wishes or Wishes("album", None, None),
+                wishes or IndexOptions("album", None, None),
                 Handling(**handling),
                 endpoint_url=None,
                 s3_endpoint_url=None,
@@ -276,7 +276,7 @@ def test_other_wishes_replace_what_was_indexed_by_the_earlier_ones(run: Run, ser
     """The journal still knows the faces; a picture that changes after that leaves none behind."""
     put(folder, a=3)
     run()
-    wishes = Wishes("album", 1, None)
+    wishes = IndexOptions("album", 1, None)
     run(wishes)
     put(folder, a=1)
     assert (run(wishes)[0], service.stored()) == (0, {"a.jpg": 1})

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from rekognition_emulator.actor import Actor
 from rekognition_emulator.cli.commands import app
 from rekognition_emulator.observation import Observation
-from rekognition_emulator.store.audit import Row, append
+from rekognition_emulator.store.audit import NewAuditRecord, append
 
 Run = Callable[..., str]
 
@@ -41,7 +41,7 @@ def rows(pool: ConnectionPool) -> None:
         observation.counts = {"faces_matched": 1_000 * number, "index_lag": 7}
         if number:
             observation.would_be_denied = "AccessDeniedException"
-        append(pool, [Row.of(actor, observation, status=200, collection="wedding")])
+        append(pool, [NewAuditRecord.of(actor, observation, status=200, collection="wedding")])
 
 
 @pytest.mark.usefixtures("rows")
@@ -58,7 +58,7 @@ def test_table(run: Run) -> None:
 def test_what_was_counted(run: Run, pool: ConnectionPool) -> None:
     """How often, and since when."""
     observation = Observation(error="AccessDeniedException")
-    row = Row.of(ASKER, observation, status=400, collection=None)
+    row = NewAuditRecord.of(ASKER, observation, status=400, collection=None)
     append(pool, [replace(row, times=1_234, first_over_at=row.over_at - 50)])
     (line,) = [json.loads(line) for line in run("--json").splitlines()]
     first, last = (datetime.fromisoformat(line[name]) for name in ("first_at", "at"))

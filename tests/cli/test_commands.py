@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from rekognition_emulator.cli.commands import app
-from rekognition_emulator.cli.start import read_settings, said_in_words
+from rekognition_emulator.cli.start import exits_with_message, read_settings
 from rekognition_emulator.cli.wording import counted
 from tests.server import ROOT
 
@@ -62,7 +62,7 @@ def test_a_wrong_setting_is_named_with_what_it_must_be(
 def test_an_error_of_the_system_is_said_without_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which file it is, and why."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match=r"^album\.csv: No such file or directory$"), said_in_words(OSError):
+    with pytest.raises(SystemExit, match=r"^album\.csv: No such file or directory$"), exits_with_message(OSError):
         Path("album.csv").read_text()
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from rekognition_emulator.cli.commands import app
 from rekognition_emulator.engines.catalogue import ARCFACE
-from rekognition_emulator.faces.chips import cut_chip
+from rekognition_emulator.faces.crops import cut_chip
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.gallery import NewFace
 from rekognition_emulator.faces.image import Image

@@ -9,7 +9,7 @@ import pytest
 from rekognition_emulator.engines.catalogue import YUNET
 from rekognition_emulator.engines.yunet import YuNet
 from rekognition_emulator.faces.image import Image
-from rekognition_emulator.faces.quality import REQUIREMENTS, QualityBar
+from rekognition_emulator.faces.quality import REQUIREMENTS, QualityFilter
 
 (FILE,) = YUNET.files
 SIDE_PX = 640
@@ -18,7 +18,9 @@ SIDE_PX = 640
 
 def test_what_it_reports_passes_the_default_filter() -> None:
     """IndexFaces keeps what is sure enough to be a face at all; its stricter filters ask for surer ones."""
-    required = [REQUIREMENTS[bar].confidence_min for bar in (QualityBar.AUTO, QualityBar.MEDIUM, QualityBar.HIGH)]
+    required = [
+        REQUIREMENTS[bar].confidence_min for bar in (QualityFilter.AUTO, QualityFilter.MEDIUM, QualityFilter.HIGH)
+    ]
     kept = [np.interp(score, *np.array(YUNET.confidences).T) for score in (YUNET.score_min, 0.79, 0.84)]
     assert all(confidence >= least for confidence, least in zip(kept, required, strict=True))
     assert all(confidence < least for confidence, least in zip(kept[:2], required[1:], strict=True))

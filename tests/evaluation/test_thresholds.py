@@ -6,11 +6,11 @@ import pytest
 
 from rekognition_emulator.engines.selection import ModelFiles, load_engine
 from rekognition_emulator.faces.embedding import FaceModel
-from rekognition_emulator.faces.quality import REQUIREMENTS, QualityBar
+from rekognition_emulator.faces.quality import REQUIREMENTS, QualityFilter
 from tests.bench.thresholds import BLURS, SIDES_PX, Faces, measure_faces, rate
 
 AT_24_PX, AT_80_PX = (SIDES_PX.index(side) * len(BLURS) for side in (24, 80))
-AUTO = REQUIREMENTS[QualityBar.AUTO]
+AUTO = REQUIREMENTS[QualityFilter.AUTO]
 
 
 pytestmark = pytest.mark.timeout(400)  # a hundred photographs

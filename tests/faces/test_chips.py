@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rekognition_emulator.faces.chips import FRAME, MARGIN, SIDE_PX_MAX, cut_chip, open_chip
+from rekognition_emulator.faces.crops import FRAME, MARGIN, SIDE_PX_MAX, cut_chip, open_chip
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.image import Image
 

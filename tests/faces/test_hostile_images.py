@@ -22,7 +22,7 @@ from rekognition_emulator.faces.errors import (
     PictureUnreadable,
 )
 from rekognition_emulator.faces.image import STORED_BYTES_MAX, decode
-from rekognition_emulator.faces.outline import (
+from rekognition_emulator.faces.image_header import (
     DECODES_WITHOUT_END,
     HEADER_BYTES_MAX,
     PIECES_MAX,

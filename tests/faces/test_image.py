@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rekognition_emulator.faces import image as decoding
 from rekognition_emulator.faces.errors import FaceError, PictureTooLarge, PictureTooSmall, PictureUnreadable
 from rekognition_emulator.faces.image import DETECTION_SIDE_PX, Image, decode
-from rekognition_emulator.faces.outline import outline
+from rekognition_emulator.faces.image_header import outline
 
 _ORIENTATION = 0x0112
 

@@ -3,21 +3,21 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from rekognition_emulator.faces.detection import Detection, Portrait, Pose, Quality
+from rekognition_emulator.faces.detection import AnalyzedFace, Detection, Pose, Quality
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.image import Image
 from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, select
-from rekognition_emulator.faces.quality import QualityBar, Reason, brightness_of
+from rekognition_emulator.faces.quality import QualityFilter, Reason, brightness_of
 
 _PICTURE = Image(np.full((500, 1000, 3), 128, np.uint8), width_px=2000, height_px=1000)
 
 
 @pytest.fixture
-def portrait(face: Callable[..., Detection]) -> Callable[..., Portrait]:
+def portrait(face: Callable[..., Detection]) -> Callable[..., AnalyzedFace]:
     """Makes a portrait of a face with this side, as part of the picture."""
 
-    def make(side: float, sharpness: float = 90.0) -> Portrait:
-        return Portrait(face(0.1, 0.1, side), Pose(0, 0, 0), Quality(50, sharpness))
+    def make(side: float, sharpness: float = 90.0) -> AnalyzedFace:
+        return AnalyzedFace(face(0.1, 0.1, side), Pose(0, 0, 0), Quality(50, sharpness))
 
     return make
 
@@ -52,39 +52,39 @@ def test_pose_and_quality_are_measured(face: Callable[..., Detection], scripted:
     assert 0 < portrait.pose.roll < square.pose.roll
 
 
-def test_faces_below_the_bar_are_rejected_with_reasons(portrait: Callable[..., Portrait]) -> None:
+def test_faces_below_the_bar_are_rejected_with_reasons(portrait: Callable[..., AnalyzedFace]) -> None:
     """The others are kept in their order."""
     portraits = [portrait(0.3), portrait(0.2, sharpness=0), portrait(0.1), portrait(0.01)]
-    kept, rejected = select(portraits, _PICTURE, QualityBar.AUTO, max_faces=10)
+    kept, rejected = select(portraits, _PICTURE, QualityFilter.AUTO, max_faces=10)
     assert kept == [portraits[0], portraits[2]]
     assert rejected == [(portraits[1], [Reason.LOW_SHARPNESS]), (portraits[3], [Reason.SMALL_BOUNDING_BOX])]
 
 
-def test_without_a_bar_everything_is_kept(portrait: Callable[..., Portrait]) -> None:
+def test_without_a_bar_everything_is_kept(portrait: Callable[..., AnalyzedFace]) -> None:
     """NONE asks nothing."""
     portraits = [portrait(0.2, sharpness=0), portrait(0.0001)]
-    assert select(portraits, _PICTURE, QualityBar.NONE, max_faces=10) == (portraits, [])
+    assert select(portraits, _PICTURE, QualityFilter.NONE, max_faces=10) == (portraits, [])
 
 
-def test_the_smallest_faces_go_when_there_are_too_many(portrait: Callable[..., Portrait]) -> None:
+def test_the_smallest_faces_go_when_there_are_too_many(portrait: Callable[..., AnalyzedFace]) -> None:
     """Among good faces size decides."""
     portraits = [portrait(side) for side in (0.4, 0.3, 0.2, 0.1)]
-    kept, rejected = select(portraits, _PICTURE, QualityBar.AUTO, max_faces=2)
+    kept, rejected = select(portraits, _PICTURE, QualityFilter.AUTO, max_faces=2)
     assert kept == portraits[:2]
     assert rejected == [(portraits[2], [Reason.EXCEEDS_MAX_FACES]), (portraits[3], [Reason.EXCEEDS_MAX_FACES])]
 
 
-def test_poor_faces_go_before_small_ones_when_there_are_too_many(portrait: Callable[..., Portrait]) -> None:
+def test_poor_faces_go_before_small_ones_when_there_are_too_many(portrait: Callable[..., AnalyzedFace]) -> None:
     """A large blurred face gives way to a small sharp one, even if no bar was asked for; the order stays by size."""
     portraits = [portrait(0.4, sharpness=0), portrait(0.3), portrait(0.2, sharpness=0), portrait(0.1)]
-    kept, rejected = select(portraits, _PICTURE, QualityBar.NONE, max_faces=3)
+    kept, rejected = select(portraits, _PICTURE, QualityFilter.NONE, max_faces=3)
     assert kept == [portraits[0], portraits[1], portraits[3]]
     assert rejected == [(portraits[2], [Reason.EXCEEDS_MAX_FACES])]
 
 
-def test_faces_below_the_bar_do_not_use_up_the_places(portrait: Callable[..., Portrait]) -> None:
+def test_faces_below_the_bar_do_not_use_up_the_places(portrait: Callable[..., AnalyzedFace]) -> None:
     """A rejected face keeps its own reasons and takes nobody's place."""
     portraits = [portrait(0.4, sharpness=0), portrait(0.3)]
-    kept, rejected = select(portraits, _PICTURE, QualityBar.AUTO, max_faces=1)
+    kept, rejected = select(portraits, _PICTURE, QualityFilter.AUTO, max_faces=1)
     assert kept == [portraits[1]]
     assert rejected == [(portraits[0], [Reason.LOW_SHARPNESS])]

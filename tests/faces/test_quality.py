@@ -9,13 +9,13 @@ import PIL.ImageFilter
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.faces.detection import BoundingBox, Detection, Portrait, Pose, Quality
+from rekognition_emulator.faces.detection import AnalyzedFace, BoundingBox, Detection, Pose, Quality
 from rekognition_emulator.faces.errors import PictureUnreadable
 from rekognition_emulator.faces.image import decode
 from rekognition_emulator.faces.pipeline import analyse, select
 from rekognition_emulator.faces.quality import (
     REQUIREMENTS,
-    QualityBar,
+    QualityFilter,
     Reason,
     brightness_of,
     measure_quality,
@@ -126,12 +126,12 @@ _GOOD = {"yaw": 0.0, "pitch": 0.0, "roll": 0.0, "brightness": 80.0, "sharpness":
 
 
 @pytest.fixture
-def portrait(face: Callable[..., Detection]) -> Callable[..., Portrait]:
+def portrait(face: Callable[..., Detection]) -> Callable[..., AnalyzedFace]:
     """Makes a good portrait, but for what the test spoils."""
 
-    def make(**spoilt: float) -> Portrait:
+    def make(**spoilt: float) -> AnalyzedFace:
         given = _GOOD | spoilt
-        return Portrait(
+        return AnalyzedFace(
             face(0.2, 0.2, 0.4, given["confidence"]),
             Pose(given["roll"], given["yaw"], given["pitch"]),
             Quality(given["brightness"], given["sharpness"]),
@@ -141,23 +141,24 @@ def portrait(face: Callable[..., Detection]) -> Callable[..., Portrait]:
 
 
 @pytest.mark.parametrize(
-    ("bar", "luma_min"), [(QualityBar.AUTO, 8), (QualityBar.LOW, 8), (QualityBar.MEDIUM, 15), (QualityBar.HIGH, 25)]
+    ("bar", "luma_min"),
+    [(QualityFilter.AUTO, 8), (QualityFilter.LOW, 8), (QualityFilter.MEDIUM, 15), (QualityFilter.HIGH, 25)],
 )
-def test_how_dark_a_face_may_be(portrait: Callable[..., Portrait], bar: QualityBar, luma_min: float) -> None:
+def test_how_dark_a_face_may_be(portrait: Callable[..., AnalyzedFace], bar: QualityFilter, luma_min: float) -> None:
     """The bars stand for an amount of light, on whatever scale that is shown."""
     assert reasons(portrait(brightness=brightness_of(luma_min)), 200, bar) == []
     assert reasons(portrait(brightness=brightness_of(luma_min - 0.1)), 200, bar) == [Reason.LOW_BRIGHTNESS]
 
 
-def test_fifty_pixels_are_enough_for_every_bar(portrait: Callable[..., Portrait]) -> None:
+def test_fifty_pixels_are_enough_for_every_bar(portrait: Callable[..., AnalyzedFace]) -> None:
     """AWS's guide asks for so many, and its HIGH passes a face of 59."""
-    for bar in QualityBar:
+    for bar in QualityFilter:
         assert reasons(portrait(), 50, bar) == []
-    assert reasons(portrait(), 49.9, QualityBar.HIGH) == [Reason.SMALL_BOUNDING_BOX]
+    assert reasons(portrait(), 49.9, QualityFilter.HIGH) == [Reason.SMALL_BOUNDING_BOX]
 
 
-@pytest.mark.parametrize("bar", QualityBar)
-def test_a_good_face_passes_every_bar(portrait: Callable[..., Portrait], bar: QualityBar) -> None:
+@pytest.mark.parametrize("bar", QualityFilter)
+def test_a_good_face_passes_every_bar(portrait: Callable[..., AnalyzedFace], bar: QualityFilter) -> None:
     """A large, sharp, well-lit face that looks into the camera is never refused, however the head is tilted."""
     assert reasons(portrait(roll=170), 200, bar) == []
 
@@ -176,30 +177,32 @@ def test_a_good_face_passes_every_bar(portrait: Callable[..., Portrait], bar: Qu
     ],
 )
 def test_each_fault_has_its_own_reason(
-    portrait: Callable[..., Portrait], spoilt: dict[str, float], face_size_px: float, reason: Reason
+    portrait: Callable[..., AnalyzedFace], spoilt: dict[str, float], face_size_px: float, reason: Reason
 ) -> None:
     """One fault gives one reason at every bar, and none at all where nothing is asked."""
-    for bar in set(QualityBar) - {QualityBar.NONE}:
+    for bar in set(QualityFilter) - {QualityFilter.NONE}:
         assert reasons(portrait(**spoilt), face_size_px, bar) == [reason]
-    assert reasons(portrait(**spoilt), face_size_px, QualityBar.NONE) == []
+    assert reasons(portrait(**spoilt), face_size_px, QualityFilter.NONE) == []
 
 
-def test_all_faults_are_named(portrait: Callable[..., Portrait]) -> None:
+def test_all_faults_are_named(portrait: Callable[..., AnalyzedFace]) -> None:
     """A face that is poor in every way gets every reason but that of being one too many."""
     poor = portrait(yaw=89.0, brightness=0.0, sharpness=0.0, confidence=0.0)
-    assert set(reasons(poor, 1, QualityBar.LOW)) == set(Reason) - {Reason.EXCEEDS_MAX_FACES}
+    assert set(reasons(poor, 1, QualityFilter.LOW)) == set(Reason) - {Reason.EXCEEDS_MAX_FACES}
 
 
 def test_every_bar_asks_at_least_what_the_one_below_asks() -> None:
     """NONE, LOW, MEDIUM, HIGH: what passes one passes all before it; AUTO is LOW."""
-    ladder = [REQUIREMENTS[bar] for bar in (QualityBar.NONE, QualityBar.LOW, QualityBar.MEDIUM, QualityBar.HIGH)]
+    ladder = [
+        REQUIREMENTS[bar] for bar in (QualityFilter.NONE, QualityFilter.LOW, QualityFilter.MEDIUM, QualityFilter.HIGH)
+    ]
     for lower, higher in itertools.pairwise(ladder):
         assert lower.turn_degrees_max > higher.turn_degrees_max
         assert lower.brightness_min < higher.brightness_min
         assert lower.sharpness_min < higher.sharpness_min
         assert lower.confidence_min < higher.confidence_min
         assert lower.side_px_min < higher.side_px_min
-    assert REQUIREMENTS[QualityBar.AUTO] == REQUIREMENTS[QualityBar.LOW]
+    assert REQUIREMENTS[QualityFilter.AUTO] == REQUIREMENTS[QualityFilter.LOW]
 
 
 def test_the_default_bar_takes_every_portrait(faces_dir: Path, tmp_path: Path) -> None:
@@ -210,5 +213,5 @@ def test_the_default_bar_takes_every_portrait(faces_dir: Path, tmp_path: Path) -
             image = decode(path.read_bytes())
         except PictureUnreadable:  # a few are of other formats, whatever their names say
             continue
-        kept, _ = select(analyse(engine, image)[:1], image, QualityBar.AUTO, max_faces=1)
+        kept, _ = select(analyse(engine, image)[:1], image, QualityFilter.AUTO, max_faces=1)
         assert kept, path.name

@@ -51,7 +51,7 @@ class Event:
 
 
 @dataclass
-class Attempt:
+class IdempotencyKey:
     """A request that is under way; whoever makes it says what the answer named."""
 
     found: frozenset[str] = frozenset()
@@ -66,9 +66,9 @@ class History:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
-    def attempt(self, operation: str, subject: str, faces: Collection[str] = ()) -> Iterator[Attempt]:
+    def attempt(self, operation: str, subject: str, faces: Collection[str] = ()) -> Iterator[IdempotencyKey]:
         """Notes down how what is done here ends; errors of the SDK go no further."""
-        attempt, began = Attempt(), time.monotonic()
+        attempt, began = IdempotencyKey(), time.monotonic()
         outcome, error = Outcome.ACKNOWLEDGED, None
         try:
             yield attempt

@@ -15,7 +15,7 @@ import boto3
 from botocore.config import Config
 
 from rekognition_emulator.demo.people import PEOPLE, View, album, selfie
-from tests.faults.history import Attempt, History, search
+from tests.faults.history import History, IdempotencyKey, search
 
 COLLECTION = "party"
 BUCKET = "album"
@@ -206,5 +206,5 @@ class Client(threading.Thread):
             del self._stored[name]
 
 
-def _is_known(attempt: Attempt) -> bool:
+def _is_known(attempt: IdempotencyKey) -> bool:
     return attempt.event is not None and attempt.event.is_acknowledged

@@ -6,12 +6,12 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.indexes import INDEXES, Surroundings
+from rekognition_emulator.indexes import INDEXES, IndexDependencies
 from rekognition_emulator.indexes.pgvector import PgvectorIndex
 from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.users import PostgresUserStore
 
-OPENED: dict[str, Callable[[Surroundings], FaceIndex]] = {
+OPENED: dict[str, Callable[[IndexDependencies], FaceIndex]] = {
     **INDEXES,
     "pgvector with graphs": lambda around: PgvectorIndex(around.pool, exact_max=0),
 }
@@ -19,13 +19,13 @@ OPENED: dict[str, Callable[[Surroundings], FaceIndex]] = {
 
 
 @pytest.fixture
-def surroundings(store: PostgresStore, pool: ConnectionPool, tmp_path: Path) -> Surroundings:
+def surroundings(store: PostgresStore, pool: ConnectionPool, tmp_path: Path) -> IndexDependencies:
     """The test's own store and folder, and room for all that a test makes."""
-    return Surroundings(store, pool, folder=tmp_path / "indexes", memory_bytes_max=100_000_000)
+    return IndexDependencies(store, pool, folder=tmp_path / "indexes", memory_bytes_max=100_000_000)
 
 
 @pytest.fixture
-def open_index(surroundings: Surroundings) -> Iterator[Callable[[str], FaceIndex]]:
+def open_index(surroundings: IndexDependencies) -> Iterator[Callable[[str], FaceIndex]]:
     """Opens indexes by name, over the test's own store; they are closed with the test."""
     with ExitStack() as stack:
         yield lambda name: stack.enter_context(closing(OPENED[name](surroundings)))

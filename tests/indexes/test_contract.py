@@ -11,7 +11,7 @@ import pytest
 from rekognition_emulator.faces.errors import CollectionNotFound
 from rekognition_emulator.faces.gallery import Collection
 from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.store import postgres, pruning
+from rekognition_emulator.store import postgres, tombstones
 from rekognition_emulator.store.postgres import PostgresStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
@@ -190,8 +190,8 @@ def test_index_that_missed_forgotten_removals_begins_anew(
     store: PostgresStore, index: FaceIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Removals are not remembered for ever; who has not heard of some in time still finds nothing that is gone."""
-    monkeypatch.setattr(pruning, "REMOVALS_KEPT", 2)
-    monkeypatch.setattr(pruning, "PRUNE_EVERY", 1)
+    monkeypatch.setattr(tombstones, "REMOVALS_KEPT", 2)
+    monkeypatch.setattr(tombstones, "PRUNE_EVERY", 1)
     monkeypatch.setattr(postgres, "CHANGES_MAX", 3)
     collection = store.create_collection(ACTOR, OWNER, "album", "128.1")
     ids: list[UUID] = []

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from rekognition_emulator.faces.gallery import Collection
 from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.indexes import Surroundings, codes, faiss, snapshots
-from rekognition_emulator.indexes.chosen import ChosenIndex
-from rekognition_emulator.indexes.codes import Codes
+from rekognition_emulator.indexes import IndexDependencies, faiss, quantizers, snapshots
 from rekognition_emulator.indexes.faiss import FaissIndex
 from rekognition_emulator.indexes.memory import MemoryIndex
-from rekognition_emulator.indexes.sealed import Sealed
+from rekognition_emulator.indexes.quantizers import ProductQuantizer
+from rekognition_emulator.indexes.router import IndexRouter
+from rekognition_emulator.indexes.segment import Segment
 from rekognition_emulator.indexes.vectors import cosines
 from rekognition_emulator.store import postgres
 from rekognition_emulator.store.postgres import PostgresStore
@@ -35,7 +35,7 @@ NAMES = count()
 class Restarted:
     """An index over one folder that is closed and opened again, as a server is."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: IndexDependencies) -> None:
         self._surroundings = surroundings
         self._open = ExitStack()
         self.folder = surroundings.folder / "faiss"
@@ -44,7 +44,7 @@ class Restarted:
     def again(self) -> None:
         """Starts anew: what was in memory is gone."""
         self._open.close()
-        self.index = self._open.enter_context(closing(ChosenIndex("faiss", self._surroundings)))
+        self.index = self._open.enter_context(closing(IndexRouter("faiss", self._surroundings)))
 
     def close(self) -> None:
         """Ends it."""
@@ -52,7 +52,7 @@ class Restarted:
 
 
 @pytest.fixture
-def restarted(surroundings: Surroundings) -> Iterator[Restarted]:
+def restarted(surroundings: IndexDependencies) -> Iterator[Restarted]:
     """An index that can be restarted."""
     with closing(Restarted(surroundings)) as restarted:
         yield restarted
@@ -90,16 +90,16 @@ def told(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.fixture(scope="module", params=[ARCFACE, DLIB], ids=["arcface", "dlib"])
-def coded(request: pytest.FixtureRequest) -> Sealed:
+def coded(request: pytest.FixtureRequest) -> Segment:
     """Faces with codes."""
     vectors, _ = faces_of_people(6_000, request.param)
     ids = np.sort(np.frombuffer(np.random.default_rng(0).bytes(16 * len(vectors)), "V16").reshape(-1, 1), axis=0)
-    return Sealed(ids.view(np.uint8), vectors, Codes.of(vectors), mapped=False)
+    return Segment(ids.view(np.uint8), vectors, ProductQuantizer.of(vectors), mapped=False)
 
 
-def test_codes_find_nearly_all_of_the_nearest_fifty(coded: Sealed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_codes_find_nearly_all_of_the_nearest_fifty(coded: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the true 50 nearest, strangers included, 99 in 100 are found; their cosines are the embeddings' own."""
-    monkeypatch.setattr(codes, "_CODED_CANDIDATES", 256)
+    monkeypatch.setattr(quantizers, "_CODED_CANDIDATES", 256)
     rows = {UUID(bytes=name.tobytes()): row for row, name in enumerate(coded.ids)}
     nobody = np.zeros(len(coded), bool)
     hits = 0
@@ -114,10 +114,10 @@ def test_codes_find_nearly_all_of_the_nearest_fifty(coded: Sealed, monkeypatch: 
 
 @pytest.mark.parametrize(("cosine_min", "limit"), [(0.3, 50), (0.1, 500), (0.9, 700), (-1, 4_096), (-1, 6_000)])
 def test_codes_return_as_many_as_exist(
-    coded: Sealed, monkeypatch: pytest.MonkeyPatch, cosine_min: float, limit: int
+    coded: Segment, monkeypatch: pytest.MonkeyPatch, cosine_min: float, limit: int
 ) -> None:
     """Whatever is asked for, no fewer faces come than there are above the threshold, and none that went."""
-    monkeypatch.setattr(codes, "_CODED_CANDIDATES", 64)
+    monkeypatch.setattr(quantizers, "_CODED_CANDIDATES", 64)
     gone = np.random.default_rng(1).random(len(coded)) < 0.4
     left = {UUID(bytes=name.tobytes()) for name in coded.ids[~gone]}
     for probe in coded.embeddings[:5]:
@@ -128,7 +128,7 @@ def test_codes_return_as_many_as_exist(
 
 
 def test_restart_reads_only_what_came_since(
-    store: PostgresStore, restarted: Restarted, surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch
+    store: PostgresStore, restarted: Restarted, surroundings: IndexDependencies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A prepared collection survives a restart without being read from the database again."""
     ids = {*fill(store, "album", embeddings(30))}
@@ -325,7 +325,7 @@ def operate(restarted: Restarted, album: Collection, path: Path, older: list[byt
 def test_agrees_with_the_oracle_through_crashes(
     store: PostgresStore,
     users: PostgresUserStore,
-    surroundings: Surroundings,
+    surroundings: IndexDependencies,
     history: list[tuple[str, object]],
 ) -> None:
     """Faces and users come and go, snapshots are lost, cut short or replaced by older ones, indexes change over."""
@@ -363,7 +363,7 @@ def test_codes_are_written_and_read(
 ) -> None:
     """A large collection is coded when it is sealed, after a restart too, and follows what comes and goes."""
     monkeypatch.setattr(snapshots, "CODED_MIN", 600)
-    monkeypatch.setattr(codes, "_CODED_CANDIDATES", 64)
+    monkeypatch.setattr(quantizers, "_CODED_CANDIDATES", 64)
     vectors, _ = faces_of_people(1_000, DLIB)
     ids = fill(store, "album", vectors)
     restarted.index.prepare(now(store), lambda *_: None)

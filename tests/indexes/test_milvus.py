@@ -19,7 +19,7 @@ pytest.importorskip("rekognition_emulator.indexes.milvus", reason="Milvus is an 
 from rekognition_emulator.faces.gallery import Collection
 from rekognition_emulator.faces.index import FaceIndex
 from rekognition_emulator.faces.store import FaceStore
-from rekognition_emulator.indexes import INDEXES, Surroundings, milvus
+from rekognition_emulator.indexes import INDEXES, IndexDependencies, milvus
 from rekognition_emulator.indexes.milvus import MilvusIndex
 from rekognition_emulator.store import postgres
 from rekognition_emulator.store.postgres import PostgresStore
@@ -164,7 +164,7 @@ def test_the_database_answers_while_somebody_else_fills(
     store: PostgresStore,
     pool: ConnectionPool,
     album: Collection,
-    surroundings: Surroundings,
+    surroundings: IndexDependencies,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another server that is sending a large collection keeps no search waiting, and none incomplete."""
@@ -179,7 +179,7 @@ def test_the_database_answers_while_somebody_else_fills(
 
 
 def test_the_database_answers_while_milvus_does_not(
-    store: PostgresStore, album: Collection, surroundings: Surroundings
+    store: PostgresStore, album: Collection, surroundings: IndexDependencies
 ) -> None:
     """A Milvus that is down costs time and a line in the log, but no answer."""
     nowhere = replace(surroundings, milvus_uri="http://127.0.0.1:9")

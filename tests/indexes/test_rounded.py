@@ -1,4 +1,4 @@
-"""Rounded embeddings: whatever they are, what is found is what comparing all of them finds."""
+"""ScalarQuantizer embeddings: whatever they are, what is found is what comparing all of them finds."""
 
 from dataclasses import replace
 
@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from rekognition_emulator.faces.gallery import Embedding
-from rekognition_emulator.indexes import codes, sealed
-from rekognition_emulator.indexes.codes import Estimates, Rounded
-from rekognition_emulator.indexes.sealed import Sealed
+from rekognition_emulator.indexes import quantizers, segment
+from rekognition_emulator.indexes.quantizers import Estimates, ScalarQuantizer
+from rekognition_emulator.indexes.segment import Segment
 from rekognition_emulator.indexes.vectors import cosines, ranked
 from tests.embeddings import ARCFACE, DLIB, Space, faces_of_people
 
@@ -24,8 +24,8 @@ NOBODY = np.zeros(FACES, bool)
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds few embeddings, too, and looks at so few at first that it often has to look at more."""
-    monkeypatch.setattr(sealed, "ROUNDED_MIN", 1)
-    monkeypatch.setattr(codes, "_ROUNDED_CANDIDATES", 4)
+    monkeypatch.setattr(segment, "ROUNDED_MIN", 1)
+    monkeypatch.setattr(quantizers, "_ROUNDED_CANDIDATES", 4)
 
 
 def unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -81,14 +81,14 @@ DRAWN = st.builds(
 )
 
 
-def sealed_of(vectors: NDArray[np.float32], *, rounded: bool = True) -> Sealed:
+def sealed_of(vectors: NDArray[np.float32], *, rounded: bool = True) -> Segment:
     """Seals faces; their ids ascend."""
     ids = np.zeros((len(vectors), 2), ">u8")
     ids[:, 1] = range(len(vectors))
     with pytest.MonkeyPatch.context() as monkeypatch:
         if not rounded:
-            monkeypatch.setattr(sealed, "ROUNDED_MIN", 10**12)
-        return Sealed(ids.view(np.uint8), vectors, None, mapped=False)
+            monkeypatch.setattr(segment, "ROUNDED_MIN", 10**12)
+        return Segment(ids.view(np.uint8), vectors, None, mapped=False)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
@@ -112,7 +112,7 @@ def test_finds_what_comparing_all_finds(
 def test_error_stays_within_its_bound(drawn: tuple[NDArray[np.float32], Embedding]) -> None:
     """No estimate is further from the cosine in double precision, nor from the one that is compared."""
     vectors, probe = drawn
-    estimates = Rounded.of(vectors).estimate(probe, FACES)
+    estimates = ScalarQuantizer.of(vectors).estimate(probe, FACES)
     assert sorted(estimates.rows) == list(range(FACES))
     exact = vectors[estimates.rows].astype(np.float64) @ probe.astype(np.float64)
     assert np.abs(estimates.cosines - exact).max() <= estimates.below_threshold
@@ -127,17 +127,17 @@ def test_finds_all_even_if_each_estimate_is_as_wrong_as_it_may_be(
     """Also if the nearest are understated and others overstated, all by the whole bound."""
     vectors, probe = drawn
     true = cosines(vectors, probe)
-    estimate = Rounded.estimate
+    estimate = ScalarQuantizer.estimate
     signs = np.random.default_rng(seed).choice(np.array([-0.999, 0.999], np.float32), FACES)
 
-    def wrong(rounded: Rounded, probe: Embedding, count: int) -> Estimates:
+    def wrong(rounded: ScalarQuantizer, probe: Embedding, count: int) -> Estimates:
         right = estimate(rounded, probe, count)
         looks = true + signs * np.float32(right.below_threshold)
         rows = np.argsort(-looks)[:count]
         return replace(right, rows=rows, cosines=looks[rows].astype(np.float32))
 
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(Rounded, "estimate", wrong)
+        monkeypatch.setattr(ScalarQuantizer, "estimate", wrong)
         ours = ranked(sealed_of(vectors).nearest(probe, -1, limit, NOBODY), limit, None)
     assert ours == ranked(sealed_of(vectors, rounded=False).nearest(probe, -1, limit, NOBODY), limit, None)
 
@@ -145,7 +145,7 @@ def test_finds_all_even_if_each_estimate_is_as_wrong_as_it_may_be(
 @pytest.mark.parametrize("space", [ARCFACE, DLIB], ids=["arcface", "dlib"])
 def test_few_are_compared(space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
     """Among faces as they are, the bound is tight enough to spare nine embeddings in ten."""
-    monkeypatch.setattr(codes, "_ROUNDED_CANDIDATES", 512)
+    monkeypatch.setattr(quantizers, "_ROUNDED_CANDIDATES", 512)
     vectors, _ = faces_of_people(6_000, space)
     faces = sealed_of(vectors)
     compared = []

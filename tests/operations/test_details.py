@@ -8,12 +8,12 @@ import pytest
 import botocore_models
 from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.faces.attributes import Attributes, Emotion, EyeDirection, Gender, Verdict
-from rekognition_emulator.faces.detection import BoundingBox, Detection, Portrait, Pose, Quality
+from rekognition_emulator.faces.detection import AnalyzedFace, BoundingBox, Detection, Pose, Quality
 from rekognition_emulator.operations.rendering import face_detail
 from rekognition_emulator.wire.codec import renderer
 from tests.server import ROOT
 
-PORTRAIT = Portrait(
+PORTRAIT = AnalyzedFace(
     Detection(BoundingBox(0.1, 0.1, 0.5, 0.5), np.full((5, 2), 0.25, np.float32), 99.5),
     Pose(1.0, 2.0, 3.0),
     Quality(60.0, 70.0),

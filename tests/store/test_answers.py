@@ -10,7 +10,7 @@ import pytest
 
 from rekognition_emulator.faces.errors import TokenInUse
 from rekognition_emulator.faces.gallery import Collection
-from rekognition_emulator.faces.repetition import Attempt
+from rekognition_emulator.faces.idempotency import IdempotencyKey
 from rekognition_emulator.store import answers as module
 from rekognition_emulator.store.answers import PostgresAnswerStore
 from rekognition_emulator.store.database import open_pool
@@ -20,7 +20,7 @@ from rekognition_emulator.store.users import PostgresUserStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 DAY = timedelta(hours=24)
-ATTEMPT = Attempt(OWNER, "CreateUser", "token-1", '{"UserId": "ann"}')
+ATTEMPT = IdempotencyKey(OWNER, "CreateUser", "token-1", '{"UserId": "ann"}')
 
 
 @pytest.fixture

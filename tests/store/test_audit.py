@@ -17,7 +17,7 @@ from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFou
 from rekognition_emulator.faces.gallery import Collection
 from rekognition_emulator.observation import Observation
 from rekognition_emulator.store import audit, auditing
-from rekognition_emulator.store.audit import Entry, Sought, entries, expire
+from rekognition_emulator.store.audit import AuditFilter, AuditRecord, entries, expire
 from rekognition_emulator.store.auditing import AuditLog
 from rekognition_emulator.store.database import open_pool
 from rekognition_emulator.store.keys import PostgresKeyStore
@@ -39,9 +39,9 @@ def asked(operation: str | None, **known: object) -> Observation:
     return observation
 
 
-def logged(pool: ConnectionPool, **sought: object) -> list[Entry]:
+def logged(pool: ConnectionPool, **sought: object) -> list[AuditRecord]:
     """All rows, the first one first."""
-    return list(entries(pool, Sought(**sought)))[::-1]  # type: ignore[arg-type] # any of them
+    return list(entries(pool, AuditFilter(**sought)))[::-1]  # type: ignore[arg-type] # any of them
 
 
 def by(operation: str, **known: object) -> Actor:

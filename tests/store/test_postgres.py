@@ -20,7 +20,7 @@ from rekognition_emulator.faces.detection import BoundingBox
 from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFound, FaceNotFound
 from rekognition_emulator.faces.gallery import Collection, Deletion, EnrolledFace, NewFace, Owner
 from rekognition_emulator.indexes.pgvector import PgvectorIndex
-from rekognition_emulator.store import postgres, pruning
+from rekognition_emulator.store import postgres, tombstones
 from rekognition_emulator.store.database import open_pool
 from rekognition_emulator.store.postgres import PostgresStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
@@ -269,8 +269,8 @@ def test_old_removals_are_forgotten(
     store: PostgresStore, album: Collection, pool: ConnectionPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They stay bounded however long a collection lives; who has not heard of them is told to begin anew."""
-    monkeypatch.setattr(pruning, "REMOVALS_KEPT", 5)
-    monkeypatch.setattr(pruning, "PRUNE_EVERY", 4)
+    monkeypatch.setattr(tombstones, "REMOVALS_KEPT", 5)
+    monkeypatch.setattr(tombstones, "PRUNE_EVERY", 4)
     for number in range(20):
         [face] = add(store, album, picture(embeddings(1, seed=number)))
         store.delete_faces(ACTOR, album, [face.face_id])
@@ -287,14 +287,14 @@ def test_milestones_are_known_as_long_as_their_collection(store: PostgresStore, 
     """The latest of each collection are remembered; a deleted collection, whatever its name, has passed none."""
     passed = [uuid4() for _ in range(postgres.MILESTONES_KEPT + 2)]
     for milestone in passed:
-        store.set_milestone(album, milestone)
+        store.set_history_token(album, milestone)
     other = store.create_collection(ACTOR, OWNER, "other", "128.1")
     assert store.milestones([album.key, other.key]) == {album.key: {*passed[2:]}, other.key: set()}
     store.delete_collection(ACTOR, OWNER, "album")
     store.create_collection(ACTOR, OWNER, "album", "128.1")
     assert store.milestones([album.key]) == {album.key: set()}
     with pytest.raises(CollectionNotFound):
-        store.set_milestone(album, uuid4())
+        store.set_history_token(album, uuid4())
 
 
 def test_same_picture_sent_at_once_is_stored_once(store: PostgresStore, album: Collection) -> None:
@@ -317,7 +317,7 @@ def test_same_picture_sent_at_once_is_stored_once(store: PostgresStore, album: C
 
 
 def test_follower_misses_nothing_while_others_write(store: PostgresStore, album: Collection) -> None:
-    """Following changes step by step during concurrent writes ends at exactly what is stored."""
+    """CollectionCache changes step by step during concurrent writes ends at exactly what is stored."""
     held: set[UUID] = set()
     revision = 0
 
@@ -454,7 +454,7 @@ def test_every_statement_on_faces_names_its_collection() -> None:
         node.value
         for path in (
             package / "store" / "postgres.py",
-            package / "store" / "pruning.py",
+            package / "store" / "tombstones.py",
             package / "indexes" / "pgvector.py",
         )
         for node in ast.walk(ast.parse(path.read_text()))

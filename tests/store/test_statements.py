@@ -23,7 +23,7 @@ from rekognition_emulator.indexes.memory import MemoryIndex
 from rekognition_emulator.indexes.pgvector import PgvectorIndex
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.registry import OPERATIONS
-from rekognition_emulator.store import pruning
+from rekognition_emulator.store import tombstones
 from rekognition_emulator.store.answers import PostgresAnswerStore
 from rekognition_emulator.store.postgres import PostgresStore
 from rekognition_emulator.store.reembedding import PostgresReembeddingStore
@@ -191,8 +191,8 @@ def test_no_statement_lacks_the_collection(
     sent: list[str], pool: JoiningPool, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that are sent through all operations, housekeeping and indexes, composed ones among them."""
-    monkeypatch.setattr(pruning, "REMOVALS_KEPT", 1)
-    monkeypatch.setattr(pruning, "PRUNE_EVERY", 1)
+    monkeypatch.setattr(tombstones, "REMOVALS_KEPT", 1)
+    monkeypatch.setattr(tombstones, "PRUNE_EVERY", 1)
     indexes = [PgvectorIndex(pool), PgvectorIndex(pool, exact_max=0), MemoryIndex(store, 1_000_000)]
     for number, index in enumerate(indexes):
         with closing(index):
@@ -212,7 +212,7 @@ def test_no_statement_lacks_the_collection(
             prepared = store.get_collection(OWNER, created.name)
             staging.standing(prepared)
             staging.discard(ACTOR, prepared, ["99.0"])
-            store.set_milestone(prepared, uuid4())
+            store.set_history_token(prepared, uuid4())
             store.milestones([prepared.key])
     store.sweep()
     touching = [statement for statement in sent if TOUCHED.search(statement.replace('"', ""))]

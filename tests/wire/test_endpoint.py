@@ -24,7 +24,7 @@ from rekognition_emulator.wire import bodies
 from rekognition_emulator.wire.dispatch import Dispatcher
 from rekognition_emulator.wire.endpoint import RequestHandler, create_app
 from rekognition_emulator.wire.gate import Caller, Gate, Mode
-from rekognition_emulator.wire.rates import RateLimiter
+from rekognition_emulator.wire.rate_limits import RateLimiter
 from tests.keys import SECRET, VAULT, ListedKeys, a_key
 
 HEADERS = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "RekognitionService.ListFaces"}

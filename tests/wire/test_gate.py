@@ -14,7 +14,7 @@ from botocore.credentials import Credentials
 from structlog.testing import capture_logs
 
 from rekognition_emulator.access.keyring import Keyring, KeysUnavailable
-from rekognition_emulator.access.ready_made import ACTIONS, policy_of
+from rekognition_emulator.access.presets import ACTIONS, policy_of
 from rekognition_emulator.api.core import ServiceError
 from rekognition_emulator.observation import Observation, current
 from rekognition_emulator.wire.gate import Caller, Gate

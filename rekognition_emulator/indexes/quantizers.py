@@ -3,13 +3,13 @@
 Either is looked through first, and then the embeddings of those faces are compared that may be among the nearest: which
 these are follows from how far an estimate may be off.
 
-``Codes`` have four bits for each two dimensions, an eighth of half precision; those of a million faces are made in half
-a minute and looked through in 7 ms. Their error is measured when they are made, so they miss one of the nearest now and
-then. An inverted file or a graph (IVF, HNSW) was refused. Of the 50 nearest of a large collection a few are the
+A ``ProductQuantizer`` has four bits for each two dimensions, an eighth of half precision; codes of a million faces are
+made in half a minute and looked through in 7 ms. Their error is measured when they are made, so they miss one of the
+nearest now and then. An inverted file or a graph (IVF, HNSW) was refused. Of the 50 nearest of a large collection a few are the
 person's, and the others are those strangers who happen to lie nearest, anywhere in the space: reading half of an
 inverted file over 50,000 faces found 83 of 100 of them. And a graph cannot forget a face.
 
-``Rounded`` has eight bits for each dimension, and its error has a bound: nothing is ever missed.
+A ``ScalarQuantizer`` has eight bits for each dimension, and its error has a bound: nothing is ever missed.
 """
 
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ class Estimates:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Codes:
+class ProductQuantizer:
     """Short codes of embeddings.
 
     Attributes:
@@ -142,7 +142,7 @@ class Codes:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rounded:
+class ScalarQuantizer:
     """Embeddings in eight bits a dimension.
 
     With v and w whole numbers, a probe q and an embedding x are::
@@ -170,7 +170,7 @@ class Rounded:
     @classmethod
     def of(cls, embeddings: NDArray[np.float32]) -> Self:
         """Rounds (n, d) float32, n at least 1; 15,000 × 512 in 20 ms."""
-        faiss.omp_set_num_threads(1)  # as in ``Codes.of``
+        faiss.omp_set_num_threads(1)  # as in ``ProductQuantizer.of``
         mean = embeddings.mean(axis=0)
         scale = np.maximum(embeddings.max(axis=0) - mean, mean - embeddings.min(axis=0)) / np.float32(_LARGEST)
         scale[scale == 0] = scale.max() or 1  # whatever it is, all w are 0 there; far larger ones would coarsen v

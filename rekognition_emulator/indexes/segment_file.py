@@ -24,7 +24,7 @@ _PAGE: Final = 4_096
 Bytes = NDArray[np.uint8]
 
 
-class SectionsUnreadable(Exception):
+class SegmentFileUnreadable(Exception):
     """The file is not there, not one of ours or not whole."""
 
 
@@ -63,19 +63,19 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Bytes]]:
     """Returns the heading, and name → (n,) uint8, mapped from the file, all of which has been checked.
 
     Raises:
-        SectionsUnreadable: something is missing or damaged.
+        SegmentFileUnreadable: something is missing or damaged.
     """
     try:
         whole = np.memmap(path, np.uint8, mode="r")  # opened once: another may take its place at any time
         heading = _heading(path, whole[:_PAGE].tobytes())
         table: dict[str, tuple[int, int, int]] = heading["sections"]
     except (OSError, ValueError, KeyError, struct.error) as error:
-        raise SectionsUnreadable(path) from error
+        raise SegmentFileUnreadable(path) from error
     sections: dict[str, Bytes] = {}
     for name, (start, length, checksum) in table.items():
         section = whole[start : start + length]
         if len(section) != length or zlib.crc32(section.data) != checksum:
-            raise SectionsUnreadable(path)
+            raise SegmentFileUnreadable(path)
         sections[name] = section.view(np.ndarray)
     return heading, sections
 
@@ -84,6 +84,6 @@ def _heading(path: Path, page: bytes) -> dict[str, Any]:
     magic, length, checksum = _HEAD.unpack_from(page)
     head = page[_HEAD.size : _HEAD.size + length]
     if magic != _MAGIC or len(head) != length or zlib.crc32(head) != checksum:
-        raise SectionsUnreadable(path)
+        raise SegmentFileUnreadable(path)
     heading: dict[str, Any] = json.loads(head)
     return heading

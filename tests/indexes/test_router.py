@@ -7,8 +7,8 @@ import pytest
 
 from rekognition_emulator.faces.errors import CollectionNotFound
 from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.indexes import INDEXES, IndexUnusable, Surroundings
-from rekognition_emulator.indexes.chosen import ChosenIndex
+from rekognition_emulator.indexes import INDEXES, IndexDependencies, IndexUnusable
+from rekognition_emulator.indexes.router import IndexRouter
 from rekognition_emulator.store.postgres import PostgresStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
@@ -20,8 +20,8 @@ def names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the indexes that were opened, as they are."""
     opened: list[str] = []
 
-    def noting(name: str, make: Callable[[Surroundings], FaceIndex]) -> Callable[[Surroundings], FaceIndex]:
-        def note(surroundings: Surroundings) -> FaceIndex:
+    def noting(name: str, make: Callable[[IndexDependencies], FaceIndex]) -> Callable[[IndexDependencies], FaceIndex]:
+        def note(surroundings: IndexDependencies) -> FaceIndex:
             opened.append(name)
             return make(surroundings)
 
@@ -33,14 +33,14 @@ def names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def chosen(names: list[str], surroundings: Surroundings) -> Iterator[ChosenIndex]:  # names before it opens any
+def chosen(names: list[str], surroundings: IndexDependencies) -> Iterator[IndexRouter]:  # names before it opens any
     """Searches in memory, unless a collection has chosen otherwise."""
-    with closing(ChosenIndex("memory", surroundings)) as index:
+    with closing(IndexRouter("memory", surroundings)) as index:
         yield index
 
 
 def test_collection_is_searched_by_the_index_that_it_has_chosen(
-    store: PostgresStore, chosen: ChosenIndex, names: list[str]
+    store: PostgresStore, chosen: IndexRouter, names: list[str]
 ) -> None:
     """From the next search on, and back again; an index that no collection needs is never opened."""
     album = store.create_collection(ACTOR, OWNER, "album", "128.1")
@@ -57,7 +57,7 @@ def test_collection_is_searched_by_the_index_that_it_has_chosen(
     assert answers[0] == answers[2]
 
 
-def test_unknown_choice_is_searched_by_the_default(store: PostgresStore, chosen: ChosenIndex, names: list[str]) -> None:
+def test_unknown_choice_is_searched_by_the_default(store: PostgresStore, chosen: IndexRouter, names: list[str]) -> None:
     """What a later version has chosen keeps no earlier one from searching."""
     store.choose_index(ACTOR, store.create_collection(ACTOR, OWNER, "album", "128.1"), "one of tomorrow")
     assert chosen.search(store.get_collection(OWNER, "album"), PROBE, cosine_min=-1, limit=9) == []
@@ -65,11 +65,11 @@ def test_unknown_choice_is_searched_by_the_default(store: PostgresStore, chosen:
 
 
 def test_an_index_that_is_not_installed_is_stood_in_for(
-    store: PostgresStore, chosen: ChosenIndex, monkeypatch: pytest.MonkeyPatch
+    store: PostgresStore, chosen: IndexRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server without the extra searches its collections by its own index; as its own, it refuses it at the start."""
 
-    def unusable(_: Surroundings) -> FaceIndex:
+    def unusable(_: IndexDependencies) -> FaceIndex:
         raise IndexUnusable("not here")
 
     monkeypatch.setitem(INDEXES, "milvus", unusable)

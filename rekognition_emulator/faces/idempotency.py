@@ -9,7 +9,7 @@ from rekognition_emulator.faces.gallery import Owner
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class IdempotencyKey:
     """A request that may have been sent before.
 
     Attributes:
@@ -29,7 +29,7 @@ class AnswerStore(ABC):
     """Remembers answers, so that a client that never received one may ask again without doing everything twice."""
 
     @abstractmethod
-    def once(self, attempt: Attempt, lifetime: timedelta, answer: Callable[[], str]) -> str:
+    def once(self, attempt: IdempotencyKey, lifetime: timedelta, answer: Callable[[], str]) -> str:
         """Answers a request unless it has been answered before.
 
         Everything that ``answer`` does in the store and the memory of it are committed together or not at all; what it

@@ -8,7 +8,7 @@ from rekognition_emulator.faces.errors import CollectionNotFound, FaceModelChang
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.error_map import translate_error
 from rekognition_emulator.operations.registry import OPERATIONS, SERVED
-from rekognition_emulator.operations.steadiness import steady
+from rekognition_emulator.operations.retry import retry_on_model_change
 
 CONTEXT = cast("Context", None)
 
@@ -33,10 +33,10 @@ def test_an_operation_begins_anew_once(changes: int, error: type[Exception] | No
 
     if error:
         with pytest.raises(error) as raised:
-            steady(handler)(CONTEXT, {})
+            retry_on_model_change(handler)(CONTEXT, {})
         assert isinstance(translate_error(raised.value, "SearchFaces"), api.ThrottlingException)
     else:
-        assert steady(handler)(CONTEXT, {}) == {"answer": changes + 1}
+        assert retry_on_model_change(handler)(CONTEXT, {}) == {"answer": changes + 1}
 
 
 def test_other_errors_are_not_tried_again() -> None:
@@ -48,5 +48,5 @@ def test_other_errors_are_not_tried_again() -> None:
         raise CollectionNotFound("album")
 
     with pytest.raises(CollectionNotFound):
-        steady(handler)(CONTEXT, {})
+        retry_on_model_change(handler)(CONTEXT, {})
     assert len(calls) == 1

@@ -12,18 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekognition_emulator.faces.gallery import Embedding
-from rekognition_emulator.indexes.codes import ROUNDED_MIN, Codes, Rounded
+from rekognition_emulator.indexes.quantizers import ROUNDED_MIN, ProductQuantizer, ScalarQuantizer
 from rekognition_emulator.indexes.vectors import cosines, floor, nearest_rows
 
 _PART_MAX: Final = 4
 """At most a quarter is looked up one by one; to go through all in order is faster than that."""
 
 
-class Sealed:
+class Segment:
     """Faces by ascending id. Never changes; who holds it knows which of them went."""
 
     def __init__(
-        self, ids: NDArray[np.uint8], embeddings: NDArray[np.float32], codes: Codes | None, *, mapped: bool
+        self, ids: NDArray[np.uint8], embeddings: NDArray[np.float32], codes: ProductQuantizer | None, *, mapped: bool
     ) -> None:
         """Makes one.
 
@@ -37,7 +37,7 @@ class Sealed:
         self.embeddings = embeddings
         self.codes = codes
         self._mapped = mapped
-        rounded = None if codes or embeddings.size < ROUNDED_MIN else Rounded.of(embeddings)
+        rounded = None if codes or embeddings.size < ROUNDED_MIN else ScalarQuantizer.of(embeddings)
         self._stand_in = codes or rounded
         # Halves of ids as numbers: NumPy compares those a hundred times faster than strings of 16 bytes.
         self._upper = np.ascontiguousarray(ids).view(">u8")[:, 0].astype(np.uint64)

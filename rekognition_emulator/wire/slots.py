@@ -22,7 +22,7 @@ from rekognition_emulator.fair_queue import FairQueue, Slot
 
 T = TypeVar("T")
 
-EXPRESS_WORKERS: Final = 1
+INTERACTIVE_WORKERS: Final = 1
 """Beside those that albums may occupy. Ours: most that is interactive mainly waits for the database."""
 
 
@@ -41,7 +41,7 @@ class PriorityClass:
     taken: int = 0
 
 
-class Lanes:
+class Slots:
     """The workers and the classes that lead to them; all but the work itself happens on one thread.
 
     Args:
@@ -51,7 +51,7 @@ class Lanes:
     """
 
     def __init__(self, workers: int, queue_max: int, on_change: Callable[[int, int], None]) -> None:
-        everybody = workers + EXPRESS_WORKERS
+        everybody = workers + INTERACTIVE_WORKERS
         self.bulk = PriorityClass("bulk", workers)
         self.interactive = PriorityClass("interactive", everybody)
         classes = (self.bulk, self.interactive)

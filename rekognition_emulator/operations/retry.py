@@ -15,7 +15,7 @@ from rekognition_emulator.operations.context import Context
 Handler = Callable[[Context, Any], Any]
 
 
-def steady(handler: Handler) -> Handler:
+def retry_on_model_change(handler: Handler) -> Handler:
     """Makes a handler begin anew, once, when its collection was given another face model meanwhile."""
 
     @wraps(handler)

@@ -13,7 +13,7 @@ from typing import Final, Generic, Self, TypeVar
 
 from rekognition_emulator.faces.errors import CollectionNotFound
 from rekognition_emulator.faces.gallery import Changes, Collection
-from rekognition_emulator.faces.index import Holding, Progress
+from rekognition_emulator.faces.index import IndexStatus, Progress
 from rekognition_emulator.faces.store import FaceStore
 from rekognition_emulator.observation import current
 
@@ -38,7 +38,7 @@ G = TypeVar("G", bound=Gallery)
 
 
 @dataclass(frozen=True, slots=True)
-class Held(Generic[G]):
+class CachedSnapshot(Generic[G]):
     """A gallery, and the revision and the face model of the collection that it is of."""
 
     revision: int
@@ -54,17 +54,17 @@ class Held(Generic[G]):
 class _Place(Generic[G]):
     """Where one collection's gallery is held. Whoever brings it up to date has the lock."""
 
-    held: Held[G] | None = None
+    held: CachedSnapshot[G] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class Following(Generic[G]):
+class CollectionCache(Generic[G]):
     """The galleries of the collections that are searched, each at the collection's revision whenever it is asked for.
 
     Those searched longest ago make room. So deleted collections fade away without a message.
     """
 
-    def __init__(self, store: FaceStore, begin: Callable[[Collection], Held[G]], bytes_max: int) -> None:
+    def __init__(self, store: FaceStore, begin: Callable[[Collection], CachedSnapshot[G]], bytes_max: int) -> None:
         """Makes an empty one.
 
         Args:
@@ -79,7 +79,7 @@ class Following(Generic[G]):
         self._places: OrderedDict[int, _Place[G]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def follow(self, collection: Collection, progress: Progress | None = None) -> Held[G]:
+    def follow(self, collection: Collection, progress: Progress | None = None) -> CachedSnapshot[G]:
         """Returns the gallery at the collection's revision or a later one.
 
         Raises:
@@ -101,7 +101,7 @@ class Following(Generic[G]):
             self._make_room()
         return held
 
-    def replace(self, collection: Collection, held: Held[G]) -> None:
+    def replace(self, collection: Collection, held: CachedSnapshot[G]) -> None:
         """Holds this in place of what is held of the collection; what it lacks is told again before the next answer."""
         with self._lock:
             place = self._places.get(collection.key)
@@ -109,23 +109,23 @@ class Following(Generic[G]):
             with place.lock:
                 place.held = held
 
-    def held(self, collection: Collection) -> Held[G] | None:
+    def held(self, collection: Collection) -> CachedSnapshot[G] | None:
         """Returns what is held of the collection, however old."""
         with self._lock:
             place = self._places.get(collection.key)
         return place.held if place else None
 
-    def holding(self, collection: Collection) -> Holding:
+    def holding(self, collection: Collection) -> IndexStatus:
         """Returns the same as operators see it."""
         held = self.held(collection)
-        return Holding(held.revision, *held.gallery.holding) if held else Holding(0, 0, 0, "nothing")
+        return IndexStatus(held.revision, *held.gallery.holding) if held else IndexStatus(0, 0, 0, "nothing")
 
     def forget(self, collection: Collection) -> None:
         """Holds no longer what is held of the collection."""
         with self._lock:
             self._places.pop(collection.key, None)
 
-    def _catch_up(self, place: _Place[G], collection: Collection, progress: Progress | None) -> Held[G]:
+    def _catch_up(self, place: _Place[G], collection: Collection, progress: Progress | None) -> CachedSnapshot[G]:
         held = place.held or self._begin(collection)
         gallery = held.gallery
         # Of another model nothing is of use. Which of the two is behind, the gallery or who asks, the store will say.
@@ -139,7 +139,7 @@ class Following(Generic[G]):
                 faces, _, _ = gallery.holding
                 progress(faces, max(faces, collection.face_count))
             behind = revision < collection.revision
-        place.held = Held(revision, collection.face_model_version, gallery)
+        place.held = CachedSnapshot(revision, collection.face_model_version, gallery)
         return place.held
 
     def _make_room(self) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from rekognition_emulator.faces import image
 from rekognition_emulator.faces.errors import PicturesTooMany
-from rekognition_emulator.faces.outline import Outline
+from rekognition_emulator.faces.image_header import Outline
 from rekognition_emulator.fair_queue import ASIDE_MAX, FairQueue
-from rekognition_emulator.wire.lanes import Lanes, PriorityClass
+from rekognition_emulator.wire.slots import PriorityClass, Slots
 from tests.bombs import header, png, rows
 
 
@@ -55,7 +55,7 @@ class Traffic:
 
     def __init__(self) -> None:
         self.told: list[tuple[int, int]] = []
-        self.lanes = Lanes(2, 3, lambda *told: self.told.append(told))
+        self.lanes = Slots(2, 3, lambda *told: self.told.append(told))
         self.work = Work()
         self._tasks: list[asyncio.Task[Any]] = []
 
@@ -148,7 +148,7 @@ class Decoders:
         self._turn = threading.Semaphore(0)
         self._load = image._load
         self._pictures = {side: png(header(side, side), rows(side, side)) for side in (80, 81)}
-        self._lanes = Lanes(2, 64, lambda *_: None)
+        self._lanes = Slots(2, 64, lambda *_: None)
         monkeypatch.setattr(image, "STORED_BYTES_ALONE", 80 * 80 * 4)
         monkeypatch.setattr(image, "_alone", self._alone)
         monkeypatch.setattr(image, "_load", self._load_in_turn)

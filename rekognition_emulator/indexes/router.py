@@ -9,15 +9,15 @@ from contextlib import ExitStack, closing
 from uuid import UUID
 
 from rekognition_emulator.faces.gallery import Collection, Embedding, Match, UserMatch
-from rekognition_emulator.faces.index import FaceIndex, Holding, Progress
-from rekognition_emulator.indexes import INDEXES, IndexUnusable, Surroundings
+from rekognition_emulator.faces.index import FaceIndex, IndexStatus, Progress
+from rekognition_emulator.indexes import INDEXES, IndexDependencies, IndexUnusable
 from rekognition_emulator.observation import stage
 
 
-class ChosenIndex(FaceIndex):
+class IndexRouter(FaceIndex):
     """Asks for each collection the index that it has chosen; an index is opened when the first collection needs it."""
 
-    def __init__(self, default: str, surroundings: Surroundings) -> None:
+    def __init__(self, default: str, surroundings: IndexDependencies) -> None:
         self._default = default
         self._surroundings = surroundings
         self._opened: dict[str, FaceIndex] = {}
@@ -53,7 +53,7 @@ class ChosenIndex(FaceIndex):
     def prepare(self, collection: Collection, progress: Progress) -> None:
         self._of(collection).prepare(collection, progress)
 
-    def holding(self, collection: Collection) -> Holding:
+    def holding(self, collection: Collection) -> IndexStatus:
         return self._of(collection).holding(collection)
 
     def forget(self, collection: Collection) -> None:
