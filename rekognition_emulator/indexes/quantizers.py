@@ -5,9 +5,9 @@ these are follows from how far an estimate may be off.
 
 A ``ProductQuantizer`` has four bits for each two dimensions, an eighth of half precision; codes of a million faces are
 made in half a minute and looked through in 7 ms. Their error is measured when they are made, so they miss one of the
-nearest now and then. An inverted file or a graph (IVF, HNSW) was refused. Of the 50 nearest of a large collection a few are the
-person's, and the others are those strangers who happen to lie nearest, anywhere in the space: reading half of an
-inverted file over 50,000 faces found 83 of 100 of them. And a graph cannot forget a face.
+nearest now and then. An inverted file or a graph (IVF, HNSW) was refused. Of the 50 nearest of a large collection a few
+are the person's, and the others are those strangers who happen to lie nearest, anywhere in the space: reading half of
+an inverted file over 50,000 faces found 83 of 100 of them. And a graph cannot forget a face.
 
 A ``ScalarQuantizer`` has eight bits for each dimension, and its error has a bound: nothing is ever missed.
 """
