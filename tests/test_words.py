@@ -27,7 +27,6 @@ GONE = {
     "Portrait": "AnalyzedFace",
     "Sought": "AuditFilter",
     "HANDLERS": "OPERATIONS",
-    "FAULTS": "ERROR_MAP",
     "steady": "retry_on_model_change",
     "said_in_words": "exits_with_message",
 }

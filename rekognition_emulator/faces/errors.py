@@ -20,7 +20,7 @@
     ├── UserFull
     └── UserNotFound
 
-What AWS calls each of them is decided in one table, ``operations.FAULTS``.
+What AWS calls each of them is decided in one table, ``operations.ERROR_MAP``.
 """
 
 from uuid import UUID
