@@ -20,7 +20,7 @@
     ├── UserFull
     └── UserNotFound
 
-What AWS calls each of them is decided in one table, ``operations.ERROR_MAP``.
+What AWS calls each of them is decided in one table, ``operations.error_map``.
 """
 
 from uuid import UUID
