@@ -10,15 +10,17 @@ from rekognition_emulator.access.policy import READ_OBJECT, READ_OBJECT_VERSION,
 ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "full": ("rekognition:*",),
     "read": (
+        "rekognition:Compare*",
         "rekognition:Describe*",
+        "rekognition:Detect*",
+        "rekognition:Get*",
         "rekognition:List*",
         "rekognition:Search*",
-        "rekognition:DetectFaces",
-        "rekognition:CompareFaces",
     ),
     "search": ("rekognition:Search*",),
 }
-"""Name → what it allows. ``search`` is for a web front end: it finds, and it can neither list nor change anything."""
+"""Name → what it allows. ``read`` has the verbs of operations that change nothing, so that keys made today read with
+operations that come later. ``search`` is for a web front end: it finds, and it can neither list nor change anything."""
 
 BROWSER_ACTIONS: Final = ("rekognition:SearchFacesByImage",)
 """What a session in somebody's browser is for: a selfie in, matches out."""

@@ -241,8 +241,8 @@ def _vault(settings: Settings, store: KeyStore) -> Vault:
         create_master_key_file(settings.default_master_key_file)
         _say(
             f"The secrets of access keys are encrypted with a master key, which is now in "
-            f"{settings.default_master_key_file}. Keep a copy of that file beside your backups: without it no access "
-            "key works any more, and all have to be created again."
+            f"{settings.default_master_key_file}. Keep a copy of that file, apart from the backups: without it no "
+            "access key works any more, and all have to be created again."
         )
     vault = settings.vault()
     for key in keys:
