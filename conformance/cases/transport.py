@@ -104,7 +104,7 @@ def _(service: Service, content_type: str) -> None:
         "x-amzn-query-mode": {"x-amzn-query-mode": "true"},
         "Accept": {"Accept": "*/*"},
         "Accept-Encoding": {"Accept-Encoding": "gzip, br"},
-        "ReembedSource": {"ReembedSource": "https://example.com"},
+        "Origin": {"Origin": "https://example.com"},
         "X-Amzn-Trace-Id": {"X-Amzn-Trace-Id": "Root=1-5759e988-bd862e3fe1be46a994272793"},
         "Expect": {"Expect": "100-continue"},
     },

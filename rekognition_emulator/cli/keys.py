@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -46,6 +46,7 @@ from rekognition_emulator.actor import Actor
 from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database, operator
 from rekognition_emulator.cli.start import exits_with_message, read_settings
 from rekognition_emulator.settings import Settings
+from rekognition_emulator.store.audit import record
 from rekognition_emulator.store.keys import PostgresKeyStore
 from rekognition_emulator.store.transfer import list_names
 
@@ -203,6 +204,8 @@ def session(
         policy = policy_of(BROWSER_ACTIONS, issuer.account, [collection], objects)
         end = now + timedelta(minutes=minutes)
         credentials = issue_session(_vault(desk.settings, desk.store), issuer.access_key_id, policy, end)
+        with desk.pool.connection() as connection:
+            record(connection, replace(desk.actor, account=issuer.account), collection=collection, subject=key)
         sys.stdout.write(credentials.to_json() + "\n")
         _tell_missing(desk.pool, issuer.account, [collection])
 

@@ -139,7 +139,8 @@ def describe(model: FaceModel, source: Path, faces: str, left_out: Sequence[Left
 
 def write_json(file: Path, document: dict[str, Any]) -> None:
     """Writes a document for machines."""
-    file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    # A name of a file need not be UTF-8; in ASCII it can be said nevertheless.
+    file.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
 
 
 def say_how_to_serve(console: Console, curve: Path | None, model: str, models_dir: Path, evidence: Evidence) -> None:

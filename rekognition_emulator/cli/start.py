@@ -1,7 +1,7 @@
 """What commands share: settings, the face engine, errors as sentences, who asks."""
 
-import getpass
 import os
+import pwd
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -86,6 +86,6 @@ def load_face_engine_to_measure(settings: Settings) -> FaceEngine:
 def user_name() -> str:
     """Returns who runs the command, as the system calls them."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as containers have them
+        return pwd.getpwuid(os.getuid()).pw_name  # not what the environment says
+    except KeyError:  # a user without a name, as containers have them
         return f"user {os.getuid()}"

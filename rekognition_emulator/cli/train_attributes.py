@@ -25,6 +25,7 @@ from rekognition_emulator.evaluation.attribute_heads import (
     read_labelled_faces,
 )
 from rekognition_emulator.evaluation.labels import LabelsUnusable
+from rekognition_emulator.evaluation.pictures import read_picture
 from rekognition_emulator.faces.detection import Detection
 from rekognition_emulator.faces.engine import FaceEngine
 from rekognition_emulator.faces.errors import FaceError
@@ -114,7 +115,7 @@ def _embed_picture(
 ) -> tuple[list[LabelledFace], NDArray[np.float32]] | str:
     """Returns the faces of a picture that were found again, and their embeddings; or why there are none."""
     try:
-        image = decode(file.read_bytes())
+        image = decode(read_picture(file))
     except FaceError as error:
         return f"cannot be decoded: {error}"
     except OSError as error:

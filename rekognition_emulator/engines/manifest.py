@@ -196,7 +196,8 @@ def _read(path: Path) -> Model:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ModelUnusable(f"{path} does not describe a model. {problems}") from error
-    except (OSError, ValueError) as error:  # TOML, JSON and UTF-8 go wrong as kinds of the latter
+    # TOML, JSON and UTF-8 go wrong as kinds of ValueError, or by too many brackets.
+    except (OSError, RecursionError, ValueError) as error:
         raise ModelUnusable(f"{path} cannot be read: {error}") from error
     if measured and measured["version"] != embedder.version:
         raise ModelUnusable(

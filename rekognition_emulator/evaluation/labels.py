@@ -120,7 +120,7 @@ def unlabelled(source: Path) -> list[Path]:
     person.
     """
     if source.is_dir():
-        files = (each for each in source.rglob("*") if each.suffix.lower() in SUFFIXES)
+        files = (each for each in source.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file())
         return sorted(file for file in files if file.parent.parent != source)
     return [source.parent / row[0] for row in list(csv.reader(_lines(source)))[1:] if row and not "".join(row[1:2])]
 
@@ -139,7 +139,7 @@ def read_event(source: Path) -> list[LabelledImage]:
     people: dict[Path, set[str]] = defaultdict(set)
     if source.is_dir():
         first_of: dict[bytes, Path] = {}
-        for file in sorted(each for each in source.rglob("*") if each.suffix.lower() in SUFFIXES):
+        for file in sorted(each for each in source.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file()):
             kept = first_of.setdefault(hashlib.sha256(file.read_bytes()).digest(), file)
             folder = file.relative_to(source).parts[0]
             people[kept] |= {folder} - {file.name}

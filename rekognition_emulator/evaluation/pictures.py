@@ -6,6 +6,7 @@ that passes the default quality filter. Side by side in threads, since everythin
 interpreter; of a picture only its embeddings are kept.
 """
 
+import errno
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -144,9 +145,23 @@ def _each(
             raise
 
 
+def read_picture(file: Path) -> bytes:
+    """Returns a file's contents.
+
+    Raises:
+        OSError: it cannot be read, or is no file: a pipe would be waited for without end.
+    """
+    if file.exists() and not file.is_file():
+        raise OSError(errno.EINVAL, "it is no file")
+    try:
+        return file.read_bytes()
+    except ValueError as error:  # a zero byte in its name
+        raise OSError(errno.EINVAL, "no file can have this name") from error
+
+
 def _outcome(embed: Callable[[bytes], _Outcome], file: Path) -> _Outcome | str:
     try:
-        return embed(file.read_bytes())
+        return embed(read_picture(file))
     except NoFaceInPicture:
         return "no face found"
     except PictureUnreadable as error:

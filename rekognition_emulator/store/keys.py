@@ -1,6 +1,7 @@
 """Access keys in PostgreSQL."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from psycopg import Connection
@@ -60,21 +61,29 @@ class PostgresKeyStore(KeyStore):
     def enable(self, actor: Actor, reference: str, *, enabled: bool) -> int:
         with self._pool.connection() as connection, connection.transaction():
             changed = connection.execute(
-                "UPDATE access_keys SET enabled = %(enabled)s WHERE name = %(key)s OR access_key_id = %(key)s",
+                """
+                UPDATE access_keys SET enabled = %(enabled)s WHERE name = %(key)s OR access_key_id = %(key)s
+                RETURNING account
+                """,
                 {"enabled": enabled, "key": reference},
-            ).rowcount
-            if changed:
-                record(connection, actor, subject=reference)
-            return changed
+            ).fetchall()
+            _record_in_each(connection, actor, changed, reference)
+            return len(changed)
 
     def delete(self, actor: Actor, reference: str) -> int:
         with self._pool.connection() as connection, connection.transaction():
             deleted = connection.execute(
-                "DELETE FROM access_keys WHERE name = %(key)s OR access_key_id = %(key)s", {"key": reference}
-            ).rowcount
-            if deleted:
-                record(connection, actor, subject=reference)
-            return deleted
+                "DELETE FROM access_keys WHERE name = %(key)s OR access_key_id = %(key)s RETURNING account",
+                {"key": reference},
+            ).fetchall()
+            _record_in_each(connection, actor, deleted, reference)
+            return len(deleted)
+
+
+def _record_in_each(connection: Connection[TupleRow], actor: Actor, keys: Sequence[TupleRow], reference: str) -> None:
+    """Adds a row in each account whose keys have changed."""
+    for account in sorted({account for (account,) in keys}):
+        record(connection, replace(actor, account=account), subject=reference)
 
 
 def _insert(connection: Connection[TupleRow], actor: Actor, key: AccessKey) -> None:
@@ -97,4 +106,6 @@ def _insert(connection: Connection[TupleRow], actor: Actor, key: AccessKey) -> N
             key.expires_at,
         ],
     )
-    record(connection, actor, subject=f"{key.name} {key.access_key_id}: {key.policy_name}")
+    record(
+        connection, replace(actor, account=key.account), subject=f"{key.name} {key.access_key_id}: {key.policy_name}"
+    )

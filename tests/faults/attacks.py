@@ -173,7 +173,7 @@ def _patterns(server: Server, attacked: Attacked) -> tuple[int, int]:
         "X-Amz-Date: " + "2" * 60_000,
         "X-Amz-Target: " + "RekognitionService." * 3000,
         "Host: " + "a." * 29_000,
-        "ReembedSource: " + "https://" * 7000,
+        "Origin: " + "https://" * 7000,
     ]
     requests = [_head(line, "Content-Length: 2") + b"{}" for line in hostile for _ in range(20)]
     deadline = time.monotonic() + PATIENCE_S

@@ -50,7 +50,7 @@ SPOILT_HEADERS = (
     b"Host: \xff",
     b"Host:",
     b"X: " + b"y" * 70_000,
-    b"ReembedSource: null",
+    b"Origin: null",
     b"\0: \0",
     b" folded: line",
     b"no colon",

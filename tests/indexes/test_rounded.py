@@ -1,4 +1,4 @@
-"""ScalarQuantizer embeddings: whatever they are, what is found is what comparing all of them finds."""
+"""Rounded embeddings: whatever they are, what is found is what comparing all of them finds."""
 
 from dataclasses import replace
 

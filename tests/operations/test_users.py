@@ -140,7 +140,7 @@ def test_status_follows_the_faces(context: Context, call: Call) -> None:
 
 
 def test_errors_about_users(context: Context, call: Call) -> None:
-    """ProductQuantizer are AWS's; texts, which nothing public has, are ours."""
+    """Codes are AWS's; texts, which nothing public has, are ours."""
     call("CreateUser", UserId="ann")
     assert refusal(call, "CreateUser", UserId="ann") == ("ConflictException", "The user id: ann already exists")
     unknown = ("ResourceNotFoundException", "The user id: bob does not exist")

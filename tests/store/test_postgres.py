@@ -317,7 +317,7 @@ def test_same_picture_sent_at_once_is_stored_once(store: PostgresStore, album: C
 
 
 def test_follower_misses_nothing_while_others_write(store: PostgresStore, album: Collection) -> None:
-    """CollectionCache changes step by step during concurrent writes ends at exactly what is stored."""
+    """Following changes step by step during concurrent writes ends at exactly what is stored."""
     held: set[UUID] = set()
     revision = 0
 

@@ -207,7 +207,7 @@ def test_warn_serves_and_says_whom_it_would_not_have_served(
 def test_pages_of_named_sites_may_call(guarded: Server) -> None:
     """A browser is told so before it sends, for the headers that SDKs send; pages of other sites are not."""
     asked = {
-        "ReembedSource": "https://shop.example",
+        "Origin": "https://shop.example",
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization,content-type,x-amz-date,x-amz-security-token,x-amz-target",
     }
@@ -218,17 +218,17 @@ def test_pages_of_named_sites_may_call(guarded: Server) -> None:
         asked["Access-Control-Request-Headers"].split(",")
     )
     for path in ("", "/sessions", "/elsewhere"):
-        answer = httpx.post(f"{guarded.url}{path}", headers={"ReembedSource": "https://shop.example"})
+        answer = httpx.post(f"{guarded.url}{path}", headers={"Origin": "https://shop.example"})
         assert answer.status_code in {400, 404}
         assert answer.headers["access-control-allow-origin"] == "https://shop.example"
         assert "x-amzn-RequestId" in answer.headers["access-control-expose-headers"]
-    foreign = httpx.options(guarded.url, headers=asked | {"ReembedSource": "https://elsewhere.example"})
+    foreign = httpx.options(guarded.url, headers=asked | {"Origin": "https://elsewhere.example"})
     assert "access-control-allow-origin" not in foreign.headers
 
 
 def test_without_a_setting_no_page_may_call(server: Server) -> None:
     """Nothing is said of other sites."""
-    asked = {"ReembedSource": "https://shop.example", "Access-Control-Request-Method": "POST"}
+    asked = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
     answer = httpx.options(server.url, headers=asked)
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
