@@ -11,7 +11,8 @@ from rekognition_emulator.engines.on_demand import RETRY_S, OnDemand
 
 def test_it_is_opened_once() -> None:
     """However many want it at first, at once."""
-    opened, together = [], Barrier(8)
+    together = Barrier(8)
+    opened: list[None] = []
 
     def load() -> str:
         opened.append(None)
