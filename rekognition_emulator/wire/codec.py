@@ -53,8 +53,10 @@ PLAIN_END: Final = 1e7
 
 
 STRUCTURE_BYTES_MAX: Final = 2**18
-"""Of a body, outside its strings, with their quotation marks. Ours: 4,096 face ids, each on a line of its own, take a
-fifth of it. 15 MB of brackets would be five million lists, for seconds in which no other thread runs."""
+"""Of a body, outside its strings, with their quotation marks and without white space. Ours: 4,096 face ids take a
+twentieth of it. 15 MB of brackets would be five million lists, for seconds in which no other thread runs."""
+
+_WHITE_SPACE: Final = b" \t\r\n"
 
 
 def parser(shape: Shape) -> Callable[[bytes], dict[str, Any]]:
@@ -86,20 +88,20 @@ def parser(shape: Shape) -> Callable[[bytes], dict[str, Any]]:
 
 
 def _structure_bytes(body: bytes) -> int:
-    """Returns how much of a JSON text stands outside strings, with a byte for each quotation mark.
+    """Returns how much of a JSON text stands outside strings, a byte for each quotation mark and none for white space.
 
     Counts no further than to the bound, and skips strings as fast as memory is read.
     """
     count, at, is_inside = 0, 0, False
     while count <= STRUCTURE_BYTES_MAX and (quote := body.find(b'"', at)) >= 0:
         if not is_inside:
-            count += quote - at
+            count += len(body[at:quote].translate(None, _WHITE_SPACE))
             is_inside = True
         elif not _is_escaped(body, at, quote):
             is_inside = False
         count += 1
         at = quote + 1
-    return count if is_inside else count + len(body) - at
+    return count if is_inside else count + len(body[at:].translate(None, _WHITE_SPACE))
 
 
 def _is_escaped(body: bytes, start: int, at: int) -> bool:

@@ -29,11 +29,11 @@ def embedded(cache_dir: Path) -> FaceEngine:
     return embedded_engine(cache_dir, threads=1)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An operator's folder: a small network under the name of each embedder's, described and calibrated.
 
-    Until the tests of this folder are over, the catalogue says that these are the publishers'.
+    Until the tests of a file are over, the catalogue says that these are the publishers'.
     """
     folder = tmp_path_factory.mktemp("models")
     with pytest.MonkeyPatch.context() as patch:
@@ -51,13 +51,13 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def model_files(cache_dir: Path, models_dir: Path) -> ModelFiles:
     """Everything at hand and everything accepted."""
     return ModelFiles(cache_dir, models_dir, models_dir / "none", frozenset({*DETECTORS, *EMBEDDERS}))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def put_detector(models_dir: Path, weights: Callable[[str], Path]) -> Callable[[str], None]:
     """Puts a detector's weights into the operator's folder, by its name, and what has to be said of them."""
 
@@ -79,7 +79,7 @@ def put_detector(models_dir: Path, weights: Callable[[str], Path]) -> Callable[[
     return put
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def portrait() -> Image:
     """One real face, upright, in the public domain."""
     from skimage.data import astronaut
@@ -88,13 +88,13 @@ def portrait() -> Image:
     return Image(pixels, pixels.shape[1], pixels.shape[0])
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def mirrored(portrait: Image) -> Image:
     """The same, left and right exchanged."""
     return Image(np.ascontiguousarray(portrait.pixels[:, ::-1]), portrait.width_px, portrait.height_px)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def photograph(faces_dir: Path) -> Callable[[str], Image]:
     """Reads a photograph by its name in the manifest, upright, at full size, whatever its format."""
 

@@ -22,7 +22,7 @@ OWN_DETECTOR = "yunet-n"
 OWN_EMBEDDER = "mobileface"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def open_detector(model_files: ModelFiles, put_detector: Callable[[str], None]) -> Callable[[str], FaceDetector]:
     """Opens a detector once, whatever the order of the tests; what is not at hand is made out of YuNet's network."""
 
@@ -34,7 +34,7 @@ def open_detector(model_files: ModelFiles, put_detector: Callable[[str], None]) 
     return open_it
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def open_engine(
     model_files: ModelFiles, weights: Callable[[str], Path], models_dir: Path
 ) -> Callable[[str], FaceEngine]:
@@ -50,7 +50,7 @@ def open_engine(
     return open_it
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def look(portrait: Image) -> Callable[[FaceDetector], Detection]:
     """Returns the one face of the portrait, as a detector sees it; each is asked once."""
 
