@@ -105,6 +105,7 @@ def test_who_did_what(new_data_dir: Callable[[], Path], database_url: str, party
         [
             (operator, False, "keys create", None, {}),
             (operator, False, "keys create", None, {}),
+            (operator, False, "keys session", None, {}),
             ("backend", False, "CreateCollection", None, {}),
             ("backend", False, "IndexFaces", None, {"faces_found": 2, "faces_indexed": 2}),
             ("backend", True, "SearchFacesByImage", None, {"faces_found": 1, "faces_matched": 1}),
