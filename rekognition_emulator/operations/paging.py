@@ -4,8 +4,8 @@ A token names the last key that was sent, never an offset: items that come or go
 It is bound to its list by a check, so that a token of another list, operation or account is refused.
 
 The API allows a token 255 characters, as many as a collection's name may have, and base64 would need 263 for the
-longest name and its check. So a token is one number, written with the 66 characters that mean nothing in a URL; of the
-few names for which that is not enough, the check is shorter.
+longest name and its check. So a token is one number, written with the 66 characters that mean nothing in a URL; for the
+few names for which that is not enough, with 70, of which four mean something in a URL but not in its query.
 """
 
 import hashlib
@@ -44,8 +44,8 @@ class _Digits:
 
 
 _ALPHANUMERIC: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_URL_SAFE: Final = _Digits(_ALPHANUMERIC + "-_.~")
-"""Source: RFC 3986, unreserved characters."""
+_UNRESERVED: Final = _ALPHANUMERIC + "-_.~"
+"""Source: RFC 3986, section 2.3."""
 _COLLECTION_NAMES: Final = _Digits(_ALPHANUMERIC + "-_.")
 _ALL_NAMES: Final = _Digits(_ALPHANUMERIC + "-_.:")
 """What a collection's name, and what a face's id or a user's id may consist of as well."""
@@ -68,9 +68,9 @@ class _Format:
         return self.names.format(self.characters.parse(token) >> self.check_bits).removeprefix(_NAME_LEAD)
 
 
-_USUAL: Final = _Format(_URL_SAFE, _ALL_NAMES, 32)
-_OF_LONG_NAMES: Final = _Format(_URL_SAFE, _COLLECTION_NAMES, 4)
-"""From 250 characters on. A wrong token passes for one of these now and then, which costs nothing but an odd page."""
+_USUAL: Final = _Format(_Digits(_UNRESERVED), _ALL_NAMES, 32)
+_OF_LONG_NAMES: Final = _Format(_Digits(_UNRESERVED + ":@,/"), _COLLECTION_NAMES, 24)
+"""From 250 characters on: 70 characters and 24 bits are what 255 of the 65 in a collection's name leave room for."""
 
 _EARLIER: Final = _Format(_Digits(_ALPHANUMERIC + "-_.:/@+=%,^"), _ALL_NAMES, 32)
 """Of versions up to 0.1, whose tokens are still read: somebody may be between two pages while the server changes."""
