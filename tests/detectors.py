@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from rekognition_emulator.engines.single_shot import STRIDES
+from rekognition_emulator.inference.detectors.single_shot import STRIDES
 
 YUNET_FILE = "face_detection_yunet_2023mar.onnx"
 YUNET_N: dict[str, Any] = {

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekognition_emulator.actor import Actor
-from rekognition_emulator.faces.detection import BoundingBox
-from rekognition_emulator.faces.gallery import EnrolledFace, NewFace, Owner
+from rekognition_emulator.domain.detection import BoundingBox
+from rekognition_emulator.domain.faces import EnrolledFace, NewFace, Owner
 
 OWNER = Owner("000000000000", "eu-central-1")
 ACTOR = Actor("Test", OWNER.account, "", "(a test)", OWNER.region)

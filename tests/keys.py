@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import Mock
 
-from rekognition_emulator.access.keys import LONG_TERM, AccessKey, KeyStore, new_id, seal_secret
-from rekognition_emulator.access.presets import preset
-from rekognition_emulator.access.vault import Vault
 from rekognition_emulator.actor import Actor
+from rekognition_emulator.auth.keys import LONG_TERM, AccessKey, KeyStore, new_id, seal_secret
+from rekognition_emulator.auth.presets import preset
+from rekognition_emulator.auth.vault import Vault
 
 ACCOUNT = "123456789012"
 SECRET = "a-secret"

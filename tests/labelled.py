@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.embedder import of_unit_length
+from rekognition_emulator.inference.embedders.aligned import of_unit_length
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from rekognition_emulator.engines.catalogue import DLIB, MTCNN
-from rekognition_emulator.engines.models import Embedder
-from rekognition_emulator.engines.selection import ModelFiles, load_engine
-from rekognition_emulator.faces.attributes import Attribute
-from rekognition_emulator.faces.engine import FaceEngine
+from rekognition_emulator.domain.attributes import Attribute
+from rekognition_emulator.inference.engine import FaceEngine
+from rekognition_emulator.inference.selection import ModelFiles, load_engine
+from rekognition_emulator.models.catalogue import DLIB, MTCNN
+from rekognition_emulator.models.records import Embedder
 
 DEEPFACE = {
     Attribute.AGE_RANGE: "age_model_weights.onnx",

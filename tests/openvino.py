@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.models import Embedder
+from rekognition_emulator.models.records import Embedder
 
 Shape = tuple[int, ...]
 

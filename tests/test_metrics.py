@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from rekognition_emulator.metrics import POOL_STATISTICS, Metrics
-from rekognition_emulator.observation import Observation, Stage
 from rekognition_emulator.operations.registry import BILLING_GROUPS
+from rekognition_emulator.telemetry.metrics import POOL_STATISTICS, Metrics
+from rekognition_emulator.telemetry.observation import Observation, Stage
 
 DASHBOARD = Path(__file__).parents[1] / "docs" / "operations" / "grafana.json"
 

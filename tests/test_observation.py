@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from rekognition_emulator.observation import Observation, current, part, stage
+from rekognition_emulator.telemetry.observation import Observation, current, part, stage
 
 
 def test_stages_are_timed_where_an_observation_is_open() -> None:

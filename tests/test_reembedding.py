@@ -8,18 +8,18 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.faces.crops import cut_chip
-from rekognition_emulator.faces.detection import BoundingBox, Detection
-from rekognition_emulator.faces.embedding import FaceModel
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.errors import ObjectUnavailable
-from rekognition_emulator.faces.gallery import Collection, EnrolledFace, NewFace, PictureSource, name_picture
-from rekognition_emulator.faces.image import Image, decode
-from rekognition_emulator.indexes.pgvector import PgvectorIndex
-from rekognition_emulator.reembedding import LATE_MAX, Failure, Reembedding
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.reembedding import PostgresReembeddingStore
-from rekognition_emulator.store.transactions import JoiningPool
+from rekognition_emulator.domain.detection import BoundingBox, Detection
+from rekognition_emulator.domain.embedding import FaceModel
+from rekognition_emulator.domain.errors import ObjectUnavailable
+from rekognition_emulator.domain.faces import Collection, EnrolledFace, NewFace, PictureSource, name_picture
+from rekognition_emulator.imaging.crops import cut_chip
+from rekognition_emulator.imaging.image import Image, decode
+from rekognition_emulator.inference.engine import FaceEngine
+from rekognition_emulator.reembedding.service import LATE_MAX, Failure, Reembedding
+from rekognition_emulator.reembedding.store import PostgresReembeddingStore
+from rekognition_emulator.search.pgvector import PgvectorIndex
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.transactions import JoiningPool
 from tests.faces.conftest import FRONTAL
 from tests.gallery import ACTOR, OWNER
 

@@ -13,7 +13,7 @@ from botocore.awsrequest import AWSPreparedRequest
 from structlog.testing import capture_logs
 
 from rekognition_emulator import s3
-from rekognition_emulator.faces.errors import ObjectTooLarge, ObjectUnavailable
+from rekognition_emulator.domain.errors import ObjectTooLarge, ObjectUnavailable
 from rekognition_emulator.s3 import OBJECT_BYTES_MAX, S3
 
 ODD_KEYS = [

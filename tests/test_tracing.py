@@ -6,12 +6,12 @@ from unittest.mock import Mock
 import pytest
 
 from rekognition_emulator import app
-from rekognition_emulator.observation import Observation, stage
 from rekognition_emulator.settings import Settings
+from rekognition_emulator.telemetry.observation import Observation, stage
 
 pytest.importorskip("opentelemetry.sdk", reason="tracing is an extra")
 
-from rekognition_emulator.tracing import open_traces
+from rekognition_emulator.telemetry.tracing import open_traces
 from tests.collector import Collector, open_collector, values
 
 
@@ -67,7 +67,7 @@ def test_a_collector_that_is_away_holds_nothing_up(caplog: pytest.LogCaptureFixt
 
 def test_without_the_extra_the_start_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks for traces that are not made."""
-    monkeypatch.setitem(sys.modules, "rekognition_emulator.tracing", None)
+    monkeypatch.setitem(sys.modules, "rekognition_emulator.telemetry.tracing", None)
     settings = Settings(otlp_endpoint="http://127.0.0.1:4318")
     with (
         pytest.raises(app.TracingUnusable, match="needs OpenTelemetry"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rekognition_emulator.engines.models import Wheel
+from rekognition_emulator.models.records import Wheel
 
 
 def only_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from rekognition_emulator.access import keyring as module
-from rekognition_emulator.access.keyring import (
+from rekognition_emulator.auth import keyring as module
+from rekognition_emulator.auth.keyring import (
     Credentials,
     CredentialsExpired,
     CredentialsUnknown,
     Keyring,
     KeysUnavailable,
 )
-from rekognition_emulator.access.keys import MasterKeyWrong
-from rekognition_emulator.access.policy import Decision
-from rekognition_emulator.access.sessions import issue_session
-from rekognition_emulator.access.vault import MasterKeyUnusable, Vault
+from rekognition_emulator.auth.keys import MasterKeyWrong
+from rekognition_emulator.auth.policy import Decision
+from rekognition_emulator.auth.sessions import issue_session
+from rekognition_emulator.auth.vault import MasterKeyUnusable, Vault
 from tests.gallery import ACTOR
 from tests.keys import ACCOUNT, NOW, SECRET, VAULT, ListedKeys, a_key
 

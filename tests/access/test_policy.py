@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rekognition_emulator.access.policy import (
+from rekognition_emulator.auth.policy import (
     POLICY_CHARS_MAX,
     READ_OBJECT,
     READ_OBJECT_VERSION,
@@ -16,7 +16,7 @@ from rekognition_emulator.access.policy import (
     adopt_policy,
     parse_policy,
 )
-from rekognition_emulator.access.presets import ACTIONS, BROWSER_ACTIONS, policy_of, preset
+from rekognition_emulator.auth.presets import ACTIONS, BROWSER_ACTIONS, policy_of, preset
 
 WEDDING = "arn:aws:rekognition:eu-west-1:123456789012:collection/wedding"
 ALLOWED, NOT_ALLOWED, DENIED = Decision.ALLOWED, Decision.NOT_ALLOWED, Decision.DENIED

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rekognition_emulator.access.sessions import issue_session, open_session
-from rekognition_emulator.access.vault import SealBroken, Vault
+from rekognition_emulator.auth.sessions import issue_session, open_session
+from rekognition_emulator.auth.vault import SealBroken, Vault
 from tests.keys import NOW, VAULT
 
 CREDENTIALS = issue_session(VAULT, "AKIAPARENT", '{"Statement":[]}', NOW + timedelta(minutes=15, microseconds=5))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rekognition_emulator.access.vault import (
+from rekognition_emulator.auth.vault import (
     MasterKeyUnusable,
     SealBroken,
     Vault,

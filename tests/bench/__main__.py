@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from rekognition_emulator.engines.selection import ModelFiles, load_engine
+from rekognition_emulator.inference.selection import ModelFiles, load_engine
 from tests.bench import memory, paths, peers, report, serving
 from tests.bench.photographs import add_folder, album, composed
 

@@ -16,25 +16,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.alignment import similarity_transforms
-from rekognition_emulator.engines.catalogue import ARCFACE, DLIB, YUNET
-from rekognition_emulator.engines.composed import ComposedEngine
-from rekognition_emulator.engines.embedded import EMBEDDER, MtcnnDetector, dlib_embedder
-from rekognition_emulator.engines.embedder import of_unit_length
-from rekognition_emulator.engines.models import Embedder, Profile
-from rekognition_emulator.engines.networks import package_folder
-from rekognition_emulator.engines.onnx_embedder import open_embedder
-from rekognition_emulator.engines.yunet import YuNet
+from rekognition_emulator.domain.detection import Detection
+from rekognition_emulator.domain.errors import FaceError, NoFaceInPicture
+from rekognition_emulator.domain.quality import QualityFilter
 from rekognition_emulator.evaluation.accuracy import PairList, best_threshold, measure_accuracy
 from rekognition_emulator.evaluation.comparison import compare_album, compare_pairs
 from rekognition_emulator.evaluation.labels import LabelledPair, number_people, read_pairs
 from rekognition_emulator.evaluation.scores import Scores
-from rekognition_emulator.faces.detection import Detection
-from rekognition_emulator.faces.engine import FaceDetector
-from rekognition_emulator.faces.errors import FaceError, NoFaceInPicture
-from rekognition_emulator.faces.image import Image, decode
-from rekognition_emulator.faces.pipeline import largest
-from rekognition_emulator.faces.quality import QualityFilter
+from rekognition_emulator.imaging.alignment import similarity_transforms
+from rekognition_emulator.imaging.image import Image, decode
+from rekognition_emulator.inference.composed import ComposedEngine
+from rekognition_emulator.inference.detectors.yunet import YuNet
+from rekognition_emulator.inference.embedded import EMBEDDER, MtcnnDetector, dlib_embedder
+from rekognition_emulator.inference.embedders.aligned import of_unit_length
+from rekognition_emulator.inference.embedders.onnx_embedder import open_embedder
+from rekognition_emulator.inference.engine import FaceDetector
+from rekognition_emulator.inference.pipeline import largest
+from rekognition_emulator.models.catalogue import ARCFACE, DLIB, YUNET
+from rekognition_emulator.models.records import Embedder, Profile
+from rekognition_emulator.models.weights import package_folder
 from tests.bench.report import Section
 
 Embedding = NDArray[np.float32]

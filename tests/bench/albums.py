@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg_pool import ConnectionPool
 
-from rekognition_emulator.engines.catalogue import DLIB as DLIB_MODEL
-from rekognition_emulator.faces.detection import BoundingBox
-from rekognition_emulator.faces.gallery import EnrolledFace, NewFace, Owner
-from rekognition_emulator.faces.users import User
-from rekognition_emulator.store.archive import PART, Part, create_archive
-from rekognition_emulator.store.archive_lines import Described
-from rekognition_emulator.store.transfer import import_collection
+from rekognition_emulator.domain.detection import BoundingBox
+from rekognition_emulator.domain.faces import EnrolledFace, NewFace, Owner
+from rekognition_emulator.domain.users import User
+from rekognition_emulator.models.catalogue import DLIB as DLIB_MODEL
+from rekognition_emulator.storage.archive import PART, Part, create_archive
+from rekognition_emulator.storage.archive_lines import Described
+from rekognition_emulator.storage.transfer import import_collection
 from tests.bench.timing import timed
 from tests.embeddings import ARCFACE, Space, faces_of_people
 from tests.gallery import ACTOR

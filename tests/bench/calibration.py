@@ -13,11 +13,11 @@ from typing import Final
 import numpy as np
 
 from rekognition_emulator.cli.bands import TITLES, as_multiple, as_share
-from rekognition_emulator.engines.catalogue import EMBEDDERS
 from rekognition_emulator.evaluation.bands import SIMILARITIES, BandCounter, Covariates
 from rekognition_emulator.evaluation.comparison import compare_album
 from rekognition_emulator.evaluation.scores import Scores
 from rekognition_emulator.evaluation.unlabelled import calibrate_unlabelled, presumed_impostors
+from rekognition_emulator.models.catalogue import EMBEDDERS
 from tests.bench import report
 from tests.bench.curves import ARRAYS
 from tests.labelled import LabelledFaces, draw_images

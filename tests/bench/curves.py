@@ -1,6 +1,6 @@
 """The curves that we ship, made anew from embeddings of labelled faces.
 
-``python -m tests.bench.curves faces.npz`` prints them as ``engines.curves`` has them, with the true match rates. The
+``python -m tests.bench.curves faces.npz`` prints them as ``models.curves`` has them, with the true match rates. The
 file holds, beside (n,) ``person``, one array of (n, dimension) embeddings a model. Cosines are rounded up: at none of
 them pass more strangers than the similarity means.
 """
@@ -13,10 +13,10 @@ from typing import Final
 
 import numpy as np
 
-from rekognition_emulator.engines.curves import Calibration
-from rekognition_emulator.engines.embedder import of_unit_length
 from rekognition_emulator.evaluation.calibration import calibrate
 from rekognition_emulator.evaluation.comparison import compare_album
+from rekognition_emulator.inference.embedders.aligned import of_unit_length
+from rekognition_emulator.models.curves import Calibration
 
 ARRAYS: Final = {"dlib": "dlib", "retail-0095": "retail_0095"}
 """Model → name of its embeddings in the file."""
@@ -27,7 +27,7 @@ class Curve:
     """A curve and what it was made of.
 
     Attributes:
-        calibration: as ``engines.curves`` has it.
+        calibration: as ``models.curves`` has it.
         true_match_rates: at each of its inner points.
         stranger_pairs: that it was measured on.
     """

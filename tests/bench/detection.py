@@ -17,14 +17,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.catalogue import YUNET
-from rekognition_emulator.engines.embedded import MtcnnDetector
-from rekognition_emulator.engines.models import SingleShotDetector
-from rekognition_emulator.engines.yunet import YuNet
-from rekognition_emulator.faces.detection import BoundingBox, Detection
-from rekognition_emulator.faces.engine import FaceDetector
-from rekognition_emulator.faces.errors import FaceError
-from rekognition_emulator.faces.image import Image, decode
+from rekognition_emulator.domain.detection import BoundingBox, Detection
+from rekognition_emulator.domain.errors import FaceError
+from rekognition_emulator.imaging.image import Image, decode
+from rekognition_emulator.inference.detectors.yunet import YuNet
+from rekognition_emulator.inference.embedded import MtcnnDetector
+from rekognition_emulator.inference.engine import FaceDetector
+from rekognition_emulator.models.catalogue import YUNET
+from rekognition_emulator.models.records import SingleShotDetector
 from tests.bench.report import Section
 
 WIDTH_PX, HEIGHT_PX = 1920, 1080

@@ -17,16 +17,16 @@ from statistics import NormalDist, mean
 from typing import Any, Final, cast
 
 from rekognition_emulator.api import rekognition as api
-from rekognition_emulator.engines.catalogue import FACE_LANDMARKER, FACE_MESH
-from rekognition_emulator.engines.face_details import load_face_details
-from rekognition_emulator.engines.face_mesh import FaceMeshNetwork, open_face_mesh
-from rekognition_emulator.engines.networks import ModelUnusable
-from rekognition_emulator.engines.selection import AUTO, ModelFiles, load_engine
-from rekognition_emulator.faces.attributes import Attribute, AttributeEstimator
-from rekognition_emulator.faces.detection import BoundingBox
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.image import Image, decode
-from rekognition_emulator.faces.pipeline import analyse
+from rekognition_emulator.domain.attributes import Attribute
+from rekognition_emulator.domain.detection import BoundingBox
+from rekognition_emulator.imaging.image import Image, decode
+from rekognition_emulator.inference.details.face_details import load_face_details
+from rekognition_emulator.inference.details.face_mesh import FaceMeshNetwork, open_face_mesh
+from rekognition_emulator.inference.engine import AttributeEstimator, FaceEngine
+from rekognition_emulator.inference.pipeline import analyse
+from rekognition_emulator.inference.selection import AUTO, ModelFiles, load_engine
+from rekognition_emulator.models.catalogue import FACE_LANDMARKER, FACE_MESH
+from rekognition_emulator.models.weights import ModelUnusable
 from rekognition_emulator.operations.rendering import face_detail
 from tests.bench import face_rules, report
 from tests.bench.labelled_faces import Half, found, photographs

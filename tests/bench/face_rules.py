@@ -1,4 +1,4 @@
-"""Fits the thresholds of ``faces/expressions.py`` to labelled faces, and sets them beside those that are shipped.
+"""Fits the thresholds of ``domain/expressions.py`` to labelled faces, and sets them beside those that are shipped.
 
 Each is a logistic regression of a label on one measure of a mesh, on the half of the faces that is there to fit on, as
 Platt (1999) has it: with targets a little short of 0 and 1, by how few faces there are, so that two classes which a
@@ -14,12 +14,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.catalogue import FACE_LANDMARKER, FACE_MESH
-from rekognition_emulator.engines.face_mesh import FaceMeshNetwork
-from rekognition_emulator.faces import expressions
-from rekognition_emulator.faces.engine import FaceDetector
-from rekognition_emulator.faces.expressions import Threshold
-from rekognition_emulator.faces.mesh import Mesh
+from rekognition_emulator.domain import expressions
+from rekognition_emulator.domain.expressions import Threshold
+from rekognition_emulator.domain.mesh import Mesh
+from rekognition_emulator.inference.details.face_mesh import FaceMeshNetwork
+from rekognition_emulator.inference.engine import FaceDetector
+from rekognition_emulator.models.catalogue import FACE_LANDMARKER, FACE_MESH
 from tests.bench.labelled_faces import Half, LabelledFace, found, photographs
 from tests.bench.report import Section
 

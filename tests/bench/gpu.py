@@ -18,12 +18,12 @@ from typing import Any, Final
 import numpy as np
 import onnxruntime
 
-from rekognition_emulator.engines.composed import ComposedEngine
-from rekognition_emulator.engines.graph import IR_VERSION, OPSET
-from rekognition_emulator.engines.networks import Device, open_model
-from rekognition_emulator.engines.onnx_embedder import OnnxNetwork
-from rekognition_emulator.engines.selection import AUTO, ModelFiles, load_engine
-from rekognition_emulator.faces.image import Image, decode
+from rekognition_emulator.imaging.image import Image, decode
+from rekognition_emulator.inference.composed import ComposedEngine
+from rekognition_emulator.inference.conversion.graph import IR_VERSION, OPSET
+from rekognition_emulator.inference.embedders.onnx_embedder import OnnxNetwork
+from rekognition_emulator.inference.selection import AUTO, ModelFiles, load_engine
+from rekognition_emulator.inference.sessions import Device, open_model
 from tests.bench import report
 from tests.bench.photographs import add_folder, composed
 from tests.bench.timing import figure, repeated

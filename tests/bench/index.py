@@ -19,13 +19,13 @@ from uuid import uuid4
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from rekognition_emulator.faces.gallery import EnrolledFace, NewFace
-from rekognition_emulator.faces.index import FaceIndex, IndexStatus
-from rekognition_emulator.indexes import INDEXES, IndexDependencies
-from rekognition_emulator.store.database import open_pool
-from rekognition_emulator.store.embedded import embedded_database
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.users import PostgresUserStore
+from rekognition_emulator.domain.faces import EnrolledFace, NewFace
+from rekognition_emulator.search.base import FaceIndex, IndexStatus
+from rekognition_emulator.search.registry import INDEXES, IndexDependencies
+from rekognition_emulator.storage.database import open_pool
+from rekognition_emulator.storage.embedded_postgres import embedded_database
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.users import PostgresUserStore
 from tests.bench import index_peers, index_server, report
 from tests.bench.albums import OWNER, Album, load, settle
 from tests.bench.timing import Times, figure, in_turn, repeated, timed, together

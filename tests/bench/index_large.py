@@ -20,14 +20,14 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.catalogue import DLIB as DLIB_MODEL
-from rekognition_emulator.faces.gallery import Changes, Collection, Delta
-from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.faces.store import CHANGES_MAX
-from rekognition_emulator.indexes import INDEXES, IndexDependencies
-from rekognition_emulator.indexes.quantizers import CODED_MIN
-from rekognition_emulator.indexes.segment import Segment
-from rekognition_emulator.indexes.vectors import cosines, nearest_rows
+from rekognition_emulator.domain.faces import Changes, Collection, Delta
+from rekognition_emulator.domain.store import CHANGES_MAX
+from rekognition_emulator.models.catalogue import DLIB as DLIB_MODEL
+from rekognition_emulator.search.base import FaceIndex
+from rekognition_emulator.search.quantizers import CODED_MIN
+from rekognition_emulator.search.registry import INDEXES, IndexDependencies
+from rekognition_emulator.search.segment import Segment
+from rekognition_emulator.search.vectors import cosines, nearest_rows
 from tests.bench import report
 from tests.bench.albums import OWNER, Album
 from tests.bench.timing import Times, figure, in_turn, recall, timed

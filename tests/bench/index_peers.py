@@ -20,12 +20,12 @@ from pgvector.psycopg import register_vector
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from rekognition_emulator.faces.gallery import Collection
-from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.indexes import INDEXES, IndexDependencies
-from rekognition_emulator.store.database import open_pool
-from rekognition_emulator.store.embedded import embedded_database
-from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.domain.faces import Collection
+from rekognition_emulator.search.base import FaceIndex
+from rekognition_emulator.search.registry import INDEXES, IndexDependencies
+from rekognition_emulator.storage.database import open_pool
+from rekognition_emulator.storage.embedded_postgres import embedded_database
+from rekognition_emulator.storage.postgres import PostgresStore
 from tests.bench.albums import OWNER, Album, load, settle
 from tests.bench.report import Section, plot_bars
 from tests.bench.timing import Times, figure, in_turn, recall, timed

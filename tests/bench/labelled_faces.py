@@ -17,8 +17,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from rekognition_emulator.faces.detection import BoundingBox
-from rekognition_emulator.faces.image import Image, decode
+from rekognition_emulator.domain.detection import BoundingBox
+from rekognition_emulator.imaging.image import Image, decode
 
 LABELS: Final = Path(__file__).with_name("face_labels.csv")
 

@@ -16,8 +16,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.catalogue import FACE_LANDMARKER
-from rekognition_emulator.faces.mesh import LANDMARKS_30, Mesh, landmarks30
+from rekognition_emulator.domain.mesh import LANDMARKS_30, Mesh, landmarks30
+from rekognition_emulator.models.catalogue import FACE_LANDMARKER
 
 DOCS: Final = Path(__file__).parents[2] / "docs" / "reference"
 

@@ -22,15 +22,15 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.catalogue import YUNET
-from rekognition_emulator.engines.composed import ComposedEngine
-from rekognition_emulator.engines.embedded import MtcnnDetector, dlib_embedder
-from rekognition_emulator.engines.orientation import OrientedDetector
-from rekognition_emulator.engines.yunet import YuNet
-from rekognition_emulator.faces.detection import BoundingBox, Detection
-from rekognition_emulator.faces.engine import FaceDetector, FaceEngine
-from rekognition_emulator.faces.errors import FaceError
-from rekognition_emulator.faces.image import Image, decode
+from rekognition_emulator.domain.detection import BoundingBox, Detection
+from rekognition_emulator.domain.errors import FaceError
+from rekognition_emulator.imaging.image import Image, decode
+from rekognition_emulator.inference.composed import ComposedEngine
+from rekognition_emulator.inference.detectors.orientation import OrientedDetector
+from rekognition_emulator.inference.detectors.yunet import YuNet
+from rekognition_emulator.inference.embedded import MtcnnDetector, dlib_embedder
+from rekognition_emulator.inference.engine import FaceDetector, FaceEngine
+from rekognition_emulator.models.catalogue import YUNET
 from tests.bench import detection, report
 from tests.bench.photographs import add_folder
 

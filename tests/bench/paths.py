@@ -16,8 +16,8 @@ import numpy as np
 import onnxruntime
 import simplejpeg
 
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.image import Image, decode
+from rekognition_emulator.imaging.image import Image, decode
+from rekognition_emulator.inference.engine import FaceEngine
 from tests.bench.report import Section, plot_bars
 
 ROUNDS: Final = 15

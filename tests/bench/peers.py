@@ -14,11 +14,11 @@ from typing import Any, Final
 import numpy as np
 import PIL.Image
 
-from rekognition_emulator.engines.catalogue import ARCFACE
-from rekognition_emulator.engines.embedded import EMBEDDER
-from rekognition_emulator.engines.selection import ModelFiles, load_engine, load_engine_to_measure
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.image import decode
+from rekognition_emulator.imaging.image import decode
+from rekognition_emulator.inference.embedded import EMBEDDER
+from rekognition_emulator.inference.engine import FaceEngine
+from rekognition_emulator.inference.selection import ModelFiles, load_engine, load_engine_to_measure
+from rekognition_emulator.models.catalogue import ARCFACE
 from tests.bench.arcface_shape import write_arcface
 from tests.bench.report import Section, plot_bars
 
@@ -105,7 +105,7 @@ def _chips(cache_dir: Path, engine: FaceEngine) -> Section:
     """Times dlib's network alone, on chips that are already cut out."""
     import dlib
 
-    from rekognition_emulator.engines.networks import open_session
+    from rekognition_emulator.inference.sessions import open_session
 
     chips = np.random.default_rng(0).integers(0, 256, (8, 150, 150, 3), np.uint8)
     theirs = dlib.face_recognition_model_v1(str(_dlib_weights("dlib_face_recognition_resnet_model_v1.dat")))

@@ -12,8 +12,8 @@ from typing import Final
 
 import PIL.Image
 
-from rekognition_emulator.faces.errors import FaceError
-from rekognition_emulator.faces.image import decode
+from rekognition_emulator.domain.errors import FaceError
+from rekognition_emulator.imaging.image import decode
 
 QUALITY: Final = 90
 """Of the JPEGs that are composed: what cameras and phones write."""

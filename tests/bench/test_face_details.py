@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from rekognition_emulator.engines.catalogue import FACE_LANDMARKER, FACE_MESH, FACE_MESHES, YUNET
-from rekognition_emulator.engines.face_mesh import open_face_mesh
-from rekognition_emulator.engines.selection import open_detector
-from rekognition_emulator.faces import expressions
-from rekognition_emulator.faces.attributes import Verdict
-from rekognition_emulator.faces.image import decode
-from rekognition_emulator.faces.mesh import Mesh
+from rekognition_emulator.domain import expressions
+from rekognition_emulator.domain.attributes import Verdict
+from rekognition_emulator.domain.mesh import Mesh
+from rekognition_emulator.imaging.image import decode
+from rekognition_emulator.inference.details.face_mesh import open_face_mesh
+from rekognition_emulator.inference.selection import open_detector
+from rekognition_emulator.models.catalogue import FACE_LANDMARKER, FACE_MESH, FACE_MESHES, YUNET
 from tests.bench.labelled_faces import found, read_labels
 
 RULES: dict[str, Callable[[Mesh, float], Verdict]] = {

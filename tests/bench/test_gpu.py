@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from rekognition_emulator.engines.networks import Device, open_model
-from rekognition_emulator.engines.selection import ModelFiles
+from rekognition_emulator.inference.selection import ModelFiles
+from rekognition_emulator.inference.sessions import Device, open_model
 from tests.bench.gpu import DIMENSION, measure, search_network
 
 

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from rekognition_emulator.faces.mesh import LANDMARKS_30
+from rekognition_emulator.domain.mesh import LANDMARKS_30
 from tests.bench.landmark_drawing import DOCS, canonical_face, drawing, page
 
 

@@ -21,14 +21,14 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from rekognition_emulator.cli.bands import as_multiple, as_share
-from rekognition_emulator.engines.selection import ModelFiles, load_engine
+from rekognition_emulator.domain.detection import AnalyzedFace
+from rekognition_emulator.domain.embedding import FaceModel
+from rekognition_emulator.domain.errors import FaceError
 from rekognition_emulator.evaluation.bands import SIMILARITIES, Rate
-from rekognition_emulator.faces.detection import AnalyzedFace
-from rekognition_emulator.faces.embedding import FaceModel
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.errors import FaceError
-from rekognition_emulator.faces.image import Image, decode
-from rekognition_emulator.faces.pipeline import analyse, side_px
+from rekognition_emulator.imaging.image import Image, decode
+from rekognition_emulator.inference.engine import FaceEngine
+from rekognition_emulator.inference.pipeline import analyse, side_px
+from rekognition_emulator.inference.selection import ModelFiles, load_engine
 from tests.bench import report
 from tests.bench.photographs import add_folder
 

@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from rekognition_emulator.cli import calibration, evaluation, retrieval, train_attributes, unlabelled
-from rekognition_emulator.faces.detection import BoundingBox, Detection
-from rekognition_emulator.faces.embedding import FaceModel
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.image import Image
+from rekognition_emulator.domain.detection import BoundingBox, Detection
+from rekognition_emulator.domain.embedding import FaceModel
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.inference.engine import FaceEngine
 
 POINTS = np.array([(0.4, 0.4), (0.6, 0.4), (0.5, 0.5), (0.42, 0.6), (0.58, 0.6)], np.float32)
 

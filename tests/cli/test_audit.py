@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from rekognition_emulator.actor import Actor
 from rekognition_emulator.cli.commands import app
-from rekognition_emulator.observation import Observation
-from rekognition_emulator.store.audit import NewAuditRecord, append
+from rekognition_emulator.storage.audit import NewAuditRecord, append
+from rekognition_emulator.telemetry.observation import Observation
 
 Run = Callable[..., str]
 

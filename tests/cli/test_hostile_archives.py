@@ -20,21 +20,21 @@ from psycopg_pool import ConnectionPool
 import botocore_models
 from rekognition_emulator.api.core import ServiceError
 from rekognition_emulator.cli.transfer import service_check
-from rekognition_emulator.engines.face_details import FaceDetails
-from rekognition_emulator.faces.gallery import Owner
-from rekognition_emulator.indexes.pgvector import PgvectorIndex
+from rekognition_emulator.domain.faces import Owner
+from rekognition_emulator.http.codec import renderer
+from rekognition_emulator.http.validation import check_output
+from rekognition_emulator.inference.details.face_details import FaceDetails
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.error_map import translate_error
 from rekognition_emulator.operations.registry import OPERATIONS
-from rekognition_emulator.store.answers import PostgresAnswerStore
-from rekognition_emulator.store.archive import ArchiveUnusable, open_archive
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.tags import PostgresTagStore
-from rekognition_emulator.store.transactions import JoiningPool
-from rekognition_emulator.store.transfer import export_collection, import_collection
-from rekognition_emulator.store.users import PostgresUserStore
-from rekognition_emulator.wire.codec import renderer
-from rekognition_emulator.wire.validation import check_output
+from rekognition_emulator.search.pgvector import PgvectorIndex
+from rekognition_emulator.storage.answers import PostgresAnswerStore
+from rekognition_emulator.storage.archive import ArchiveUnusable, open_archive
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.tags import PostgresTagStore
+from rekognition_emulator.storage.transactions import JoiningPool
+from rekognition_emulator.storage.transfer import export_collection, import_collection
+from rekognition_emulator.storage.users import PostgresUserStore
 from tests.faces.conftest import ScriptedEngine
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 

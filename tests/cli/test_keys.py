@@ -11,14 +11,14 @@ import pytest
 from psycopg_pool import ConnectionPool
 from typer.testing import CliRunner
 
-from rekognition_emulator.access.keyring import Keyring
-from rekognition_emulator.access.keys import AccessKey
-from rekognition_emulator.access.policy import Decision, parse_policy
-from rekognition_emulator.access.vault import Vault, read_master_key_file
+from rekognition_emulator.auth.keyring import Keyring
+from rekognition_emulator.auth.keys import AccessKey
+from rekognition_emulator.auth.policy import Decision, parse_policy
+from rekognition_emulator.auth.vault import Vault, read_master_key_file
 from rekognition_emulator.cli.commands import app
-from rekognition_emulator.faces.gallery import Owner
-from rekognition_emulator.store.keys import PostgresKeyStore
-from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.domain.faces import Owner
+from rekognition_emulator.storage.keys import PostgresKeyStore
+from rekognition_emulator.storage.postgres import PostgresStore
 from tests.gallery import ACTOR
 
 WEDDING = "arn:aws:rekognition:eu-west-1:123456789012:collection/wedding"

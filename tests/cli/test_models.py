@@ -14,9 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from rekognition_emulator.cli.commands import app
-from rekognition_emulator.engines import catalogue
-from rekognition_emulator.engines.catalogue import ARCFACE, SFACE
-from rekognition_emulator.engines.models import Embedder, Profile
+from rekognition_emulator.models import catalogue
+from rekognition_emulator.models.catalogue import ARCFACE, SFACE
+from rekognition_emulator.models.records import Embedder, Profile
 from tests.networks import COARSE, MOBILEFACE, write_embedder, write_manifest, write_networks
 from tests.publisher import Publisher, instead, publishing
 from tests.server import ROOT

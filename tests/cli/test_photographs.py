@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rekognition_emulator.cli.commands import app
-from rekognition_emulator.engines.catalogue import RETAIL_0095, YUNET
+from rekognition_emulator.models.catalogue import RETAIL_0095, YUNET
 
 WEBP = {"insp_rd_1.jpg", "insp_rd_2.jpg"}
 """Not what their names say."""

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from rekognition_emulator.cli import models as commands
 from rekognition_emulator.cli.commands import app
-from rekognition_emulator.engines import catalogue, downloads
-from rekognition_emulator.engines.catalogue import FACE_LANDMARKER, FACE_MESH, RETAIL_0095, YUNET
-from rekognition_emulator.engines.selection import AUTO, load_engine
-from rekognition_emulator.faces.embedding import Evidence
+from rekognition_emulator.domain.embedding import Evidence
+from rekognition_emulator.inference.selection import AUTO, load_engine
+from rekognition_emulator.models import catalogue, downloads
+from rekognition_emulator.models.catalogue import FACE_LANDMARKER, FACE_MESH, RETAIL_0095, YUNET
 from rekognition_emulator.settings import Settings
 from tests.openvino import write_ir_embedder
 from tests.publisher import Fault, Publisher, Visit, cut_off, instead, publishing, refusal

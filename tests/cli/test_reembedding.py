@@ -10,14 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from rekognition_emulator.cli.commands import app
-from rekognition_emulator.engines.catalogue import ARCFACE
-from rekognition_emulator.faces.crops import cut_chip
-from rekognition_emulator.faces.detection import BoundingBox, Detection
-from rekognition_emulator.faces.gallery import NewFace
-from rekognition_emulator.faces.image import Image
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.reembedding import PostgresReembeddingStore
-from rekognition_emulator.store.transactions import JoiningPool
+from rekognition_emulator.domain.detection import BoundingBox, Detection
+from rekognition_emulator.domain.faces import NewFace
+from rekognition_emulator.imaging.crops import cut_chip
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.models.catalogue import ARCFACE
+from rekognition_emulator.reembedding.store import PostgresReembeddingStore
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.transactions import JoiningPool
 from tests.faces.conftest import FRONTAL
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 from tests.networks import COARSE, write_embedder, write_manifest

@@ -6,9 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from rekognition_emulator.cli.commands import app
-from rekognition_emulator.engines.attribute_heads import FILE, HeadedAttributes, read_heads
-from rekognition_emulator.faces.attributes import Attribute, Attributes
-from rekognition_emulator.faces.image import decode
+from rekognition_emulator.domain.attributes import Attribute, Attributes
+from rekognition_emulator.imaging.image import decode
+from rekognition_emulator.inference.details.attribute_heads import FILE, HeadedAttributes, read_heads
 from tests.cli.conftest import ColourEngine
 
 BEARDED = range(1, 13)

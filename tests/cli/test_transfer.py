@@ -8,8 +8,8 @@ from psycopg_pool import ConnectionPool
 from typer.testing import CliRunner
 
 from rekognition_emulator.cli.commands import app
-from rekognition_emulator.faces.gallery import Owner
-from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.domain.faces import Owner
+from rekognition_emulator.storage.postgres import PostgresStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 Run = Callable[..., str]

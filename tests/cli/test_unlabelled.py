@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from rekognition_emulator.cli.commands import app
-from rekognition_emulator.engines.manifest import read_manifests
-from rekognition_emulator.faces.embedding import Evidence
-from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.domain.embedding import Evidence
+from rekognition_emulator.models.manifest import read_manifests
+from rekognition_emulator.storage.postgres import PostgresStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.demo import people
 from rekognition_emulator.demo.people import PEOPLE, AlbumPicture, View, album, person, render, selfie
-from rekognition_emulator.engines.catalogue import RETAIL_0095, YUNET
-from rekognition_emulator.engines.selection import ModelFiles, load_engine
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.image import decode
-from rekognition_emulator.faces.pipeline import analyse
+from rekognition_emulator.imaging.image import decode
+from rekognition_emulator.inference.engine import FaceEngine
+from rekognition_emulator.inference.pipeline import analyse
+from rekognition_emulator.inference.selection import ModelFiles, load_engine
+from rekognition_emulator.models.catalogue import RETAIL_0095, YUNET
 from tests.networks import embedded_engine
 
 pytest.importorskip("skimage", reason="people are made up from scikit-image's portrait")

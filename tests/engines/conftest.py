@@ -8,10 +8,10 @@ import PIL.Image
 import PIL.ImageOps
 import pytest
 
-from rekognition_emulator.engines.catalogue import DETECTORS, DLIB, EMBEDDERS, MTCNN, RETINAFACE, SFACE, YUNET
-from rekognition_emulator.engines.selection import ModelFiles
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.image import Image
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.inference.engine import FaceEngine
+from rekognition_emulator.inference.selection import ModelFiles
+from rekognition_emulator.models.catalogue import DETECTORS, DLIB, EMBEDDERS, MTCNN, RETINAFACE, SFACE, YUNET
 from tests.detectors import YUNET_FILE, YUNET_N, write_retinaface, write_scrfd
 from tests.networks import COARSE, embedded_engine, write_embedder, write_manifest
 from tests.openvino import write_ir_embedder

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.age_gender import AGE_SIDE_PX, GENDER_SIDE_PX, AgeGender, network_input
-from rekognition_emulator.engines.dlib_resnet import MEAN_RGB
-from rekognition_emulator.engines.networks import open_model
-from rekognition_emulator.engines.on_demand import OnDemand
-from rekognition_emulator.faces.attributes import Attribute, Attributes, Gender
-from rekognition_emulator.faces.detection import BoundingBox, Detection
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.image import Image, decode
+from rekognition_emulator.domain.attributes import Attribute, Attributes, Gender
+from rekognition_emulator.domain.detection import BoundingBox, Detection
+from rekognition_emulator.imaging.image import Image, decode
+from rekognition_emulator.inference.details.age_gender import AGE_SIDE_PX, GENDER_SIDE_PX, AgeGender, network_input
+from rekognition_emulator.inference.details.on_demand import OnDemand
+from rekognition_emulator.inference.embedders.dlib_resnet import MEAN_RGB
+from rekognition_emulator.inference.engine import FaceEngine
+from rekognition_emulator.inference.sessions import open_model
 
 POINTS = np.array([(0.4, 0.4), (0.6, 0.4), (0.5, 0.5), (0.42, 0.6), (0.58, 0.6)], np.float32)
 FACE = Detection(BoundingBox(0.3, 0.3, 0.4, 0.4), POINTS, 99.0)

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.alignment import DLIB_TEMPLATE, chips, octaves, shrunk, similarity_transforms, spread
-from rekognition_emulator.faces.image import Image
+from rekognition_emulator.imaging.alignment import DLIB_TEMPLATE, chips, octaves, shrunk, similarity_transforms, spread
+from rekognition_emulator.imaging.image import Image
 
 SIDE_PX = 150
 

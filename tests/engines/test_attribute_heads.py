@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from rekognition_emulator.engines.attribute_heads import FILE
-from rekognition_emulator.engines.face_details import FaceDetails, load_face_details
-from rekognition_emulator.engines.networks import ModelUnusable
-from rekognition_emulator.engines.selection import ModelFiles
-from rekognition_emulator.faces.attributes import Attribute, Attributes
-from rekognition_emulator.faces.detection import BoundingBox, Detection
-from rekognition_emulator.faces.image import Image
+from rekognition_emulator.domain.attributes import Attribute, Attributes
+from rekognition_emulator.domain.detection import BoundingBox, Detection
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.inference.details.attribute_heads import FILE
+from rekognition_emulator.inference.details.face_details import FaceDetails, load_face_details
+from rekognition_emulator.inference.selection import ModelFiles
+from rekognition_emulator.models.weights import ModelUnusable
 from tests.faces.conftest import ScriptedEngine
 
 HEAD: dict[str, Any] = {"weights": [2.0, 0.0], "bias": 0.0, "faces": 50, "positive": 20, "accuracy": 0.9, "auc": 0.9}

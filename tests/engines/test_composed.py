@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.alignment import ARCFACE_TEMPLATE
-from rekognition_emulator.engines.composed import OTHERS_OPEN_MAX, ComposedEngine
-from rekognition_emulator.engines.embedder import FACES_AT_ONCE, AlignedEmbedder, Crop, of_unit_length
-from rekognition_emulator.faces.detection import BoundingBox, Detection
-from rekognition_emulator.faces.embedding import FaceModel
-from rekognition_emulator.faces.engine import FaceDetector, FaceEmbedder
-from rekognition_emulator.faces.image import Image
+from rekognition_emulator.domain.detection import BoundingBox, Detection
+from rekognition_emulator.domain.embedding import FaceModel
+from rekognition_emulator.imaging.alignment import ARCFACE_TEMPLATE, Crop
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.inference.composed import OTHERS_OPEN_MAX, ComposedEngine
+from rekognition_emulator.inference.embedders.aligned import FACES_AT_ONCE, AlignedEmbedder, of_unit_length
+from rekognition_emulator.inference.engine import FaceDetector, FaceEmbedder
 
 
 def model(version: str) -> FaceModel:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.catalogue import DETECTORS, EMBEDDERS, MTCNN
-from rekognition_emulator.engines.composed import ComposedEngine
-from rekognition_emulator.engines.selection import ModelFiles, load_detector, load_engine
-from rekognition_emulator.faces.detection import LANDMARKS, Detection
-from rekognition_emulator.faces.engine import FaceDetector, FaceEngine
-from rekognition_emulator.faces.image import Image
+from rekognition_emulator.domain.detection import LANDMARKS, Detection
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.inference.composed import ComposedEngine
+from rekognition_emulator.inference.engine import FaceDetector, FaceEngine
+from rekognition_emulator.inference.selection import ModelFiles, load_detector, load_engine
+from rekognition_emulator.models.catalogue import DETECTORS, EMBEDDERS, MTCNN
 from tests.networks import MOBILEFACE, write_manifest
 
 OWN_DETECTOR = "yunet-n"

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.alignment import ARCFACE_TEMPLATE, chips
-from rekognition_emulator.engines.catalogue import EMBEDDERS, RETAIL_0095
-from rekognition_emulator.engines.models import Embedder
-from rekognition_emulator.faces.image import Image
+from rekognition_emulator.imaging.alignment import ARCFACE_TEMPLATE, chips
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.models.catalogue import EMBEDDERS, RETAIL_0095
+from rekognition_emulator.models.records import Embedder
 
 LANDMARKS = (ARCFACE_TEMPLATE * np.float32(1.3) + np.float32(40)) @ np.array([[0.98, 0.2], [-0.2, 0.98]], np.float32)
 """Of a face that is turned a little, in a picture of 256 × 256 px."""

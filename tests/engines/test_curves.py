@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rekognition_emulator.engines.catalogue import DLIB, EMBEDDERS, RETAIL_0095
-from rekognition_emulator.engines.curves import OPERATING_SIMILARITY, Calibration, provisional
-from rekognition_emulator.engines.models import Embedder
+from rekognition_emulator.domain.embedding import Evidence, FaceModel
 from rekognition_emulator.evaluation.calibration import SIMILARITIES
-from rekognition_emulator.faces.embedding import Evidence, FaceModel
+from rekognition_emulator.models.catalogue import DLIB, EMBEDDERS, RETAIL_0095
+from rekognition_emulator.models.curves import OPERATING_SIMILARITY, Calibration, provisional
+from rekognition_emulator.models.records import Embedder
 from tests.bench.curves import make_curve
 
 THRESHOLDS = st.floats(0.05, 0.95)

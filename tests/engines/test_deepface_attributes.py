@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.catalogue import ESTIMATORS
-from rekognition_emulator.engines.deepface_attributes import SIDE_PX, _crops
-from rekognition_emulator.engines.face_details import FaceDetails, load_face_details
-from rekognition_emulator.engines.manifest import vouch
-from rekognition_emulator.engines.selection import ModelFiles
-from rekognition_emulator.faces.attributes import Attribute, Attributes, Emotion, Gender
-from rekognition_emulator.faces.detection import BoundingBox, Detection
-from rekognition_emulator.faces.image import Image
+from rekognition_emulator.domain.attributes import Attribute, Attributes, Emotion, Gender
+from rekognition_emulator.domain.detection import BoundingBox, Detection
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.inference.details.deepface_attributes import SIDE_PX, _crops
+from rekognition_emulator.inference.details.face_details import FaceDetails, load_face_details
+from rekognition_emulator.inference.selection import ModelFiles
+from rekognition_emulator.models.catalogue import ESTIMATORS
+from rekognition_emulator.models.manifest import vouch
 from tests.faces.conftest import ScriptedEngine
 from tests.networks import DEEPFACE, write_networks
 

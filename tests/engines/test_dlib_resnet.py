@@ -4,11 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rekognition_emulator.engines import dlib_resnet
-from rekognition_emulator.engines.embedded import EMBEDDER
-from rekognition_emulator.engines.networks import open_session
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.image import Image
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.inference.embedded import EMBEDDER
+from rekognition_emulator.inference.embedders import dlib_resnet
+from rekognition_emulator.inference.engine import FaceEngine
+from rekognition_emulator.inference.sessions import open_session
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rekognition_emulator.engines import downloads
-from rekognition_emulator.engines.downloads import DownloadFailed, fetch
-from rekognition_emulator.engines.networks import ModelUnusable
+from rekognition_emulator.models import downloads
+from rekognition_emulator.models.downloads import DownloadFailed, fetch
+from rekognition_emulator.models.weights import ModelUnusable
 from tests.publisher import Fault, Publisher, Visit, cut_off, instead, publishing, redirect, refusal, whole
 
 CONTENTS = hashlib.shake_256(b"weights").digest(1_000_000)

@@ -2,8 +2,8 @@ import base64
 
 import numpy as np
 
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.image import Image
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.inference.engine import FaceEngine
 
 PORTRAIT_100_1 = (
     "VQpSvQJPozykcdI8ic1kvZD86b1J3F28zVf6vJu2t71nMZk9uq3CvbGpDD5DqeO8XiMwvk3bvbxuqbc7kHLAPe16zb2ZZOW9fD24"

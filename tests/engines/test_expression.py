@@ -8,7 +8,9 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.expression import (
+from rekognition_emulator.domain.attributes import Emotion
+from rekognition_emulator.imaging.image import decode
+from rekognition_emulator.inference.details.expression import (
     BLOCKS,
     EMOTIONS,
     MEAN_RGB,
@@ -18,10 +20,8 @@ from rekognition_emulator.engines.expression import (
     crop_template,
     read_tensors,
 )
-from rekognition_emulator.engines.networks import open_model
-from rekognition_emulator.faces.attributes import Emotion
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.image import decode
+from rekognition_emulator.inference.engine import FaceEngine
+from rekognition_emulator.inference.sessions import open_model
 
 MANIFEST, SHARD = "face_expression_model-weights_manifest.json", "face_expression_model.bin"
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from rekognition_emulator.engines.catalogue import AGE, EXPRESSION, FACE_LANDMARKER, GENDER
-from rekognition_emulator.engines.face_details import FaceDetails, load_face_details
-from rekognition_emulator.engines.on_demand import OnDemand
-from rekognition_emulator.engines.selection import ModelFiles
-from rekognition_emulator.faces.attributes import Attribute, AttributeEstimator, Attributes, Gender, Verdict
-from rekognition_emulator.faces.detection import BoundingBox, Detection
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.image import Image, decode
+from rekognition_emulator.domain.attributes import Attribute, Attributes, Gender, Verdict
+from rekognition_emulator.domain.detection import BoundingBox, Detection
+from rekognition_emulator.imaging.image import Image, decode
+from rekognition_emulator.inference.details.face_details import FaceDetails, load_face_details
+from rekognition_emulator.inference.details.on_demand import OnDemand
+from rekognition_emulator.inference.engine import AttributeEstimator, FaceEngine
+from rekognition_emulator.inference.selection import ModelFiles
+from rekognition_emulator.models.catalogue import AGE, EXPRESSION, FACE_LANDMARKER, GENDER
 from tests.faces.conftest import ScriptedEngine
 
 FACE = Detection(BoundingBox(0.1, 0.1, 0.5, 0.5), np.zeros((5, 2), np.float32), 99.0)

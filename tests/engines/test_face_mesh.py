@@ -9,16 +9,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines import face_mesh
-from rekognition_emulator.engines.catalogue import FACE_LANDMARKER, FACE_MESH, YUNET
-from rekognition_emulator.engines.embedded import MtcnnDetector
-from rekognition_emulator.engines.face_mesh import BLENDSHAPES, FACES_AT_ONCE, FaceMeshNetwork, open_face_mesh
-from rekognition_emulator.engines.models import FaceMesh
-from rekognition_emulator.engines.networks import ModelUnusable
-from rekognition_emulator.engines.selection import ModelFiles, choose_face_mesh, open_detector
-from rekognition_emulator.faces.detection import BoundingBox, Detection
-from rekognition_emulator.faces.image import Image, decode
-from rekognition_emulator.faces.mesh import LANDMARKS_30, POINTS, Mesh, landmarks30, pose_of
+from rekognition_emulator.domain.detection import BoundingBox, Detection
+from rekognition_emulator.domain.mesh import LANDMARKS_30, POINTS, Mesh, landmarks30, pose_of
+from rekognition_emulator.imaging.image import Image, decode
+from rekognition_emulator.inference.details import face_mesh
+from rekognition_emulator.inference.details.face_mesh import (
+    BLENDSHAPES,
+    FACES_AT_ONCE,
+    FaceMeshNetwork,
+    open_face_mesh,
+)
+from rekognition_emulator.inference.embedded import MtcnnDetector
+from rekognition_emulator.inference.selection import ModelFiles, choose_face_mesh, open_detector
+from rekognition_emulator.models.catalogue import FACE_LANDMARKER, FACE_MESH, YUNET
+from rekognition_emulator.models.records import FaceMesh
+from rekognition_emulator.models.weights import ModelUnusable
 
 FACE = np.array([(-1, -1), (1, -1), (0, 0), (-0.8, 1), (0.8, 1)])
 """Five landmarks of a face, in half eye distances around its nose."""

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from rekognition_emulator.engines.catalogue import ARCFACE, FACENET512, SFACE
-from rekognition_emulator.engines.licences import FILE, Acceptance, read_acceptances, record_acceptance
-from rekognition_emulator.engines.networks import ModelUnusable
-from rekognition_emulator.engines.selection import ModelFiles
+from rekognition_emulator.inference.selection import ModelFiles
+from rekognition_emulator.models.catalogue import ARCFACE, FACENET512, SFACE
+from rekognition_emulator.models.licences import FILE, Acceptance, read_acceptances, record_acceptance
+from rekognition_emulator.models.weights import ModelUnusable
 
 WORD = Acceptance("arcface", ARCFACE.licence, "2030-01-01", "ada")
 

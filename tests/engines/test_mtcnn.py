@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rekognition_emulator.engines import mtcnn
-from rekognition_emulator.engines.embedded import MtcnnDetector
-from rekognition_emulator.engines.mtcnn import Mtcnn, suppress, suppress_nested
-from rekognition_emulator.faces.detection import BoundingBox
-from rekognition_emulator.faces.image import Image
+from rekognition_emulator.domain.detection import BoundingBox
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.inference.detectors import mtcnn
+from rekognition_emulator.inference.detectors.mtcnn import Mtcnn, suppress, suppress_nested
+from rekognition_emulator.inference.embedded import MtcnnDetector
 
 RECORDED = Path(__file__).parent / "recorded" / "mtcnn.json"
 """What the package ``mtcnn`` finds with TensorFlow: numbers only; the file says which version and settings."""

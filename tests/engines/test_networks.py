@@ -6,8 +6,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from rekognition_emulator.engines.graph import Graph
-from rekognition_emulator.engines.networks import Device, ModelUnusable, Network, WeightsMismatch, open_session
+from rekognition_emulator.inference.conversion.graph import Graph
+from rekognition_emulator.inference.sessions import Device, Network, open_session
+from rekognition_emulator.models.weights import ModelUnusable, WeightsMismatch
 
 
 def doubling(weights: bytes) -> bytes:

@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 
-from rekognition_emulator.engines.on_demand import RETRY_S, OnDemand
+from rekognition_emulator.inference.details.on_demand import RETRY_S, OnDemand
 
 
 def test_it_is_opened_once() -> None:

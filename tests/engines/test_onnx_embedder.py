@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.catalogue import ARCFACE
-from rekognition_emulator.engines.models import Embedder
-from rekognition_emulator.engines.onnx_embedder import OnnxNetwork
-from rekognition_emulator.engines.selection import ModelFiles, load_engine, load_engine_to_measure
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.image import Image
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.inference.embedders.onnx_embedder import OnnxNetwork
+from rekognition_emulator.inference.engine import FaceEngine
+from rekognition_emulator.inference.selection import ModelFiles, load_engine, load_engine_to_measure
+from rekognition_emulator.models.catalogue import ARCFACE
+from rekognition_emulator.models.records import Embedder
 from tests.networks import MOBILEFACE, write_manifest
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.catalogue import RETAIL_0095
-from rekognition_emulator.engines.networks import ModelUnusable, open_model
-from rekognition_emulator.engines.openvino_ir import INPUT, OUTPUT, convert
+from rekognition_emulator.inference.conversion.openvino_ir import INPUT, OUTPUT, convert
+from rekognition_emulator.inference.sessions import open_model
+from rekognition_emulator.models.catalogue import RETAIL_0095
+from rekognition_emulator.models.weights import ModelUnusable
 from tests.openvino import CONVOLUTION, Ir
 
 RANDOM = np.random.default_rng(7)

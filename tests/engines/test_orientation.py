@@ -10,14 +10,14 @@ import pytest
 from numpy.typing import NDArray
 
 from rekognition_emulator.demo.people import PEOPLE, View, person, render
-from rekognition_emulator.engines import orientation
-from rekognition_emulator.engines.catalogue import DLIB, MTCNN, YUNET
-from rekognition_emulator.engines.orientation import OrientedDetector
-from rekognition_emulator.engines.selection import ModelFiles, load_detector, load_engine
-from rekognition_emulator.faces.detection import BoundingBox, Detection
-from rekognition_emulator.faces.engine import FaceDetector, FaceEngine
-from rekognition_emulator.faces.image import Image, decode
-from rekognition_emulator.faces.pose import estimate_pose
+from rekognition_emulator.domain.detection import BoundingBox, Detection
+from rekognition_emulator.domain.pose import estimate_pose
+from rekognition_emulator.imaging.image import Image, decode
+from rekognition_emulator.inference.detectors import orientation
+from rekognition_emulator.inference.detectors.orientation import OrientedDetector
+from rekognition_emulator.inference.engine import FaceDetector, FaceEngine
+from rekognition_emulator.inference.selection import ModelFiles, load_detector, load_engine
+from rekognition_emulator.models.catalogue import DLIB, MTCNN, YUNET
 
 SKY = (0, 50)
 FACE = ((20, 40), (20, 60), (32, 50), (44, 43), (44, 57))

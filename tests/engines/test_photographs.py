@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.image import Image
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.inference.engine import FaceEngine
 
 
 def rows(path: Path) -> Iterator[dict[str, str]]:

@@ -7,11 +7,11 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.catalogue import SCRFD_10G
-from rekognition_emulator.engines.networks import ModelUnusable
-from rekognition_emulator.engines.scrfd import Scrfd
-from rekognition_emulator.faces.detection import Detection
-from rekognition_emulator.faces.image import Image
+from rekognition_emulator.domain.detection import Detection
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.inference.detectors.scrfd import Scrfd
+from rekognition_emulator.models.catalogue import SCRFD_10G
+from rekognition_emulator.models.weights import ModelUnusable
 from tests.detectors import PLANTED_POINTS, PLANTED_SIDES, write_planted_scrfd
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)

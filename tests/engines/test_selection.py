@@ -11,13 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rekognition_emulator.engines import deepface_detector
-from rekognition_emulator.engines.catalogue import ARCFACE, EMBEDDERS, RETAIL_0095, SFACE
-from rekognition_emulator.engines.licences import Acceptance, record_acceptance
-from rekognition_emulator.engines.manifest import read_detectors, read_manifests
-from rekognition_emulator.engines.models import Embedder, Profile, SingleShotDetector
-from rekognition_emulator.engines.networks import ModelUnusable, WeightsMismatch
-from rekognition_emulator.engines.selection import (
+from rekognition_emulator.domain.embedding import Evidence
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.inference.detectors import deepface_detector
+from rekognition_emulator.inference.detectors.yunet import YuNet
+from rekognition_emulator.inference.selection import (
     AUTO,
     ModelFiles,
     choose_detector,
@@ -25,9 +23,11 @@ from rekognition_emulator.engines.selection import (
     load_engine,
     load_engine_to_measure,
 )
-from rekognition_emulator.engines.yunet import YuNet
-from rekognition_emulator.faces.embedding import Evidence
-from rekognition_emulator.faces.image import Image
+from rekognition_emulator.models.catalogue import ARCFACE, EMBEDDERS, RETAIL_0095, SFACE
+from rekognition_emulator.models.licences import Acceptance, record_acceptance
+from rekognition_emulator.models.manifest import read_detectors, read_manifests
+from rekognition_emulator.models.records import Embedder, Profile, SingleShotDetector
+from rekognition_emulator.models.weights import ModelUnusable, WeightsMismatch
 from tests.detectors import YUNET_FILE, YUNET_N, write_planted_scrfd
 from tests.networks import COARSE, MOBILEFACE, write_embedder, write_manifest
 from tests.openvino import write_ir_embedder

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from rekognition_emulator.engines.catalogue import MTCNN, YUNET
-from rekognition_emulator.engines.selection import ModelFiles, load_detector
-from rekognition_emulator.engines.single_shot import SingleShot
-from rekognition_emulator.faces.detection import BoundingBox
-from rekognition_emulator.faces.engine import FaceDetector
-from rekognition_emulator.faces.image import Image
+from rekognition_emulator.domain.detection import BoundingBox
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.inference.detectors.single_shot import SingleShot
+from rekognition_emulator.inference.engine import FaceDetector
+from rekognition_emulator.inference.selection import ModelFiles, load_detector
+from rekognition_emulator.models.catalogue import MTCNN, YUNET
 
 RECORDED = Path(__file__).parent / "recorded" / "mtcnn_groups.json"
 """What the package ``mtcnn`` finds in group pictures, with TensorFlow; the file says which version and settings."""

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.engines.networks import ModelUnusable, open_model
-from rekognition_emulator.engines.tflite import convert
+from rekognition_emulator.inference.conversion.tflite import convert
+from rekognition_emulator.inference.sessions import open_model
+from rekognition_emulator.models.weights import ModelUnusable
 from tests import tflite
 from tests.tflite import TfLite
 

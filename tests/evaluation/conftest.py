@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from rekognition_emulator.demo.people import PEOPLE, View, selfie
-from rekognition_emulator.faces.engine import FaceEngine
+from rekognition_emulator.inference.engine import FaceEngine
 from tests.networks import embedded_engine
 
 VIEWS = (View(), View(roll=10, light=0.8), View(side_px=220, blur=0.003))

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from rekognition_emulator.domain.embedding import FaceModel
 from rekognition_emulator.evaluation.bands import (
     SIDE,
     SIMILARITIES,
@@ -15,7 +16,6 @@ from rekognition_emulator.evaluation.bands import (
     Rate,
 )
 from rekognition_emulator.evaluation.comparison import compare_album
-from rekognition_emulator.faces.embedding import FaceModel
 
 MODEL = FaceModel("test", "1.2", 8, "ours", ((-1, 0), (0.4, 60), (0.5, 80), (0.6, 90), (1, 100)))
 

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from rekognition_emulator.domain.embedding import FaceModel
 from rekognition_emulator.evaluation.calibration import SIMILARITIES, TooFewPairs, calibrate, pictures_needed
 from rekognition_emulator.evaluation.scores import Scores
-from rekognition_emulator.faces.embedding import FaceModel
 
 
 def strangers(seed: int, pairs: int) -> NDArray[np.float32]:

@@ -7,14 +7,14 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
+from rekognition_emulator.domain.detection import BoundingBox, Detection
+from rekognition_emulator.domain.embedding import FaceModel
 from rekognition_emulator.evaluation.comparison import compare_album
 from rekognition_emulator.evaluation.labels import number_people, read_album
 from rekognition_emulator.evaluation.measurement import measure_album
 from rekognition_emulator.evaluation.pictures import FaceChoice, embed_album, embed_pictures
-from rekognition_emulator.faces.detection import BoundingBox, Detection
-from rekognition_emulator.faces.embedding import FaceModel
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.image import Image
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.inference.engine import FaceEngine
 
 
 def test_people_who_do_not_exist_are_told_apart(engine: FaceEngine, album_dir: Path) -> None:

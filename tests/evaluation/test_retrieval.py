@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from rekognition_emulator.domain.embedding import FaceModel
 from rekognition_emulator.evaluation.retrieval import PAGE, best_cosines, measure_retrieval, nearest_strangers
-from rekognition_emulator.faces.embedding import FaceModel
 
 MODEL = FaceModel("straight", "1.1", 2, "ours", [(-1, 0), (0, 0), (1, 100)])
 """A cosine of 0.8 is a similarity of 80."""

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rekognition_emulator.engines.selection import ModelFiles, load_engine
-from rekognition_emulator.faces.embedding import FaceModel
-from rekognition_emulator.faces.quality import REQUIREMENTS, QualityFilter
+from rekognition_emulator.domain.embedding import FaceModel
+from rekognition_emulator.domain.quality import REQUIREMENTS, QualityFilter
+from rekognition_emulator.inference.selection import ModelFiles, load_engine
 from tests.bench.thresholds import BLURS, SIDES_PX, Faces, measure_faces, rate
 
 AT_24_PX, AT_80_PX = (SIDES_PX.index(side) * len(BLURS) for side in (24, 80))

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.faces.detection import BoundingBox, Detection
-from rekognition_emulator.faces.embedding import FaceModel
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.image import Image
+from rekognition_emulator.domain.detection import BoundingBox, Detection
+from rekognition_emulator.domain.embedding import FaceModel
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.inference.engine import FaceEngine
 
 FRONTAL = np.array([(0.35, 0.4), (0.65, 0.4), (0.5, 0.6), (0.38, 0.76), (0.62, 0.76)])
 """Landmarks of a face that looks into the camera, in ratios of its box."""

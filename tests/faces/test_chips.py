@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rekognition_emulator.faces.crops import FRAME, MARGIN, SIDE_PX_MAX, cut_chip, open_chip
-from rekognition_emulator.faces.detection import BoundingBox, Detection
-from rekognition_emulator.faces.image import Image
+from rekognition_emulator.domain.detection import BoundingBox, Detection
+from rekognition_emulator.imaging.crops import FRAME, MARGIN, SIDE_PX_MAX, cut_chip, open_chip
+from rekognition_emulator.imaging.image import Image
 
 
 def waves() -> Image:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rekognition_emulator.faces.detection import BoundingBox
+from rekognition_emulator.domain.detection import BoundingBox
 
 _BOXES = st.builds(BoundingBox, *[st.floats(-0.5, 1.5)] * 2, *[st.floats(0.001, 1.5)] * 2)
 

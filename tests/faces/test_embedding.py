@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rekognition_emulator.faces.embedding import FaceModel
+from rekognition_emulator.domain.embedding import FaceModel
 
 _MODEL = FaceModel("example", "99.0", 128, "ours", ((-1, 0), (0.3, 40), (0.5, 80), (0.6, 90), (0.7, 99), (1, 100)))
 _COSINES = st.floats(-1, 1)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rekognition_emulator.faces.detection import Pose
-from rekognition_emulator.faces.expressions import (
+from rekognition_emulator.domain.detection import Pose
+from rekognition_emulator.domain.expressions import (
     GAZE_DEGREES,
     IRIS_REST,
     MOUTH_OPEN,
@@ -18,7 +18,7 @@ from rekognition_emulator.faces.expressions import (
     mouth_open,
     smile,
 )
-from rekognition_emulator.faces.mesh import POINTS, Mesh
+from rekognition_emulator.domain.mesh import POINTS, Mesh
 
 ASPECT = 1.5
 STRAIGHT = Pose(0.0, 0.0, 0.0)

@@ -12,8 +12,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from rekognition_emulator.faces import image
-from rekognition_emulator.faces.errors import (
+from rekognition_emulator.domain.errors import (
     FaceError,
     PicturesTooMany,
     PictureTooCostly,
@@ -21,8 +20,8 @@ from rekognition_emulator.faces.errors import (
     PictureTooSmall,
     PictureUnreadable,
 )
-from rekognition_emulator.faces.image import STORED_BYTES_MAX, decode
-from rekognition_emulator.faces.image_header import (
+from rekognition_emulator.imaging import image
+from rekognition_emulator.imaging.header import (
     DECODES_WITHOUT_END,
     HEADER_BYTES_MAX,
     PIECES_MAX,
@@ -30,6 +29,7 @@ from rekognition_emulator.faces.image_header import (
     orientation,
     outline,
 )
+from rekognition_emulator.imaging.image import STORED_BYTES_MAX, decode
 from tests.bombs import (
     TABLES,
     baseline,
@@ -238,7 +238,7 @@ def test_subsampled_colours_take_less() -> None:
 
 MEASURE = """
 import re, resource, sys
-from rekognition_emulator.faces.image import decode
+from rekognition_emulator.imaging.image import decode
 peak_mb = lambda: int(re.search("VmHWM:\\s+([0-9]+)", open("/proc/self/status").read())[1]) // 1024
 resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
 picture = sys.stdin.buffer.read()

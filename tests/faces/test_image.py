@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rekognition_emulator.faces import image as decoding
-from rekognition_emulator.faces.errors import FaceError, PictureTooLarge, PictureTooSmall, PictureUnreadable
-from rekognition_emulator.faces.image import DETECTION_SIDE_PX, Image, decode
-from rekognition_emulator.faces.image_header import outline
+from rekognition_emulator.domain.errors import FaceError, PictureTooLarge, PictureTooSmall, PictureUnreadable
+from rekognition_emulator.imaging import image as decoding
+from rekognition_emulator.imaging.header import outline
+from rekognition_emulator.imaging.image import DETECTION_SIDE_PX, Image, decode
 
 _ORIENTATION = 0x0112
 

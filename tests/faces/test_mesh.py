@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.faces import mesh as meshes
-from rekognition_emulator.faces.mesh import LANDMARKS_30, POINTS, Mesh, landmarks30, pose_of
+from rekognition_emulator.domain import mesh as meshes
+from rekognition_emulator.domain.mesh import LANDMARKS_30, POINTS, Mesh, landmarks30, pose_of
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "recordings"
 

@@ -3,11 +3,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from rekognition_emulator.faces.detection import AnalyzedFace, Detection, Pose, Quality
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.image import Image
-from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, select
-from rekognition_emulator.faces.quality import QualityFilter, Reason, brightness_of
+from rekognition_emulator.domain.detection import AnalyzedFace, Detection, Pose, Quality
+from rekognition_emulator.domain.quality import QualityFilter, Reason, brightness_of
+from rekognition_emulator.imaging.image import Image
+from rekognition_emulator.inference.engine import FaceEngine
+from rekognition_emulator.inference.pipeline import FACES_MAX, analyse, select
 
 _PICTURE = Image(np.full((500, 1000, 3), 128, np.uint8), width_px=2000, height_px=1000)
 

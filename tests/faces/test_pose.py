@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rekognition_emulator.faces.detection import Pose
-from rekognition_emulator.faces.pose import HEAD, estimate_pose
+from rekognition_emulator.domain.detection import Pose
+from rekognition_emulator.domain.pose import HEAD, estimate_pose
 
 _ANGLES = st.floats(-50, 50)
 

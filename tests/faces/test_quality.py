@@ -9,11 +9,9 @@ import PIL.ImageFilter
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.faces.detection import AnalyzedFace, BoundingBox, Detection, Pose, Quality
-from rekognition_emulator.faces.errors import PictureUnreadable
-from rekognition_emulator.faces.image import decode
-from rekognition_emulator.faces.pipeline import analyse, select
-from rekognition_emulator.faces.quality import (
+from rekognition_emulator.domain.detection import AnalyzedFace, BoundingBox, Detection, Pose, Quality
+from rekognition_emulator.domain.errors import PictureUnreadable
+from rekognition_emulator.domain.quality import (
     REQUIREMENTS,
     QualityFilter,
     Reason,
@@ -21,6 +19,8 @@ from rekognition_emulator.faces.quality import (
     measure_quality,
     reasons,
 )
+from rekognition_emulator.imaging.image import decode
+from rekognition_emulator.inference.pipeline import analyse, select
 from tests.networks import embedded_engine
 
 _WHOLE = BoundingBox(0, 0, 1, 1)

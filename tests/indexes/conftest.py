@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from psycopg_pool import ConnectionPool
 
-from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.indexes import INDEXES, IndexDependencies
-from rekognition_emulator.indexes.pgvector import PgvectorIndex
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.users import PostgresUserStore
+from rekognition_emulator.search.base import FaceIndex
+from rekognition_emulator.search.pgvector import PgvectorIndex
+from rekognition_emulator.search.registry import INDEXES, IndexDependencies
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.users import PostgresUserStore
 
 OPENED: dict[str, Callable[[IndexDependencies], FaceIndex]] = {
     **INDEXES,

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rekognition_emulator.faces.gallery import Match
-from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.indexes import INDEXES
-from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.domain.faces import Match
+from rekognition_emulator.search.base import FaceIndex
+from rekognition_emulator.search.registry import INDEXES
+from rekognition_emulator.storage.postgres import PostgresStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 NAMES = count()

@@ -8,11 +8,11 @@ from uuid import UUID, uuid4
 import numpy as np
 import pytest
 
-from rekognition_emulator.faces.errors import CollectionNotFound
-from rekognition_emulator.faces.gallery import Collection
-from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.store import postgres, tombstones
-from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.domain.errors import CollectionNotFound
+from rekognition_emulator.domain.faces import Collection
+from rekognition_emulator.search.base import FaceIndex
+from rekognition_emulator.storage import postgres, tombstones
+from rekognition_emulator.storage.postgres import PostgresStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 EAST = np.array([1, 0, 0], np.float32)

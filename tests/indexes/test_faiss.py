@@ -14,18 +14,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rekognition_emulator.faces.gallery import Collection
-from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.indexes import IndexDependencies, faiss, quantizers, snapshots
-from rekognition_emulator.indexes.faiss import FaissIndex
-from rekognition_emulator.indexes.memory import MemoryIndex
-from rekognition_emulator.indexes.quantizers import ProductQuantizer
-from rekognition_emulator.indexes.router import IndexRouter
-from rekognition_emulator.indexes.segment import Segment
-from rekognition_emulator.indexes.vectors import cosines
-from rekognition_emulator.store import postgres
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.users import PostgresUserStore
+from rekognition_emulator.domain.faces import Collection
+from rekognition_emulator.search import faiss, quantizers, snapshots
+from rekognition_emulator.search.base import FaceIndex
+from rekognition_emulator.search.faiss import FaissIndex
+from rekognition_emulator.search.memory import MemoryIndex
+from rekognition_emulator.search.quantizers import ProductQuantizer
+from rekognition_emulator.search.registry import IndexDependencies
+from rekognition_emulator.search.router import IndexRouter
+from rekognition_emulator.search.segment import Segment
+from rekognition_emulator.search.vectors import cosines
+from rekognition_emulator.storage import postgres
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.users import PostgresUserStore
 from tests.embeddings import ARCFACE, DLIB, faces_of_people
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 

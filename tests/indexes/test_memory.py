@@ -2,9 +2,9 @@ from uuid import uuid4
 
 import pytest
 
-from rekognition_emulator.faces.errors import CollectionNotFound
-from rekognition_emulator.indexes.memory import MemoryIndex
-from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.domain.errors import CollectionNotFound
+from rekognition_emulator.search.memory import MemoryIndex
+from rekognition_emulator.storage.postgres import PostgresStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 

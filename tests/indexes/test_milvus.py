@@ -14,15 +14,16 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 # By our own module, which keeps its client out of children; imported by itself, it would not.
-pytest.importorskip("rekognition_emulator.indexes.milvus", reason="Milvus is an extra", exc_type=ImportError)
+pytest.importorskip("rekognition_emulator.search.milvus", reason="Milvus is an extra", exc_type=ImportError)
 
-from rekognition_emulator.faces.gallery import Collection
-from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.faces.store import FaceStore
-from rekognition_emulator.indexes import INDEXES, IndexDependencies, milvus
-from rekognition_emulator.indexes.milvus import MilvusIndex
-from rekognition_emulator.store import postgres
-from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.domain.faces import Collection
+from rekognition_emulator.domain.store import FaceStore
+from rekognition_emulator.search import milvus
+from rekognition_emulator.search.base import FaceIndex
+from rekognition_emulator.search.milvus import MilvusIndex
+from rekognition_emulator.search.registry import INDEXES, IndexDependencies
+from rekognition_emulator.storage import postgres
+from rekognition_emulator.storage.postgres import PostgresStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 VECTORS = embeddings(60, dimension=16)

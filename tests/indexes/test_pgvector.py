@@ -9,12 +9,12 @@ import pytest
 from numpy.typing import NDArray
 from psycopg_pool import ConnectionPool
 
-from rekognition_emulator.faces.gallery import Collection
-from rekognition_emulator.indexes import hnsw, pgvector
-from rekognition_emulator.indexes.hnsw import Graph
-from rekognition_emulator.indexes.pgvector import PgvectorIndex
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.users import PostgresUserStore
+from rekognition_emulator.domain.faces import Collection
+from rekognition_emulator.search import hnsw, pgvector
+from rekognition_emulator.search.hnsw import Graph
+from rekognition_emulator.search.pgvector import PgvectorIndex
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.users import PostgresUserStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 DIMENSION = 64

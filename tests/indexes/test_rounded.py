@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rekognition_emulator.faces.gallery import Embedding
-from rekognition_emulator.indexes import quantizers, segment
-from rekognition_emulator.indexes.quantizers import Estimates, ScalarQuantizer
-from rekognition_emulator.indexes.segment import Segment
-from rekognition_emulator.indexes.vectors import cosines, ranked
+from rekognition_emulator.domain.faces import Embedding
+from rekognition_emulator.search import quantizers, segment
+from rekognition_emulator.search.quantizers import Estimates, ScalarQuantizer
+from rekognition_emulator.search.segment import Segment
+from rekognition_emulator.search.vectors import cosines, ranked
 from tests.embeddings import ARCFACE, DLIB, Space, faces_of_people
 
 FACES = 1_100

@@ -5,11 +5,11 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from rekognition_emulator.faces.errors import CollectionNotFound
-from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.indexes import INDEXES, IndexDependencies, IndexUnusable
-from rekognition_emulator.indexes.router import IndexRouter
-from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.domain.errors import CollectionNotFound
+from rekognition_emulator.search.base import FaceIndex
+from rekognition_emulator.search.registry import INDEXES, IndexDependencies, IndexUnusable
+from rekognition_emulator.search.router import IndexRouter
+from rekognition_emulator.storage.postgres import PostgresStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 PROBE = embeddings(1)[0]

@@ -8,11 +8,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from rekognition_emulator.api import rekognition as api
-from rekognition_emulator.faces.attributes import Attribute
-from rekognition_emulator.observation import Observation
+from rekognition_emulator.domain.attributes import Attribute
 from rekognition_emulator.operations import absence
 from rekognition_emulator.operations.absence import MEMBERS, add_neutral, note_absent
 from rekognition_emulator.operations.intake import wanted_attributes
+from rekognition_emulator.telemetry.observation import Observation
 
 EVERY = {name for name in get_args(api.Attribute) if name not in {"ALL", "DEFAULT"}}
 AGE, BEARD = Attribute.AGE_RANGE, Attribute.BEARD

@@ -7,10 +7,10 @@ import pytest
 
 import botocore_models
 from rekognition_emulator.api import rekognition as api
-from rekognition_emulator.faces.attributes import Attributes, Emotion, EyeDirection, Gender, Verdict
-from rekognition_emulator.faces.detection import AnalyzedFace, BoundingBox, Detection, Pose, Quality
+from rekognition_emulator.domain.attributes import Attributes, Emotion, EyeDirection, Gender, Verdict
+from rekognition_emulator.domain.detection import AnalyzedFace, BoundingBox, Detection, Pose, Quality
+from rekognition_emulator.http.codec import renderer
 from rekognition_emulator.operations.rendering import face_detail
-from rekognition_emulator.wire.codec import renderer
 from tests.server import ROOT
 
 PORTRAIT = AnalyzedFace(

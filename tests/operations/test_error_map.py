@@ -1,6 +1,6 @@
 from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.api.core import ServiceError
-from rekognition_emulator.faces import errors
+from rekognition_emulator.domain import errors
 from rekognition_emulator.operations.error_map import ERROR_MAP, translate_error
 
 

@@ -1,7 +1,7 @@
 """What derives from the records of operations agrees with what names them otherwise."""
 
-from rekognition_emulator.access.policy import Decision, parse_policy
-from rekognition_emulator.access.presets import preset
+from rekognition_emulator.auth.policy import Decision, parse_policy
+from rekognition_emulator.auth.presets import preset
 from rekognition_emulator.operations.registry import BULK, OPERATIONS, READ_ONLY
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.api.operation import Operation
-from rekognition_emulator.faces.errors import CollectionNotFound, FaceModelChanged
+from rekognition_emulator.domain.errors import CollectionNotFound, FaceModelChanged
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.error_map import translate_error
 from rekognition_emulator.operations.registry import OPERATIONS, SERVED

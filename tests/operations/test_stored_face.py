@@ -4,10 +4,10 @@ from uuid import UUID
 import pytest
 
 import botocore_models
-from rekognition_emulator.faces.detection import BoundingBox
-from rekognition_emulator.faces.gallery import EnrolledFace
+from rekognition_emulator.domain.detection import BoundingBox
+from rekognition_emulator.domain.faces import EnrolledFace
+from rekognition_emulator.http.codec import renderer
 from rekognition_emulator.operations.rendering import stored_face
-from rekognition_emulator.wire.codec import renderer
 
 FACE = EnrolledFace(UUID(int=1), UUID(int=2), "IMG_1.jpg", BoundingBox(-0.1, 0.2, 0.3, 0.4), 99.5)
 render = renderer(botocore_models.load().shape_for("Face"))

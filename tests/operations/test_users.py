@@ -12,20 +12,20 @@ import pytest
 
 from rekognition_emulator.api.core import ServiceError
 from rekognition_emulator.api.rekognition import InvalidPaginationTokenException, InvalidParameterException
-from rekognition_emulator.engines.face_details import FaceDetails
-from rekognition_emulator.faces.detection import BoundingBox, Detection
-from rekognition_emulator.faces.errors import FaceModelMismatch
-from rekognition_emulator.faces.gallery import Owner
-from rekognition_emulator.indexes.pgvector import PgvectorIndex
+from rekognition_emulator.domain.detection import BoundingBox, Detection
+from rekognition_emulator.domain.errors import FaceModelMismatch
+from rekognition_emulator.domain.faces import Owner
+from rekognition_emulator.inference.details.face_details import FaceDetails
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.error_map import translate_error
 from rekognition_emulator.operations.paging import read_token, write_token
 from rekognition_emulator.operations.registry import OPERATIONS
-from rekognition_emulator.store.answers import PostgresAnswerStore
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.tags import PostgresTagStore
-from rekognition_emulator.store.transactions import JoiningPool
-from rekognition_emulator.store.users import PostgresUserStore
+from rekognition_emulator.search.pgvector import PgvectorIndex
+from rekognition_emulator.storage.answers import PostgresAnswerStore
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.tags import PostgresTagStore
+from rekognition_emulator.storage.transactions import JoiningPool
+from rekognition_emulator.storage.users import PostgresUserStore
 from tests.faces.conftest import FRONTAL, ScriptedEngine
 from tests.gallery import ACTOR, OWNER, picture
 

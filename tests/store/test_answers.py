@@ -8,15 +8,15 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from rekognition_emulator.faces.errors import TokenInUse
-from rekognition_emulator.faces.gallery import Collection
-from rekognition_emulator.faces.idempotency import IdempotencyKey
-from rekognition_emulator.store import answers as module
-from rekognition_emulator.store.answers import PostgresAnswerStore
-from rekognition_emulator.store.database import open_pool
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.transactions import JoiningPool
-from rekognition_emulator.store.users import PostgresUserStore
+from rekognition_emulator.domain.errors import TokenInUse
+from rekognition_emulator.domain.faces import Collection
+from rekognition_emulator.domain.idempotency import IdempotencyKey
+from rekognition_emulator.storage import answers as module
+from rekognition_emulator.storage.answers import PostgresAnswerStore
+from rekognition_emulator.storage.database import open_pool
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.transactions import JoiningPool
+from rekognition_emulator.storage.users import PostgresUserStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 DAY = timedelta(hours=24)

@@ -11,22 +11,22 @@ import pytest
 from psycopg_pool import ConnectionPool
 from structlog.testing import capture_logs
 
-from rekognition_emulator.access.keys import AccessKey
 from rekognition_emulator.actor import Actor
-from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFound
-from rekognition_emulator.faces.gallery import Collection
-from rekognition_emulator.observation import Observation
-from rekognition_emulator.store import audit, auditing
-from rekognition_emulator.store.audit import AuditFilter, AuditRecord, entries, expire
-from rekognition_emulator.store.auditing import AuditLog
-from rekognition_emulator.store.database import open_pool
-from rekognition_emulator.store.keys import PostgresKeyStore
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.reembedding import PostgresReembeddingStore
-from rekognition_emulator.store.tags import PostgresTagStore
-from rekognition_emulator.store.transactions import JoiningPool
-from rekognition_emulator.store.transfer import export_collection, import_collection
-from rekognition_emulator.store.users import PostgresUserStore
+from rekognition_emulator.auth.keys import AccessKey
+from rekognition_emulator.domain.errors import CollectionExists, CollectionNotFound
+from rekognition_emulator.domain.faces import Collection
+from rekognition_emulator.reembedding.store import PostgresReembeddingStore
+from rekognition_emulator.storage import audit, auditing
+from rekognition_emulator.storage.audit import AuditFilter, AuditRecord, entries, expire
+from rekognition_emulator.storage.auditing import AuditLog
+from rekognition_emulator.storage.database import open_pool
+from rekognition_emulator.storage.keys import PostgresKeyStore
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.tags import PostgresTagStore
+from rekognition_emulator.storage.transactions import JoiningPool
+from rekognition_emulator.storage.transfer import export_collection, import_collection
+from rekognition_emulator.storage.users import PostgresUserStore
+from rekognition_emulator.telemetry.observation import Observation
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 

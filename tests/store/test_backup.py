@@ -10,11 +10,11 @@ from tempfile import mkdtemp
 import psycopg
 import pytest
 
-from rekognition_emulator.store import backup
-from rekognition_emulator.store.backup import BackupUnusable, back_up, restore, verify_backup
-from rekognition_emulator.store.database import DatabaseUnsuitable, open_pool
-from rekognition_emulator.store.embedded import closed_database, embedded_database
-from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.storage import backup
+from rekognition_emulator.storage.backup import BackupUnusable, back_up, restore, verify_backup
+from rekognition_emulator.storage.database import DatabaseUnsuitable, open_pool
+from rekognition_emulator.storage.embedded_postgres import closed_database, embedded_database
+from rekognition_emulator.storage.postgres import PostgresStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 

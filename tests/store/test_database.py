@@ -7,9 +7,9 @@ import psycopg
 import pytest
 from psycopg_pool import PoolTimeout
 
-from rekognition_emulator.store import database
-from rekognition_emulator.store.database import DatabaseUnsuitable, open_pool, outage
-from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.storage import database
+from rekognition_emulator.storage.database import DatabaseUnsuitable, open_pool, outage
+from rekognition_emulator.storage.postgres import PostgresStore
 from tests.faults.neighbours import Line
 from tests.gallery import ACTOR, OWNER
 

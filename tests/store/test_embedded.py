@@ -15,14 +15,14 @@ import psycopg
 import pytest
 
 import rekognition_emulator
-from rekognition_emulator.store.database import DatabaseUnsuitable
-from rekognition_emulator.store.embedded import embedded_database
+from rekognition_emulator.storage.database import DatabaseUnsuitable
+from rekognition_emulator.storage.embedded_postgres import embedded_database
 
 HOLDER = """
 import sys
 from pathlib import Path
 from rekognition_emulator.cli.log import configure_logging
-from rekognition_emulator.store.embedded import embedded_database
+from rekognition_emulator.storage.embedded_postgres import embedded_database
 configure_logging("info")
 with embedded_database(Path(sys.argv[1])) as url:
     print(url, flush=True)

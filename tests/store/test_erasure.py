@@ -11,17 +11,17 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from rekognition_emulator.faces.gallery import Collection, FaceChip, NewFace, PictureSource
-from rekognition_emulator.indexes.pgvector import PgvectorIndex
-from rekognition_emulator.store import erasure
-from rekognition_emulator.store.database import open_pool
-from rekognition_emulator.store.embedded import embedded_database
-from rekognition_emulator.store.erasure import Erased, ErasureBlocked, erase
-from rekognition_emulator.store.integrity import check_collections, check_tables
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.reembedding import PostgresReembeddingStore
-from rekognition_emulator.store.transactions import JoiningPool
-from rekognition_emulator.store.users import PostgresUserStore
+from rekognition_emulator.domain.faces import Collection, FaceChip, NewFace, PictureSource
+from rekognition_emulator.reembedding.store import PostgresReembeddingStore
+from rekognition_emulator.search.pgvector import PgvectorIndex
+from rekognition_emulator.storage import erasure
+from rekognition_emulator.storage.database import open_pool
+from rekognition_emulator.storage.embedded_postgres import embedded_database
+from rekognition_emulator.storage.erasure import Erased, ErasureBlocked, erase
+from rekognition_emulator.storage.integrity import check_collections, check_tables
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.transactions import JoiningPool
+from rekognition_emulator.storage.users import PostgresUserStore
 from tests.conftest import named, run
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 

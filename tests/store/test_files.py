@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rekognition_emulator.store.files import make_folder, whole_file
+from rekognition_emulator.storage.files import make_folder, whole_file
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,10 @@
 import pytest
 from psycopg_pool import ConnectionPool
 
-from rekognition_emulator.faces.gallery import Collection
-from rekognition_emulator.store.integrity import check_collections, check_tables
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.users import PostgresUserStore
+from rekognition_emulator.domain.faces import Collection
+from rekognition_emulator.storage.integrity import check_collections, check_tables
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.users import PostgresUserStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 

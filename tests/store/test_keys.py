@@ -9,11 +9,11 @@ import pytest
 from psycopg_pool import ConnectionPool
 from structlog.testing import capture_logs
 
-from rekognition_emulator.access.keyring import Keyring
-from rekognition_emulator.access.keys import NameTaken
-from rekognition_emulator.access.policy import Decision, parse_policy
-from rekognition_emulator.store.database import open_pool
-from rekognition_emulator.store.keys import PostgresKeyStore
+from rekognition_emulator.auth.keyring import Keyring
+from rekognition_emulator.auth.keys import NameTaken
+from rekognition_emulator.auth.policy import Decision, parse_policy
+from rekognition_emulator.storage.database import open_pool
+from rekognition_emulator.storage.keys import PostgresKeyStore
 from tests.gallery import ACTOR
 from tests.keys import NOW, SECRET, VAULT, a_key
 

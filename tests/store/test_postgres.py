@@ -16,13 +16,13 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 import rekognition_emulator
-from rekognition_emulator.faces.detection import BoundingBox
-from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFound, FaceNotFound
-from rekognition_emulator.faces.gallery import Collection, Deletion, EnrolledFace, NewFace, Owner
-from rekognition_emulator.indexes.pgvector import PgvectorIndex
-from rekognition_emulator.store import postgres, tombstones
-from rekognition_emulator.store.database import open_pool
-from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.domain.detection import BoundingBox
+from rekognition_emulator.domain.errors import CollectionExists, CollectionNotFound, FaceNotFound
+from rekognition_emulator.domain.faces import Collection, Deletion, EnrolledFace, NewFace, Owner
+from rekognition_emulator.search.pgvector import PgvectorIndex
+from rekognition_emulator.storage import postgres, tombstones
+from rekognition_emulator.storage.database import open_pool
+from rekognition_emulator.storage.postgres import PostgresStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 
@@ -391,8 +391,8 @@ def test_large_collection_disappears_at_once_and_is_swept_later(
 WRITER = """
 import sys
 from uuid import UUID
-from rekognition_emulator.store.database import open_pool
-from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.storage.database import open_pool
+from rekognition_emulator.storage.postgres import PostgresStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 store = PostgresStore(open_pool(sys.argv[1], connections_max=1))

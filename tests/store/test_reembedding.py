@@ -6,15 +6,16 @@ import pytest
 from numpy.typing import NDArray
 from psycopg_pool import ConnectionPool
 
-from rekognition_emulator.faces.errors import CollectionNotFound, FaceModelChanged
-from rekognition_emulator.faces.gallery import Collection, FaceChip, NewFace, PictureSource
-from rekognition_emulator.faces.reembedding import AlreadyReembedding
-from rekognition_emulator.store import postgres, reembedding
-from rekognition_emulator.store.database import open_pool
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.reembedding import PostgresReembeddingStore
-from rekognition_emulator.store.transactions import JoiningPool
-from rekognition_emulator.store.users import PostgresUserStore
+from rekognition_emulator.domain.errors import CollectionNotFound, FaceModelChanged
+from rekognition_emulator.domain.faces import Collection, FaceChip, NewFace, PictureSource
+from rekognition_emulator.reembedding import store as reembedding
+from rekognition_emulator.reembedding.model import AlreadyReembedding
+from rekognition_emulator.reembedding.store import PostgresReembeddingStore
+from rekognition_emulator.storage import postgres
+from rekognition_emulator.storage.database import open_pool
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.transactions import JoiningPool
+from rekognition_emulator.storage.users import PostgresUserStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 CHIP = FaceChip(b"a jpeg", np.linspace(-0.5, 1.5, 10, dtype=np.float32).reshape(5, 2))

@@ -16,20 +16,20 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 import rekognition_emulator
-from rekognition_emulator.engines.face_details import FaceDetails
-from rekognition_emulator.faces.detection import BoundingBox, Detection
-from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.indexes.memory import MemoryIndex
-from rekognition_emulator.indexes.pgvector import PgvectorIndex
+from rekognition_emulator.domain.detection import BoundingBox, Detection
+from rekognition_emulator.inference.details.face_details import FaceDetails
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.registry import OPERATIONS
-from rekognition_emulator.store import tombstones
-from rekognition_emulator.store.answers import PostgresAnswerStore
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.reembedding import PostgresReembeddingStore
-from rekognition_emulator.store.tags import PostgresTagStore
-from rekognition_emulator.store.transactions import JoiningPool
-from rekognition_emulator.store.users import PostgresUserStore
+from rekognition_emulator.reembedding.store import PostgresReembeddingStore
+from rekognition_emulator.search.base import FaceIndex
+from rekognition_emulator.search.memory import MemoryIndex
+from rekognition_emulator.search.pgvector import PgvectorIndex
+from rekognition_emulator.storage import tombstones
+from rekognition_emulator.storage.answers import PostgresAnswerStore
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.tags import PostgresTagStore
+from rekognition_emulator.storage.transactions import JoiningPool
+from rekognition_emulator.storage.users import PostgresUserStore
 from tests.faces.conftest import FRONTAL, ScriptedEngine
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 from psycopg_pool import ConnectionPool
 
-from rekognition_emulator.faces.errors import CollectionNotFound, TooManyTags
-from rekognition_emulator.faces.gallery import Collection
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.tags import PostgresTagStore
+from rekognition_emulator.domain.errors import CollectionNotFound, TooManyTags
+from rekognition_emulator.domain.faces import Collection
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.tags import PostgresTagStore
 from tests.gallery import ACTOR, OWNER
 
 

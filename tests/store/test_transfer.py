@@ -19,17 +19,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg_pool import ConnectionPool
 
-from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFound
-from rekognition_emulator.faces.gallery import Collection, NewFace, Owner
-from rekognition_emulator.indexes.memory import MemoryIndex
-from rekognition_emulator.store import archive, transfer
-from rekognition_emulator.store.archive import ArchiveUnusable
-from rekognition_emulator.store.archive_lines import Described
-from rekognition_emulator.store.database import open_pool
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.tags import PostgresTagStore
-from rekognition_emulator.store.transfer import export_collection, import_collection, list_names
-from rekognition_emulator.store.users import PostgresUserStore
+from rekognition_emulator.domain.errors import CollectionExists, CollectionNotFound
+from rekognition_emulator.domain.faces import Collection, NewFace, Owner
+from rekognition_emulator.search.memory import MemoryIndex
+from rekognition_emulator.storage import archive, transfer
+from rekognition_emulator.storage.archive import ArchiveUnusable
+from rekognition_emulator.storage.archive_lines import Described
+from rekognition_emulator.storage.database import open_pool
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.tags import PostgresTagStore
+from rekognition_emulator.storage.transfer import export_collection, import_collection, list_names
+from rekognition_emulator.storage.users import PostgresUserStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 ELSEWHERE = replace(OWNER, account="111111111111")

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from psycopg_pool import ConnectionPool
 
 import rekognition_emulator
-from rekognition_emulator.faces.errors import CollectionNotFound, UserExists, UserFull, UserNotFound
-from rekognition_emulator.faces.gallery import Collection, Deletion
-from rekognition_emulator.faces.users import FaceOfAnother, SurplusFace, UnknownFace, UnlikeFace, User
-from rekognition_emulator.indexes.pgvector import PgvectorIndex
-from rekognition_emulator.store.database import open_pool
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.users import PostgresUserStore
+from rekognition_emulator.domain.errors import CollectionNotFound, UserExists, UserFull, UserNotFound
+from rekognition_emulator.domain.faces import Collection, Deletion
+from rekognition_emulator.domain.users import FaceOfAnother, SurplusFace, UnknownFace, UnlikeFace, User
+from rekognition_emulator.search.pgvector import PgvectorIndex
+from rekognition_emulator.storage.database import open_pool
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.users import PostgresUserStore
 from tests.gallery import ACTOR, OWNER, embeddings, picture
 
 NAMES = count()

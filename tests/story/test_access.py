@@ -15,9 +15,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
 
-from rekognition_emulator.access.presets import BROWSER_ACTIONS, policy_of
-from rekognition_emulator.access.sessions import issue_session
-from rekognition_emulator.access.vault import Vault, read_master_key_file
+from rekognition_emulator.auth.presets import BROWSER_ACTIONS, policy_of
+from rekognition_emulator.auth.sessions import issue_session
+from rekognition_emulator.auth.vault import Vault, read_master_key_file
 from tests.clients import Client
 from tests.server import Keys, Server, create_key, keys_command, printed_keys
 

@@ -10,7 +10,7 @@ import pytest
 
 from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.demo.people import PEOPLE, album, selfie
-from rekognition_emulator.engines.catalogue import AGE, DEEPFACE_ESTIMATORS, EXPRESSION, FACE_LANDMARKER, GENDER
+from rekognition_emulator.models.catalogue import AGE, DEEPFACE_ESTIMATORS, EXPRESSION, FACE_LANDMARKER, GENDER
 from tests.networks import write_networks
 from tests.server import Server
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from rekognition_emulator.store.embedded import embedded_database
+from rekognition_emulator.storage.embedded_postgres import embedded_database
 from tests.server import Server, command
 
 

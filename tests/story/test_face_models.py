@@ -11,8 +11,8 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from rekognition_emulator.engines.catalogue import ARCFACE
-from rekognition_emulator.engines.licences import Acceptance, record_acceptance
+from rekognition_emulator.models.catalogue import ARCFACE
+from rekognition_emulator.models.licences import Acceptance, record_acceptance
 from tests.networks import COARSE, write_embedder, write_manifest
 from tests.server import Server
 from tests.story.test_start import run

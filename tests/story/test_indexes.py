@@ -9,8 +9,8 @@ from uuid import uuid4
 import numpy as np
 
 from rekognition_emulator.demo.people import PEOPLE, View, selfie
-from rekognition_emulator.faces.gallery import Owner
-from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.domain.faces import Owner
+from rekognition_emulator.storage.postgres import PostgresStore
 from tests.embeddings import DLIB, faces_of_people
 from tests.gallery import ACTOR, picture
 from tests.server import Server

@@ -255,7 +255,7 @@ def test_the_demo_keeps_to_itself(watch: Watch) -> None:
 
 def test_tests_and_benches_keep_to_themselves(watch: Watch) -> None:
     """Whatever of ours is imported, it is in force before ONNX Runtime is."""
-    imported = "import rekognition_emulator.observation, onnxruntime"
+    imported = "import rekognition_emulator.telemetry.observation, onnxruntime"
     assert watch.run("-c", imported, ORT_DISABLE_TELEMETRY="0").returncode == 0
     assert watch.left == []
     assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rekognition_emulator.engines.catalogue import AGE, ARCFACE, EXPRESSION, FACE_LANDMARKER, GENDER, RETAIL_0095, YUNET
+from rekognition_emulator.models.catalogue import AGE, ARCFACE, EXPRESSION, FACE_LANDMARKER, GENDER, RETAIL_0095, YUNET
 from tests.networks import write_embedder
 from tests.publisher import publishing
 from tests.server import Server, command

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pgvector.psycopg import register_vector
 
 from rekognition_emulator.demo.people import PEOPLE, album, selfie
-from rekognition_emulator.store.embedded import embedded_database
+from rekognition_emulator.storage.embedded_postgres import embedded_database
 from tests.networks import MOBILEFACE, write_manifest
 from tests.server import ROOT, Server
 

@@ -19,7 +19,7 @@ from uuid import uuid4
 import pytest
 
 from rekognition_emulator.demo.people import PEOPLE, selfie
-from rekognition_emulator.indexes import INDEXES
+from rekognition_emulator.search.registry import INDEXES
 from tests.server import Server
 
 PROCESSES = 3

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from rekognition_emulator.wire import bodies
-from rekognition_emulator.wire.bodies import BodyBudget, BodyDropped, BodyTooSlow, Share
+from rekognition_emulator.http import bodies
+from rekognition_emulator.http.bodies import BodyBudget, BodyDropped, BodyTooSlow, Share
 
 VICTIM = ("AKIAVICTIM", "127.0.0.1")
 KB = 1000

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import botocore_models
 from rekognition_emulator.api.core import SerializationException
-from rekognition_emulator.wire.codec import STRUCTURE_BYTES_MAX, _structure_bytes, java_double, parser, renderer
+from rekognition_emulator.http.codec import STRUCTURE_BYTES_MAX, _structure_bytes, java_double, parser, renderer
 
 MODEL = botocore_models.load()
 

@@ -12,8 +12,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from rekognition_emulator.wire import connection
-from rekognition_emulator.wire.connection import Connection, Connections
+from rekognition_emulator.http import connection
+from rekognition_emulator.http.connection import Connection, Connections
 
 ANSWER = b"HTTP/1.1 200 OK"
 REFUSAL = b"HTTP/1.1 400 Bad Request"

@@ -8,7 +8,7 @@ from botocore.parsers import create_parser
 from structlog.testing import capture_logs
 
 from rekognition_emulator.api.core import ServiceError
-from rekognition_emulator.wire.dispatch import Dispatcher, InvalidAnswer, WireResponse, body_bytes_max
+from rekognition_emulator.http.dispatch import Dispatcher, InvalidAnswer, WireResponse, body_bytes_max
 
 JSON_1_1 = "application/x-amz-json-1.1"
 LIST = "RekognitionService.ListFaces"

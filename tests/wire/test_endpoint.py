@@ -17,14 +17,14 @@ from botocore.model import ServiceModel
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from rekognition_emulator.access.keyring import Keyring
-from rekognition_emulator.access.keys import AccessKey, KeyStore
-from rekognition_emulator.observation import Observation, Observer, current, stage
-from rekognition_emulator.wire import bodies
-from rekognition_emulator.wire.dispatch import Dispatcher
-from rekognition_emulator.wire.endpoint import RequestHandler, create_app
-from rekognition_emulator.wire.gate import Caller, Gate, Mode
-from rekognition_emulator.wire.rate_limits import RateLimiter
+from rekognition_emulator.auth.keyring import Keyring
+from rekognition_emulator.auth.keys import AccessKey, KeyStore
+from rekognition_emulator.http import bodies
+from rekognition_emulator.http.dispatch import Dispatcher
+from rekognition_emulator.http.endpoint import RequestHandler, create_app
+from rekognition_emulator.http.gate import Caller, Gate, Mode
+from rekognition_emulator.http.rate_limits import RateLimiter
+from rekognition_emulator.telemetry.observation import Observation, Observer, current, stage
 from tests.keys import SECRET, VAULT, ListedKeys, a_key
 
 HEADERS = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "RekognitionService.ListFaces"}

@@ -13,13 +13,13 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from structlog.testing import capture_logs
 
-from rekognition_emulator.access.keyring import Keyring, KeysUnavailable
-from rekognition_emulator.access.presets import ACTIONS, policy_of
 from rekognition_emulator.api.core import ServiceError
-from rekognition_emulator.observation import Observation, current
-from rekognition_emulator.wire.gate import Caller, Gate
-from rekognition_emulator.wire.sessions import answer_session_request
-from rekognition_emulator.wire.sigv4 import Head
+from rekognition_emulator.auth.keyring import Keyring, KeysUnavailable
+from rekognition_emulator.auth.presets import ACTIONS, policy_of
+from rekognition_emulator.http.gate import Caller, Gate
+from rekognition_emulator.http.sessions import answer_session_request
+from rekognition_emulator.http.sigv4 import Head
+from rekognition_emulator.telemetry.observation import Observation, current
 from tests.gallery import ACTOR
 from tests.keys import ACCOUNT, SECRET, VAULT, ListedKeys, a_key
 

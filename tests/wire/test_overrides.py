@@ -1,8 +1,8 @@
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from rekognition_emulator.wire.connection import Connection
-from rekognition_emulator.wire.overrides import OverriddenIsGone, check_overrides
+from rekognition_emulator.http.connection import Connection
+from rekognition_emulator.http.overrides import OverriddenIsGone, check_overrides
 
 
 class Base:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rekognition_emulator.wire.rate_limits import EVERY_OTHER, RATE_MAX, RATE_MIN, RateLimiter
+from rekognition_emulator.http.rate_limits import EVERY_OTHER, RATE_MAX, RATE_MIN, RateLimiter
 
 ACCOUNT = "123456789012"
 SECOND_NS = 1_000_000_000

@@ -24,8 +24,8 @@ from rekognition_emulator.api.core import (
     MissingAuthenticationTokenException,
     UnrecognizedClientException,
 )
-from rekognition_emulator.wire import sigv4
-from rekognition_emulator.wire.sigv4 import Head, Signature, read_signature, scope_region, verify
+from rekognition_emulator.http import sigv4
+from rekognition_emulator.http.sigv4 import Head, Signature, read_signature, scope_region, verify
 
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 BODY = b'{"CollectionId":"wedding"}'

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from rekognition_emulator.faces import image
-from rekognition_emulator.faces.errors import PicturesTooMany
-from rekognition_emulator.faces.image_header import Outline
+from rekognition_emulator.domain.errors import PicturesTooMany
 from rekognition_emulator.fair_queue import ASIDE_MAX, FairQueue
-from rekognition_emulator.wire.slots import PriorityClass, Slots
+from rekognition_emulator.http.slots import PriorityClass, Slots
+from rekognition_emulator.imaging import image
+from rekognition_emulator.imaging.header import Outline
 from tests.bombs import header, png, rows
 
 

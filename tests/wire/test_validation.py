@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 import botocore_models
 from rekognition_emulator.api.core import ValidationException
-from rekognition_emulator.wire.codec import parser
-from rekognition_emulator.wire.patterns import compile_java
-from rekognition_emulator.wire.validation import (
+from rekognition_emulator.http.codec import parser
+from rekognition_emulator.http.patterns import compile_java
+from rekognition_emulator.http.validation import (
     PATTERN_CHARS_UNTIMED,
     PATTERN_SECONDS_MAX,
     SHOWN_CHARS_MAX,

@@ -1,0 +1,212 @@
+"""What a mesh says of a face: whether it smiles, its eyes and mouth are open, and where it looks.
+
+Each rule is a measure of the mesh, and the threshold that it is compared with. The networks that give a mesh come in
+two generations, of which only the newer names the strength of movements, so that some rules have two forms.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rekognition_emulator.domain.attributes import EyeDirection, Verdict
+from rekognition_emulator.domain.detection import Pose
+from rekognition_emulator.domain.mesh import Mesh
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Where a measure turns from no to yes, and how fast: a logistic curve.
+
+    Attributes:
+        at: the measure at which both are as likely.
+        slope: of the log odds; negative where a low measure means yes.
+    """
+
+    at: float
+    slope: float
+
+    def judge(self, measure: float) -> Verdict:
+        """Returns the likelier answer and its probability in percent."""
+        # Beyond 30 the probability is 1 in 64-bit floats, too.
+        odds = np.exp(np.clip(self.slope * (measure - self.at), -30, 30))
+        return Verdict.of(float(odds / (1 + odds)))
+
+
+SMILE: Final = Threshold(at=0.447, slope=7.6)
+"""Of ``smile_strength``. Source of this and the next ones: ours, the half of tests/bench/face_labels.csv to fit on, by
+tests/bench/face_rules.py; here 78 faces."""
+
+SMILE_BY_SHAPE: Final = Threshold(at=0.966, slope=12.2)
+"""Of ``smile_shape``, where no network names the strength of movements. 77 faces."""
+
+MOUTH_OPEN: Final = Threshold(at=-2.75, slope=3.1)
+"""Of ``lip_gap``, by meshes of both generations: 89 faces."""
+
+LIP_GAP_MIN: Final = 0.01
+"""What is less is no gap. Source: ours; lips that are shut have up to four times as much."""
+
+EYES_OPEN: Final = Threshold(at=0.141, slope=22.3)
+"""Of ``lid_gap`` by the newer mesh, which comes with blendshapes. 85 faces, three of them with shut eyes that weigh as
+much as the others together; tells them apart better than ``eyeBlink`` does, which the laughing raise, too."""
+
+EYES_OPEN_BY_IRISES: Final = Threshold(at=0.223, slope=19.2)
+"""Of ``lid_gap`` by the older mesh, whose lids come from the network for irises. 84 faces, likewise."""
+
+SMILE_LIFT_WEIGHT: Final = 4.0
+"""What a lift of the mouth's corners counts in ``smile_shape`` beside as much more width. Source: ours, the ratio of
+both in a logistic regression on the same faces, rounded."""
+
+GAZE_DEGREES: Final = 29.0
+"""By how much the eyes turn in the head at a strength of one of ``eyeLook…``. Source: ours, fitted to a network for
+gazes on 3,000 faces, of whose variance it explains 75 % in yaw and 28 % in pitch."""
+
+IRIS_DEGREES: Final = (176.0, 87.0)
+"""By how much the eyes turn, across and up, when the pupils move by an eye's width, without such strengths. Source:
+ours, fitted to what those strengths say of 146 labelled faces with open eyes; the correlations are 0.85 and 0.27."""
+
+IRIS_REST: Final = 0.068
+"""How far above the line between an eye's corners its pupil stands when it looks straight ahead, in the eye's width.
+Source: ours, the median of those faces."""
+
+IRIS_SHIFT_MAX: Final = 0.25
+"""A pupil that seems to stand farther from the eye's middle was not found. Ours: it would be turned by 44°."""
+
+GAZE_CONFIDENCE: Final = 51.5
+"""The mean of those shares of the variance, in percent: whoever needs a gaze to rely on should not rely on this one."""
+
+_TINY: Final = float(np.finfo(np.float32).tiny)
+"""Stands for distances of zero, as only a network that is broken sees them."""
+
+_EYES: Final = ((33, 133, 159, 145, 468), (362, 263, 386, 374, 473))
+"""Of the picture's left and right eye: its left and right corner, upper and lower lid, pupil. Source: MediaPipe,
+face_mesh_connections.py."""
+_MOUTH: Final = (61, 291)
+_LIPS: Final = ((13, 82, 312), (14, 87, 317))
+"""Of the upper and of the lower lip where they meet: their middle, and what is left and right of it."""
+_DOWN: Final = (10, 152)
+"""The top of the forehead and the tip of the chin."""
+
+
+def smile(mesh: Mesh, aspect: float) -> Verdict:
+    """Judges whether the corners of the mouth are drawn up.
+
+    Args:
+        mesh: of the face.
+        aspect: the image's width divided by its height.
+    """
+    if mesh.blendshapes:
+        return SMILE.judge(smile_strength(mesh.blendshapes))
+    return SMILE_BY_SHAPE.judge(smile_shape(mesh, aspect))
+
+
+def mouth_open(mesh: Mesh, aspect: float) -> Verdict:
+    """Judges whether there is a gap between the lips, be it for a smile; arguments as ``smile``'s."""
+    return MOUTH_OPEN.judge(lip_gap(mesh, aspect))
+
+
+def eyes_open(mesh: Mesh, aspect: float) -> Verdict:
+    """Judges whether the eyes are open, both taken together; arguments as ``smile``'s."""
+    threshold = EYES_OPEN if mesh.blendshapes else EYES_OPEN_BY_IRISES
+    return threshold.judge(lid_gap(mesh, aspect))
+
+
+def smile_strength(blendshapes: Mapping[str, float]) -> float:
+    """Returns how strongly the mouth's corners are drawn up, both taken together, 0…1."""
+    return _both(blendshapes, "mouthSmile")
+
+
+def smile_shape(mesh: Mesh, aspect: float) -> float:
+    """Returns the mouth's width and how far its corners stand above its middle, in distances between the pupils.
+
+    Depth counts, so that turned heads have the same; other arguments as ``smile``'s.
+    """
+    points = _solid(mesh, aspect)
+    left, right = points[list(_MOUTH)]
+    down = points[_DOWN[1]] - points[_DOWN[0]]
+    lift = (points[[lip[0] for lip in _LIPS]].mean(axis=0) - (left + right) / 2) @ down / max(_norm(down), _TINY)
+    return (_norm(right - left) + SMILE_LIFT_WEIGHT * float(lift)) / _pupil_distance(points)
+
+
+def lip_gap(mesh: Mesh, aspect: float) -> float:
+    """Returns the logarithm of the gap between the lips, in distances between the pupils and at least ``LIP_GAP_MIN``.
+
+    It varies by ratios: among mouths that are open the most, among those that are shut the least. Arguments and depth
+    as ``smile_shape``'s.
+    """
+    points = _solid(mesh, aspect)
+    gaps = [_norm(points[lower] - points[upper]) for upper, lower in zip(*_LIPS, strict=True)]
+    return math.log(max(float(np.mean(gaps)) / _pupil_distance(points), LIP_GAP_MIN))
+
+
+def lid_gap(mesh: Mesh, aspect: float) -> float:
+    """Returns an eye's height in its widths as the image shows it, the mean of both; arguments as ``smile``'s."""
+    flat = _flat(mesh, aspect)
+    heights = [_ratio(flat, (up, down), (left, right)) for left, right, up, down, _ in _EYES]
+    return float(np.mean(heights))
+
+
+def eye_direction(mesh: Mesh, pose: Pose, aspect: float) -> EyeDirection:
+    """Returns where the eyes look: where the head is turned, and how they are turned in it.
+
+    Args:
+        mesh: of the face.
+        pose: of the head.
+        aspect: the image's width divided by its height.
+    """
+    across, up = _look(mesh.blendshapes) if mesh.blendshapes else _iris_shift(_flat(mesh, aspect))
+    return EyeDirection(pose.yaw + across, pose.pitch + up, GAZE_CONFIDENCE)
+
+
+def _look(strengths: Mapping[str, float]) -> tuple[float, float]:
+    """Returns by how many degrees the eyes are turned towards the picture's right, and up.
+
+    Left and right are the person's: whose left eye looks out of the face looks to the picture's right.
+    """
+    right = strengths["eyeLookOutLeft"] + strengths["eyeLookInRight"]
+    left = strengths["eyeLookInLeft"] + strengths["eyeLookOutRight"]
+    up, down = _both(strengths, "eyeLookUp"), _both(strengths, "eyeLookDown")
+    return GAZE_DEGREES * (right - left) / 2, GAZE_DEGREES * (up - down)
+
+
+def _iris_shift(flat: NDArray[np.float64]) -> tuple[float, float]:
+    """Returns the same, by where the pupils stand between the corners of the eyes, in the frame of the eyes."""
+    shifts = []
+    for left, right, _, _, pupil in _EYES:
+        across = flat[right] - flat[left]
+        width = max(_norm(across), _TINY)
+        shift = (flat[pupil] - (flat[left] + flat[right]) / 2) / width
+        along = across / width
+        shifts.append((shift @ along, shift @ (along[1], -along[0])))
+    turned = np.clip(np.mean(shifts, axis=0) - (0, IRIS_REST), -IRIS_SHIFT_MAX, IRIS_SHIFT_MAX) * IRIS_DEGREES
+    return float(turned[0]), float(turned[1])
+
+
+def _both(strengths: Mapping[str, float], movement: str) -> float:
+    return (strengths[f"{movement}Left"] + strengths[f"{movement}Right"]) / 2
+
+
+def _flat(mesh: Mesh, aspect: float) -> NDArray[np.float64]:
+    """Returns the points as the picture shows them, (POINTS, 2), in heights of it."""
+    return np.asarray(mesh.points[:, :2] * np.array([aspect, 1.0]), np.float64)
+
+
+def _solid(mesh: Mesh, aspect: float) -> NDArray[np.float64]:
+    """Returns the points with their depths, (POINTS, 3), in heights of the image."""
+    return np.asarray(mesh.points * np.array([aspect, 1.0, aspect]), np.float64)
+
+
+def _pupil_distance(points: NDArray[np.float64]) -> float:
+    return max(_norm(points[_EYES[1][4]] - points[_EYES[0][4]]), _TINY)
+
+
+def _ratio(flat: NDArray[np.float64], measured: tuple[int, int], unit: tuple[int, int]) -> float:
+    """Returns the distance between two points in distances between two others."""
+    return _norm(flat[measured[0]] - flat[measured[1]]) / max(_norm(flat[unit[0]] - flat[unit[1]]), _TINY)
+
+
+def _norm(vector: NDArray[np.float64]) -> float:
+    return float(np.linalg.norm(vector))
