@@ -48,7 +48,7 @@ _MALLOC: Final = {
     -1: 64 << 20,  # M_TRIM_THRESHOLD: what is free at the end of the heap stays up to this, for the next picture
 }
 """Parameters of glibc's heap, by their numbers in its malloc.h. Left alone it grows to 1.4 times as much; were blocks
-of 1 MB given back, every run of a network would pay for fresh pages. Source: ours, tests/bench/results/tried.md."""
+of 1 MB given back, every run of a network would pay for fresh pages. Source: ours, benchmarks/results/tried.md."""
 
 _UNUSABLE: Final = (
     DatabaseUnsuitable,

@@ -37,8 +37,8 @@ class Threshold:
 
 
 SMILE: Final = Threshold(at=0.447, slope=7.6)
-"""Of ``smile_strength``. Source of this and the next ones: ours, the half of tests/bench/face_labels.csv to fit on, by
-tests/bench/face_rules.py; here 78 faces."""
+"""Of ``smile_strength``. Source of this and the next ones: ours, the half of benchmarks/face_labels.csv to fit on, by
+benchmarks/face_rules.py; here 78 faces."""
 
 SMILE_BY_SHAPE: Final = Threshold(at=0.966, slope=12.2)
 """Of ``smile_shape``, where no network names the strength of movements. 77 faces."""

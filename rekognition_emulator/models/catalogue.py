@@ -67,11 +67,11 @@ YUNET: Final = SingleShotDetector(
     recommended=True,
     kind="yunet",
     # It finds faces of about 10 to 300 px (opencv_zoo): at 960 px those that AWS promises have 20, and at 320 one may
-    # fill the picture. Source: tests/bench/detection.py.
+    # fill the picture. Source: benchmarks/detection.py.
     sides_px=(960, 320),
     score_min=0.7,  # as opencv_zoo
     overlap_max=0.3,  # likewise
-    # Ours: shares of faces among what scores so much in scenes with labelled faces; tests/bench/detection.py has them.
+    # Ours: shares of faces among what scores so much in scenes with labelled faces; benchmarks/detection.py has them.
     confidences=((0.7, 90), (0.8, 98), (0.85, 99.5), (0.9, 99.8), (0.928, 99.9), (1, 100)),
 )
 

@@ -17,7 +17,7 @@ UNMEASURED: Final[Calibration] = ((-1, 0), (1, 100))
 
 DLIB: Final[Calibration] = (
     (-1, 0),
-    # These two: half of LFW deep-funneled, 19.6 million pairs of strangers, by tests/bench/curves.py.
+    # These two: half of LFW deep-funneled, 19.6 million pairs of strangers, by benchmarks/curves.py.
     (0.840, 6),
     (0.883, 20),
     # All of LFW deep-funneled, 29.6 million pairs; true match rates 99.0, 93.5, 79.4, 55.8, 33.4 %.
@@ -31,7 +31,7 @@ DLIB: Final[Calibration] = (
 
 RETAIL_0095: Final[Calibration] = (
     (-1, 0),
-    # Half of LFW deep-funneled, 19.6 million pairs of strangers, by tests/bench/curves.py; true match rates from 40 on:
+    # Half of LFW deep-funneled, 19.6 million pairs of strangers, by benchmarks/curves.py; true match rates from 40 on:
     # 99.8, 99.2, 97.7, 92.9, 67.0 %.
     (0.004, 6),
     (0.128, 20),

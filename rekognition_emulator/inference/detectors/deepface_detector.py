@@ -1,7 +1,7 @@
 """RetinaFace, by DeepFace.
 
 Of DeepFace's detectors RetinaFace alone gives the five landmarks that faces are aligned by; the others give the eyes or
-nothing, and alignment by the eyes costs accuracy (tests/bench/accuracy.py). DeepFace hands RetinaFace's answer on in
+nothing, and alignment by the eyes costs accuracy (benchmarks/accuracy.py). DeepFace hands RetinaFace's answer on in
 whole pixels, and would fetch the weights by itself. So what it calls is called directly: the package ``retinaface`` of
 the same author, with a session of ours over verified weights. It shrinks and enlarges pictures by itself, so that their
 shorter side has 1,024 px: a face of 40 px of 1920 × 1080 keeps 38.

@@ -8,7 +8,7 @@ doubtful for itself – by its roll, its confidence, or landmarks that are too n
 in the four turns of its own surroundings, so that somebody who lies among people who stand is found as well.
 
 Where a constant's source is given as ours, it is the people and groups of a folder of photographs whose numbers are
-odd; what comes out on the others stands beside it: tests/bench/orientation.py.
+odd; what comes out on the others stands beside it: benchmarks/orientation.py.
 """
 
 from abc import abstractmethod
