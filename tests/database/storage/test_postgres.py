@@ -1,5 +1,3 @@
-import ast
-import re
 import subprocess
 import sys
 import threading
@@ -445,27 +443,6 @@ def test_store_recovers_when_its_connections_are_cut(
     for n in range(8):
         assert add(store, album, picture(embeddings(1, seed=n)))
     assert time.monotonic() - started < 3  # trying one broken connection after the other takes twice as long
-
-
-def test_every_statement_on_faces_names_its_collection() -> None:
-    """The tables can be distributed by collection, because no statement ever asks across collections."""
-    package = Path(rekognition_emulator.__file__).parent
-    statements = [
-        node.value
-        for path in (
-            package / "store" / "postgres.py",
-            package / "store" / "tombstones.py",
-            package / "indexes" / "pgvector.py",
-        )
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    ]
-    on_faces = [text for text in statements if re.search(r"(FROM|UPDATE|INTO)\s+(removed_)?faces\b", text)]
-    assert len(on_faces) > 8
-    for statement in on_faces:
-        for clause in re.split(r"(?=\b(?:FROM|UPDATE|INTO)\s+(?:removed_)?faces\b)", statement)[1:]:
-            table = r"(FROM|UPDATE|INTO)\s+(removed_)?faces"
-            assert re.match(rf"{table}\s+(WHERE\s+collection_id = %|\(collection_id,)", clause), statement
 
 
 def test_no_statement_reads_all_collections(database_url: str) -> None:
