@@ -1,11 +1,21 @@
 """The package as it is installed, without the checkout that it was built from."""
 
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.support.server import ROOT, Server
+
+SCRIPT = Path(sys.executable).parent / "rekognition-emulator"
+
+
+def test_the_command_is_installed() -> None:
+    """By whatever has set up the environment: ``make run`` does."""
+    assert SCRIPT.is_file(), f"{SCRIPT} is absent: `make .venv/run.stamp` installs it"
+    said = subprocess.run([SCRIPT, "--version"], capture_output=True, text=True, check=True, cwd="/")
+    assert re.fullmatch(r"rekognition-emulator \d+\.\d+\.\d+\n", said.stdout)
 
 
 def test_a_wheel_serves(tmp_path: Path) -> None:

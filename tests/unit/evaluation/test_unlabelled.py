@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +6,6 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.evaluation.calibration import SIMILARITIES, TooFewPairs
 from rekognition_emulator.evaluation.unlabelled import FACES_MAX, calibrate_unlabelled, presumed_impostors
-from tests.support.labelled import LabelledFaces, draw_images
 
 DIMENSION = 64
 
@@ -98,22 +95,3 @@ def test_a_curve_rises_whatever_the_faces(seed: int, count: int, share: float) -
     faces = np.concatenate([faces, another_view(seed + 1, faces[: int(share * count)])])
     curve = calibrate_unlabelled(presumed_impostors(faces, np.arange(len(faces)), np.arange(len(faces))))
     assert (np.diff([-1, *(point.cosine for point in curve.points), 1]) > 0).all()
-
-
-@pytest.mark.parametrize("model", ["dlib", "retail_0095"])
-@pytest.mark.parametrize("faces", [500, 2000])
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_labels_would_give_the_same_threshold(model: str, faces: int, seed: int, calibration_faces: Path) -> None:
-    """With a tenth of repeated people among real faces, the rate at 80 is that of labels within a factor of 2.5."""
-    labelled_faces = LabelledFaces.read(calibration_faces, model)
-    random = np.random.default_rng(seed)
-    rows = labelled_faces.draw(random, faces)
-    embeddings, people_of = labelled_faces.embeddings[rows], labelled_faces.people[rows]
-    image_of = draw_images(random, faces)
-    curve = calibrate_unlabelled(presumed_impostors(embeddings, image_of, image_of))
-    first, second = np.triu_indices(faces, 1)
-    cosines = (embeddings @ embeddings.T)[first, second]
-    labelled = np.quantile(cosines[people_of[first] != people_of[second]], 1 - 1e-4)
-    unlabelled = next(point.cosine for point in curve.points if point.similarity == 80)
-    rates = [labelled_faces.impostor_rate(cosine) for cosine in (float(labelled), unlabelled)]
-    assert 1 / 2.5 < rates[1] / rates[0] < 2.5
