@@ -13,8 +13,8 @@ WORKDIR /srv
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 # Before the sources, which change more often.
-COPY requirements.lock requirements-extras.lock requirements-build.lock ./
-RUN pip install --require-hashes -r requirements${EXTRAS:+-extras}.lock -r requirements-build.lock
+COPY requirements.lock requirements-extras.lock ./
+RUN pip install --require-hashes -r requirements${EXTRAS:+-extras}.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY botocore_models botocore_models
 COPY rekognition_emulator rekognition_emulator
