@@ -15,7 +15,7 @@ ENV PATH=/opt/venv/bin:$PATH
 # Before the sources, which change more often.
 COPY requirements.lock requirements-extras.lock ./
 RUN pip install --require-hashes -r requirements${EXTRAS:+-extras}.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE THIRD_PARTY.md ./
 COPY botocore_models botocore_models
 COPY rekognition_emulator rekognition_emulator
 RUN pip install --no-deps --no-build-isolation .

@@ -28,13 +28,13 @@ lowest: .venv-lowest/lowest.stamp  ## run the tests that lean on libraries most 
 	.venv-lowest/bin/python -m pytest tests/unit/http tests/database/storage
 
 fuzz: .venv/dev.stamp  ## spoil pictures and requests for MINUTES (5) from SEED (1), and keep what that finds
-	$(RUN) tests.fuzz --minutes $(MINUTES) --seed $(SEED)
+	$(RUN) tools.fuzz --minutes $(MINUTES) --seed $(SEED)
 
 faults: .venv/dev.stamp  ## kill server and database KILLS (100) times under working clients, and check what is left
-	$(RUN) tests.faults --kills $(KILLS) --seed $(SEED)
+	$(RUN) tools.faults --kills $(KILLS) --seed $(SEED)
 
 soak: .venv-bench/bench.stamp  ## let clients work for MINUTES (5), and watch memory and connections
-	.venv-bench/bin/python -m tests.faults.soak --minutes $(MINUTES)
+	.venv-bench/bin/python -m tools.faults.soak --minutes $(MINUTES)
 
 KILLS ?= 100
 MINUTES ?= 5
@@ -49,6 +49,7 @@ demo: .venv/demo.stamp  ## index an album of generated people and find one of th
 check: lint docs  ## everything that is proven without running the product
 	$(RUN) botocore_models.generate --check
 	$(RUN) rekognition_emulator.documentation --check
+	$(RUN) tools.third_party --check
 
 lint: .venv/dev.stamp  ## style, types and floors
 	$(RUN) ruff check
@@ -63,6 +64,7 @@ docs: .venv/dev.stamp  ## build the documentation as a site, into build/site
 generate: .venv/dev.stamp  ## write the types and tables that follow from the service model and the code
 	$(RUN) botocore_models.generate
 	$(RUN) rekognition_emulator.documentation
+	$(RUN) tools.third_party
 
 format: .venv/dev.stamp  ## rewrite the sources in the house's style
 	$(RUN) ruff check --fix

@@ -22,7 +22,7 @@ def test_a_wheel_serves(tmp_path: Path) -> None:
     """What a wheel lacks of migrations, model or types is missed here, and nowhere else."""
     source = tmp_path / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "THIRD_PARTY.md"):
         shutil.copy(ROOT / name, source)
     for package in ("rekognition_emulator", "botocore_models"):
         shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
