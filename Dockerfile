@@ -13,9 +13,9 @@ WORKDIR /srv
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 # Before the sources, which change more often.
-COPY requirements.lock requirements-extras.lock requirements-build.lock ./
-RUN pip install --require-hashes -r requirements${EXTRAS:+-extras}.lock -r requirements-build.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY requirements.lock requirements-extras.lock ./
+RUN pip install --require-hashes -r requirements${EXTRAS:+-extras}.lock
+COPY pyproject.toml README.md LICENSE THIRD_PARTY.md ./
 COPY botocore_models botocore_models
 COPY rekognition_emulator rekognition_emulator
 RUN pip install --no-deps --no-build-isolation .

@@ -6,6 +6,8 @@ RUN = .venv/bin/python -m
 
 # ONNX Runtime reports to its maker otherwise: our package says so itself, the peers in the benches do not.
 export ORT_DISABLE_TELEMETRY = 1
+# Tests start hundreds of processes; without compiled files each would compile the whole package again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run replicas test lowest fuzz faults soak conformance demo check lint docs generate format bench quality sbom audit lock clean
@@ -26,13 +28,13 @@ lowest: .venv-lowest/lowest.stamp  ## run the tests that lean on libraries most 
 	.venv-lowest/bin/python -m pytest tests/unit/http tests/database/storage
 
 fuzz: .venv/dev.stamp  ## spoil pictures and requests for MINUTES (5) from SEED (1), and keep what that finds
-	$(RUN) tests.fuzz --minutes $(MINUTES) --seed $(SEED)
+	$(RUN) tools.fuzz --minutes $(MINUTES) --seed $(SEED)
 
 faults: .venv/dev.stamp  ## kill server and database KILLS (100) times under working clients, and check what is left
-	$(RUN) tests.faults --kills $(KILLS) --seed $(SEED)
+	$(RUN) tools.faults --kills $(KILLS) --seed $(SEED)
 
 soak: .venv-bench/bench.stamp  ## let clients work for MINUTES (5), and watch memory and connections
-	.venv-bench/bin/python -m tests.faults.soak --minutes $(MINUTES)
+	.venv-bench/bin/python -m tools.faults.soak --minutes $(MINUTES)
 
 KILLS ?= 100
 MINUTES ?= 5
@@ -47,6 +49,7 @@ demo: .venv/demo.stamp  ## index an album of generated people and find one of th
 check: lint docs  ## everything that is proven without running the product
 	$(RUN) botocore_models.generate --check
 	$(RUN) rekognition_emulator.documentation --check
+	$(RUN) tools.third_party --check
 
 lint: .venv/dev.stamp  ## style, types and floors
 	$(RUN) ruff check
@@ -61,6 +64,7 @@ docs: .venv/dev.stamp  ## build the documentation as a site, into build/site
 generate: .venv/dev.stamp  ## write the types and tables that follow from the service model and the code
 	$(RUN) botocore_models.generate
 	$(RUN) rekognition_emulator.documentation
+	$(RUN) tools.third_party
 
 format: .venv/dev.stamp  ## rewrite the sources in the house's style
 	$(RUN) ruff check --fix
@@ -74,29 +78,30 @@ bench: .venv-bench/bench.stamp  ## time engine, server and indexes, beside their
 quality: .venv-bench/bench.stamp  ## measure which faces are found and who is recognised, beside DeepFace
 	.venv-bench/bin/python -m benchmarks.quality
 
-sbom: .venv/dev.stamp  ## write what the server is made of to sbom.json (CycloneDX)
+sbom: .venv/dev.stamp  ## write what the server is made of and built with to sbom.json (CycloneDX)
 	.venv/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible --output-file sbom.json
 
 audit: .venv/dev.stamp  ## ask the vulnerability database about every locked package (needs the internet)
 	.venv/bin/pip-audit --requirement requirements-extras.lock --require-hashes --disable-pip
 
-lock: .venv/dev.stamp  ## resolve the dependencies anew
-	$(RUN) uv pip compile $(LOCK) --upgrade --all-extras --output-file requirements-bench.lock pyproject.toml
-	$(RUN) uv pip compile $(LOCK) --constraint requirements-bench.lock --extra test --extra check --output-file requirements-dev.lock pyproject.toml
-	$(RUN) uv pip compile $(LOCK) --constraint requirements-bench.lock --output-file requirements.lock pyproject.toml
-	$(RUN) uv pip compile $(LOCK) --constraint requirements-bench.lock --extra demo --output-file requirements-demo.lock pyproject.toml
-	$(RUN) uv pip compile $(LOCK) --constraint requirements-bench.lock --group build --output-file requirements-build.lock
-	$(RUN) uv pip compile $(LOCK) --constraint requirements-bench.lock --extra deepface --extra milvus --extra tracing --output-file requirements-extras.lock pyproject.toml
+lock: .venv/dev.stamp  ## resolve the dependencies again, to their newest versions
+	$(LOCK) --upgrade --all-extras $(GROUPS:%=--group %) --output-file requirements-bench.lock
+	$(LOCK) --constraint requirements-bench.lock --group build --output-file requirements.lock
+	$(LOCK) --constraint requirements-bench.lock --group build $(EXTRAS:%=--extra %) --output-file requirements-extras.lock
+	$(LOCK) --constraint requirements-bench.lock --extra demo --output-file requirements-demo.lock
+	$(LOCK) --constraint requirements-bench.lock --all-extras --group test --group check --output-file requirements-dev.lock
 
-LOCK = --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+GROUPS = build test check bench
+EXTRAS = deepface milvus tracing
+LOCK = $(RUN) uv pip compile pyproject.toml --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 clean:  ## remove the environments and what tools left behind
 	rm -rf .venv .venv-bench .venv-lowest .models .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 
-.venv/run.stamp: requirements.lock requirements-build.lock pyproject.toml
+.venv/run.stamp: requirements.lock pyproject.toml
 	@echo "Setting up .venv from requirements.lock (once, about a minute) …"
 	@$(PYTHON) -m venv .venv
-	@$(PIP) install --require-hashes -r requirements.lock -r requirements-build.lock
+	@$(PIP) install --require-hashes -r requirements.lock
 	@PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation --editable .
 	@$(RUN) rekognition_emulator models pull recommended || true  # without them the embedded models serve
 	@touch $@
@@ -114,8 +119,8 @@ clean:  ## remove the environments and what tools left behind
 .venv-lowest/lowest.stamp: pyproject.toml | .venv/dev.stamp
 	@echo "Setting up .venv-lowest with the lowest versions that pyproject.toml allows …"
 	@$(PYTHON) -m venv .venv-lowest
-	@$(RUN) uv pip compile --quiet --python-version 3.11 --resolution lowest-direct --extra core-test --output-file .venv-lowest/lowest.txt pyproject.toml
-	@$(RUN) uv pip install --quiet --python .venv-lowest/bin/python --requirement .venv-lowest/lowest.txt
+	@$(RUN) uv pip compile --quiet --python-version 3.11 --resolution lowest-direct --group core-test --output-file .venv-lowest/lowest.txt pyproject.toml
+	@$(RUN) uv pip install --quiet --compile-bytecode --python .venv-lowest/bin/python --requirement .venv-lowest/lowest.txt
 	@touch $@
 
 .venv-bench/bench.stamp: requirements-bench.lock

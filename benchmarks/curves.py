@@ -5,7 +5,7 @@ file holds, beside (n,) ``person``, one array of (n, dimension) embeddings a mod
 them pass more strangers than the similarity means.
 """
 
-import sys
+import argparse
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -48,8 +48,11 @@ def make_curve(file: Path, model: str) -> Curve:
     return Curve(((-1, 0), *points, (1, 100)), rates, scores.stranger_pairs)
 
 
-def main(file: Path) -> None:
+def main() -> None:
     """Prints the curves."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path, help="embeddings of labelled faces, as above")
+    file = parser.parse_args().file
     for model in ARRAYS:
         curve = make_curve(file, model)
         print(f"{model}, {curve.stranger_pairs:,} pairs of strangers")
@@ -58,4 +61,4 @@ def main(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

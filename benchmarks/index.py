@@ -6,6 +6,7 @@ writes ``results/index.md``. ``make bench`` runs it after the benches of the eng
 the libraries of the peers stay in memory and keep threads.
 """
 
+import argparse
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -320,6 +321,7 @@ def _faces(album: str) -> str:
 
 def main() -> None:
     """Runs this bench."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     described = report.machine(report.INDEX_PACKAGES)
     with tempfile.TemporaryDirectory(prefix="rekognition-") as scratch:
         sections = measure(Path(scratch), SIZES, ALBUMS - len(SIZES))

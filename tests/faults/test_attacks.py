@@ -1,11 +1,11 @@
-"""Attacks leave a server as it was, and its callers served; ``python -m tests.faults.attacks`` attacks for a minute."""
+"""Attacks leave a server as it was, and its callers served; ``python -m tools.faults.attacks`` attacks for a minute."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.faults.attacks import attack, report
+from tools.faults.attacks import attack, report
 
 
 @pytest.mark.timeout(180)
@@ -15,6 +15,6 @@ def test_a_server_holds() -> None:
     with TemporaryDirectory(prefix="rekognition-test-") as folder:
         Path(folder).chmod(0o755)
         attacked = attack(Path(folder), seconds=4)
-    print("\n".join(report(attacked)))
+    print("\n".join(report(attacked)))  # noqa: T201 - what it found shows where it fails
     assert attacked.problems == []
     assert min(attacked.served.values()) > 1

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.faults.checker import STORAGE_ERROR, check
-from tests.faults.history import Event, Outcome, State
+from tools.faults.checker import STORAGE_ERROR, check
+from tools.faults.history import Event, Outcome, State
 
 FACES_IN = {"kept": 2, "deleted": 1, "doubtful": 3, "half deleted": 1}
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.faults import campaign
-from tests.faults.deployments import Deployment, embedded, external
-from tests.faults.workload import Picture, make_pictures
+from tools.faults import campaign
+from tools.faults.deployments import Deployment, embedded, external
+from tools.faults.workload import Picture, make_pictures
 
 CLIENTS = 3
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.faults.soak import CLIENTS, GROWTH_MB_MAX, Reading, growth
+from tools.faults.soak import CLIENTS, GROWTH_MB_MAX, Reading, growth
 
 FLAT = [Reading(float(second), 300 if second > 10 else 100 + 20 * second, 40, 20, 5) for second in range(60)]
 

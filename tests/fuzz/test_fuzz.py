@@ -6,11 +6,11 @@ from random import Random
 
 import pytest
 
-from tests.fuzz.__main__ import Run, running_server
-from tests.fuzz.mutations import spoil_http, spoil_json, spoil_picture
-from tests.fuzz.seeds import pictures, requests
-from tests.fuzz.targets import Decoder, Finding, Pictures, Requests, Signatures, Target, Wire, _verdict
 from tests.support.server import Server
+from tools.fuzz.__main__ import Run, running_server
+from tools.fuzz.mutations import spoil_http, spoil_json, spoil_picture
+from tools.fuzz.seeds import pictures, requests
+from tools.fuzz.targets import Decoder, Finding, Pictures, Requests, Signatures, Target, Wire, _verdict
 
 SEED = 20_260_101
 

@@ -1,5 +1,6 @@
 """Age and gender: faces are fed as the networks were trained, and scores are read as their publisher reads them."""
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,7 @@ def test_only_what_is_wanted_is_run() -> None:
 
 
 def test_the_real_networks_see_what_dlibs_own_crops_show(
-    faces_dir: Path, weights_dir: Path, embedded: FaceEngine
+    faces_dir: Path, weights: Callable[[str], Path], embedded: FaceEngine
 ) -> None:
     """Fed with crops that dlib cuts by its own landmarks, they say the same of nearly every face."""
     dlib = pytest.importorskip("dlib", reason="dlib is the oracle")
@@ -112,9 +113,7 @@ def test_the_real_networks_see_what_dlibs_own_crops_show(
     predictor = dlib.shape_predictor(
         str(Path(package.submodule_search_locations[0]) / "models" / "shape_predictor_5_face_landmarks.dat")
     )
-    if not (weights_dir / "age-v1.onnx").is_file():
-        pytest.skip(f"no age-v1.onnx in {weights_dir}")
-    age, gender = (open_model((weights_dir / name).read_bytes(), 1) for name in ("age-v1.onnx", "gender-v1.onnx"))
+    age, gender = (open_model(weights(name).read_bytes(), 1) for name in ("age-v1.onnx", "gender-v1.onnx"))
     ages, genders = [], []
     for file in sorted((faces_dir / "people").glob("synth*"))[:12]:
         image = decode(file.read_bytes())

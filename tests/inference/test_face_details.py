@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
@@ -126,12 +126,10 @@ def test_without_any_model_nothing_is_known(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def folder(weights_dir: Path, tmp_path: Path) -> Path:
+def folder(weights: Callable[[str], Path], tmp_path: Path) -> Path:
     """A folder with the real weights of all that anybody may use."""
     for file in (file for model in (AGE, GENDER, EXPRESSION, FACE_LANDMARKER) for file in model.files):
-        if not (weights_dir / file).is_file():
-            pytest.skip(f"no {file} in {weights_dir}")
-        shutil.copy(weights_dir / file, tmp_path)
+        shutil.copy(weights(file), tmp_path)
     return tmp_path
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from tests.support.server import ROOT, Server
 
-SCRIPTS = ROOT / "tests" / "story" / "clients"
+SCRIPTS = ROOT / "tests" / "server" / "story" / "clients"
 INSTALLED = ROOT / "build" / "clients"
 INSTALL_SECONDS_MAX = 100
 

@@ -1,6 +1,11 @@
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
+from typing import NoReturn
 
 import numpy as np
+import onnxruntime
+import psycopg
 import pytest
 
 from rekognition_emulator.domain.detection import BoundingBox, Detection
@@ -22,3 +27,26 @@ def face() -> Callable[..., Detection]:
 def scripted() -> Callable[..., ScriptedEngine]:
     """Makes an engine that finds these detections in every picture."""
     return ScriptedEngine
+
+
+class TierError(AssertionError):
+    """A unit test has asked for what belongs to another tier."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_but_python() -> Iterator[None]:
+    """Unit tests start no process, open no database and run no network. Tests that do stand in another folder."""
+
+    def refuse(what: str, folder: str) -> Callable[..., NoReturn]:
+        def refused(*_: object, **__: object) -> NoReturn:
+            raise TierError(f"a unit test {what}: it belongs to tests/{folder}")
+
+        return refused
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", refuse("starts a process", "server"))
+        patch.setattr(BaseProcess, "start", refuse("starts a process", "server"))
+        for opens in (psycopg, psycopg.Connection, psycopg.AsyncConnection):
+            patch.setattr(opens, "connect", refuse("opens a database", "database"))
+        patch.setattr(onnxruntime.InferenceSession, "__init__", refuse("runs a network", "inference"))
+        yield

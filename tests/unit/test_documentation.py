@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,6 @@ from typer.testing import CliRunner
 from rekognition_emulator.cli.commands import app
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = Path(sys.executable).with_name("rekognition-emulator")
 PAGES = (
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").glob("**/*.md")),
@@ -151,10 +148,3 @@ def test_the_first_page_is_short() -> None:
     assert [
         name for page, name in zip(PAGES, NAMES, strict=True) if page.name != "README.md" and page not in linked
     ] == []
-
-
-def test_the_command_is_installed() -> None:
-    """By whatever has set up the environment: ``make run`` does."""
-    assert SCRIPT.is_file(), f"{SCRIPT} is absent: `make .venv/run.stamp` installs it"
-    said = subprocess.run([SCRIPT, "--version"], capture_output=True, text=True, check=True, cwd="/")
-    assert re.fullmatch(r"rekognition-emulator \d+\.\d+\.\d+\n", said.stdout)

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("rekognition_emulator", "botocore_models", "conformance", "tests")
+PACKAGES = ("rekognition_emulator", "botocore_models", "conformance", "tests", "tools")
 
 
 def test_modules_say_first_what_they_are() -> None:

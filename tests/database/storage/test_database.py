@@ -10,8 +10,8 @@ from psycopg_pool import PoolTimeout
 from rekognition_emulator.storage import database
 from rekognition_emulator.storage.database import DatabaseUnsuitable, open_pool, outage
 from rekognition_emulator.storage.postgres import PostgresStore
-from tests.faults.neighbours import Line
 from tests.support.gallery import ACTOR, OWNER
+from tools.faults.neighbours import Line
 
 MIGRATIONS = list((Path(database.__file__).parent / "migrations").glob("*.sql"))
 

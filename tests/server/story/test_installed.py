@@ -1,5 +1,6 @@
 """The package as it is installed, without the checkout that it was built from."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -7,12 +8,21 @@ from pathlib import Path
 
 from tests.support.server import ROOT, Server
 
+SCRIPT = Path(sys.executable).parent / "rekognition-emulator"
+
+
+def test_the_command_is_installed() -> None:
+    """By whatever has set up the environment: ``make run`` does."""
+    assert SCRIPT.is_file(), f"{SCRIPT} is absent: `make .venv/run.stamp` installs it"
+    said = subprocess.run([SCRIPT, "--version"], capture_output=True, text=True, check=True, cwd="/")
+    assert re.fullmatch(r"rekognition-emulator \d+\.\d+\.\d+\n", said.stdout)
+
 
 def test_a_wheel_serves(tmp_path: Path) -> None:
     """What a wheel lacks of migrations, model or types is missed here, and nowhere else."""
     source = tmp_path / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "THIRD_PARTY.md"):
         shutil.copy(ROOT / name, source)
     for package in ("rekognition_emulator", "botocore_models"):
         shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))

@@ -25,7 +25,7 @@ import pytest
 
 from tests.support.server import ROOT
 
-WATCHED = ROOT / "tests" / "watched"
+WATCHED = ROOT / "tests" / "support" / "watched"
 NETWORK_CALLS = "connect,sendto,sendmsg,sendmmsg"
 DNS_PORT = 53
 SENT_AFTER_S = 20.0

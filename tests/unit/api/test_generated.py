@@ -1,5 +1,3 @@
-import subprocess
-import sys
 import typing
 from pathlib import Path
 from typing import Any
@@ -42,12 +40,6 @@ def test_check_notices_a_difference(
             assert generate.main(["--check"]) == 1
             assert file.read_text(encoding="utf-8") == "edited\n"
             assert "-edited" in capsys.readouterr().err
-
-
-def test_the_formatter_leaves_the_generated_module_alone() -> None:
-    """Generating and formatting never fight over the same file."""
-    command = [sys.executable, "-m", "ruff", "format", "--check", str(generate.MODULE)]
-    assert subprocess.run(command, check=False).returncode == 0
 
 
 def test_every_operation_has_a_type(model: ServiceModel) -> None:

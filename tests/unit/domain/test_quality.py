@@ -1,7 +1,5 @@
 import itertools
-import json
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -10,7 +8,6 @@ import pytest
 from numpy.typing import NDArray
 
 from rekognition_emulator.domain.detection import AnalyzedFace, BoundingBox, Detection, Pose, Quality
-from rekognition_emulator.domain.errors import PictureUnreadable
 from rekognition_emulator.domain.quality import (
     REQUIREMENTS,
     QualityFilter,
@@ -19,9 +16,6 @@ from rekognition_emulator.domain.quality import (
     measure_quality,
     reasons,
 )
-from rekognition_emulator.imaging.image import decode
-from rekognition_emulator.inference.pipeline import analyse, select
-from tests.support.networks import embedded_engine
 
 _WHOLE = BoundingBox(0, 0, 1, 1)
 
@@ -65,18 +59,6 @@ def test_brightness_falls_with_every_darkening() -> None:
 def test_brightness_is_near_what_aws_answers(luma: float, of_aws: float) -> None:
     """Programs compare it with constants that were found with AWS."""
     assert brightness_of(luma) == pytest.approx(of_aws, abs=4)
-
-
-def test_brightness_is_that_of_aws_on_its_own_pictures(aws_answers_dir: Path, tmp_path: Path) -> None:
-    """Two pictures whose answers by AWS are public, found and measured by the embedded engine."""
-    answers = {
-        "face.jpeg": json.loads((aws_answers_dir / "face_detection.json").read_text())["FaceDetails"][0],
-        "face2.jpg": json.loads((aws_answers_dir / "face_compare.json").read_text())["FaceMatches"][0]["Face"],
-    }
-    engine = embedded_engine(tmp_path, threads=2)
-    for name, answer in answers.items():
-        largest = analyse(engine, decode((aws_answers_dir / name).read_bytes()))[0]
-        assert largest.quality.brightness == pytest.approx(answer["Quality"]["Brightness"], abs=5), name
 
 
 @pytest.mark.parametrize(("grey", "brightness"), [(0, 0), (51, 42.76), (255, 100)])
@@ -203,15 +185,3 @@ def test_every_bar_asks_at_least_what_the_one_below_asks() -> None:
         assert lower.confidence_min < higher.confidence_min
         assert lower.side_px_min < higher.side_px_min
     assert REQUIREMENTS[QualityFilter.AUTO] == REQUIREMENTS[QualityFilter.LOW]
-
-
-def test_the_default_bar_takes_every_portrait(faces_dir: Path, tmp_path: Path) -> None:
-    """Whoever a real photograph was taken of can be found: of a sample of portraits, no main face is refused."""
-    engine = embedded_engine(tmp_path, threads=2)
-    for path in sorted((faces_dir / "people").glob("*.jpg"))[::9]:
-        try:
-            image = decode(path.read_bytes())
-        except PictureUnreadable:  # a few are of other formats, whatever their names say
-            continue
-        kept, _ = select(analyse(engine, image)[:1], image, QualityFilter.AUTO, max_faces=1)
-        assert kept, path.name

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from rekognition_emulator.imaging.crops import FRAME, MARGIN, SIDE_PX_MAX, cut_c
 from rekognition_emulator.imaging.image import Image
 
 
+@cache
 def waves() -> Image:
     """A picture whose colours tell where one is: red grows to the right, green downwards, and blue is nothing."""
     y, x = np.mgrid[0:600, 0:800]

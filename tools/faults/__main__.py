@@ -1,4 +1,4 @@
-"""``python -m tests.faults``: kills for some minutes while clients work, checks what is left, and writes a page of it.
+"""``python -m tools.faults``: kills for some minutes while clients work, checks what is left, and writes a page of it.
 
 Changes when a run is planned or reported differently.
 """
@@ -15,10 +15,10 @@ from functools import partial
 import numpy as np
 
 from benchmarks.report import Section, machine, write
-from tests.faults import campaign
-from tests.faults.campaign import Fault, Result
-from tests.faults.deployments import Deployment, embedded, external, on_small_disk, with_storage
-from tests.faults.workload import ATTEMPTS_MAX, Picture, make_pictures
+from tools.faults import campaign
+from tools.faults.campaign import Fault, Result
+from tools.faults.deployments import Deployment, embedded, external, on_small_disk, with_storage
+from tools.faults.workload import ATTEMPTS_MAX, Picture, make_pictures
 
 CLIENTS = 4
 ROUND = 12

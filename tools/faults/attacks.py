@@ -1,4 +1,4 @@
-"""``python -m tests.faults.attacks``: attacks by somebody who knows a key's id and has no secret, on a running server.
+"""``python -m tools.faults.attacks``: attacks by somebody who knows a key's id and has no secret, on a running server.
 
 - bomb: heads that name one long header as signed thousands of times
 - bodies: connections that announce bodies, from the address of a caller and with its key's id, and never send them

@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz``: feeds spoilt inputs for some minutes, says how they ended, and keeps what it finds.
+"""``python -m tools.fuzz``: feeds spoilt inputs for some minutes, says how they ended, and keeps what it finds.
 
 Changes when a run is planned or reported differently. ``--only decoder:17`` repeats one input.
 """
@@ -17,10 +17,10 @@ from threading import Lock
 
 import psutil
 
-from tests.fuzz.seeds import COLLECTION, pictures
-from tests.fuzz.targets import SECONDS_MAX, Decoder, Pictures, Requests, Signatures, Target, Wire
 from tests.support.networks import embedded_engine
 from tests.support.server import ROOT, Server
+from tools.fuzz.seeds import COLLECTION, pictures
+from tools.fuzz.targets import SECONDS_MAX, Decoder, Pictures, Requests, Signatures, Target, Wire
 
 FINDINGS = ROOT / "build" / "fuzz"
 CLIENTS = 8

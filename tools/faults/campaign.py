@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.faults.checker import check
-from tests.faults.deployments import Deployment
-from tests.faults.history import History, State, read_state
-from tests.faults.workload import COLLECTION, Client, Picture, make_client
+from tools.faults.checker import check
+from tools.faults.deployments import Deployment
+from tools.faults.history import History, State, read_state
+from tools.faults.workload import COLLECTION, Client, Picture, make_client
 
 RECOVERY_S_MAX = 60
 """After that a campaign is given up."""

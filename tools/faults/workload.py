@@ -15,7 +15,7 @@ import boto3
 from botocore.config import Config
 
 from rekognition_emulator.demo.people import PEOPLE, View, album, selfie
-from tests.faults.history import History, IdempotencyKey, search
+from tools.faults.history import History, IdempotencyKey, search
 
 COLLECTION = "party"
 BUCKET = "album"

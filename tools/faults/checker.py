@@ -7,7 +7,7 @@ acknowledged is certain, what nobody knows leaves both possibilities, and the en
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tests.faults.history import Event, Outcome, State
+from tools.faults.history import Event, Outcome, State
 
 RETRY_ERRORS = {
     "CreateCollection": "ResourceAlreadyExistsException",
