@@ -37,7 +37,6 @@ from rekognition_emulator.domain.faces import (
     PictureSource,
     T,
 )
-from rekognition_emulator.domain.store import CHANGES_MAX, FaceStore
 from rekognition_emulator.domain.tags import TAGS_MAX
 from rekognition_emulator.storage.audit import record
 from rekognition_emulator.storage.guard import LOCK, checked, found, read
@@ -49,6 +48,9 @@ SWEEP_FACES: Final = 10_000
 
 MILESTONES_KEPT: Final = 16
 """Of a collection: one for each server that writes down what it holds, and as many more for those that came before."""
+
+CHANGES_MAX: Final = 50_000
+"""Added faces, and users, that are told at once: 100 MB of 512 dimensions, read in a second."""
 
 NIL: Final = UUID(int=0)
 """Smaller than every face id there is."""
@@ -64,8 +66,15 @@ ORDER BY face_id LIMIT %(limit)s
 """
 
 
-class PostgresStore(FaceStore):
-    """Collections and faces in a database that ``open_pool`` has prepared."""
+class PostgresStore:
+    """Collections and faces in a database that ``open_pool`` has prepared.
+
+    What it acknowledges is durable; everything else (an index, a cache) can be rebuilt from it. What changes data takes
+    the ``Actor`` who has asked for it; the audit row is part of the change's transaction. Methods that take a
+    ``Collection`` address it by ``key``; they raise ``CollectionNotFound`` when it was deleted since it was read, even
+    if another of the same name exists by now. Those that have to do with its faces raise ``FaceModelChanged`` when it
+    was given another face model since: so neither answer nor change mixes two.
+    """
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
@@ -82,6 +91,12 @@ class PostgresStore(FaceStore):
     def create_collection(
         self, actor: Actor, owner: Owner, name: str, face_model_version: str, tags: Mapping[str, str] | None = None
     ) -> Collection:
+        """Creates an empty collection, bound to a face model.
+
+        Raises:
+            CollectionExists: the owner has one of this name.
+            TooManyTags: more than ``tags.TAGS_MAX``.
+        """
         if tags and len(tags) > TAGS_MAX:
             raise TooManyTags(name, TAGS_MAX)
         with self._pool.connection() as connection, connection.transaction():
@@ -99,6 +114,11 @@ class PostgresStore(FaceStore):
         return _collection(owner, row)
 
     def get_collection(self, owner: Owner, name: str) -> Collection:
+        """Returns the collection as it is now.
+
+        Raises:
+            CollectionNotFound: the owner has none of this name.
+        """
         with self._pool.connection() as connection:
             row = connection.execute(
                 """
@@ -112,6 +132,11 @@ class PostgresStore(FaceStore):
         return _collection(owner, row)
 
     def delete_collection(self, actor: Actor, owner: Owner, name: str) -> None:
+        """Deletes the collection with all its faces, users and tags.
+
+        Raises:
+            CollectionNotFound: the owner has none of this name.
+        """
         with self._pool.connection() as connection, connection.transaction():
             row = connection.execute(
                 """
@@ -169,6 +194,7 @@ class PostgresStore(FaceStore):
             return False
 
     def list_collections(self, owner: Owner, *, after: str | None, limit: int) -> Page[Collection]:
+        """Returns the owner's collections by ascending name, in byte order, those greater than ``after``."""
         with self._pool.connection() as connection:
             rows = connection.execute(
                 """
@@ -187,6 +213,24 @@ class PostgresStore(FaceStore):
         faces: Sequence[NewFace],
         source: PictureSource | None = None,
     ) -> list[EnrolledFace]:
+        """Stores the faces of one picture: all of them or, if anything fails, none.
+
+        A face that the collection already holds for this picture (same ``image_id``, boxes that overlap by more
+        than half) is not stored again. It gets the chip, though, if it has none.
+
+        Args:
+            actor: who stores them.
+            collection: that gets them.
+            image_id: the picture's.
+            faces: with their embeddings, and chips if those are kept.
+            source: where the picture was read from, if that is known; it counts for all faces of the picture.
+
+        Returns:
+            As many as ``faces``, in their order: the stored face, or the one that was there before.
+
+        Raises:
+            CollectionNotFound: it was deleted meanwhile.
+        """
         key = {"key": collection.key}
         with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
             locked = connection.execute(LOCK, key)
@@ -235,6 +279,13 @@ class PostgresStore(FaceStore):
         face_ids: Sequence[UUID] | None = None,
         user_id: str | None = None,
     ) -> Page[EnrolledFace]:
+        """Returns faces by ascending id, those greater than ``after``.
+
+        Only those of ``face_ids`` if given, only the user's if one is given, and only what is both if both are.
+
+        Raises:
+            UserNotFound: the collection has no such user.
+        """
         if user_id is not None:
             known = "SELECT FROM users WHERE collection_id = %(key)s AND user_id = %(user_id)s"
             if not read(self._pool, collection, known, {"user_id": user_id}):
@@ -253,6 +304,7 @@ class PostgresStore(FaceStore):
         return Page([_enrolled(row) for row in rows[:limit]], more=len(rows) > limit)
 
     def get_faces(self, collection: Collection, face_ids: Sequence[UUID]) -> dict[UUID, EnrolledFace]:
+        """Returns the faces that exist among ``face_ids``, by id."""
         rows = read(
             self._pool,
             collection,
@@ -265,6 +317,11 @@ class PostgresStore(FaceStore):
         return {face.face_id: face for face in map(_enrolled, rows)}
 
     def get_embedding(self, collection: Collection, face_id: UUID) -> Embedding:
+        """Returns one face's embedding.
+
+        Raises:
+            FaceNotFound: the collection holds no such face.
+        """
         rows = read(
             self._pool,
             collection,
@@ -277,6 +334,11 @@ class PostgresStore(FaceStore):
         return embedding.to_numpy()
 
     def delete_faces(self, actor: Actor, collection: Collection, face_ids: Sequence[UUID]) -> Deletion:
+        """Deletes faces that are no user's; ids that are not there are ignored.
+
+        Raises:
+            CollectionNotFound: it was deleted meanwhile.
+        """
         key = {"key": collection.key}
         with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
             locked = connection.execute(LOCK, key)
@@ -318,6 +380,22 @@ class PostgresStore(FaceStore):
             return Deletion(frozenset(gone), dict(left.fetchall()))
 
     def changes(self, collection: Collection, since: int, *, removals_since: int | None = None) -> Changes:
+        """Returns what an index misses, or the beginning of it: ``CHANGES_MAX`` additions or few more.
+
+        To be repeated, from what the answer has reached, until that is the collection's revision.
+
+        Args:
+            collection: whose changes.
+            since: the revision up to which additions are known; 0 for an index that holds nothing.
+            removals_since: the revision up to which removals are known, where that is another one: in an answer of
+                many parts they run ahead.
+
+        Returns:
+            ``anew`` where ``since`` is 0, or where removals are forgotten that the index has not heard of.
+
+        Raises:
+            CollectionNotFound: it was deleted meanwhile.
+        """
         key = {"key": collection.key}
         with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
             # All statements see one moment, so that nothing is pruned, or moved to a later revision, in between.
@@ -362,12 +440,30 @@ class PostgresStore(FaceStore):
         return Changes(faces.added, faces.embeddings, faces.removed, until, present, anew, users)
 
     def choose_index(self, actor: Actor, collection: Collection, index: str | None) -> None:
+        """Has the collection searched by this index from its next search on, by every server.
+
+        Args:
+            actor: who chooses it.
+            collection: whose index is chosen.
+            index: its name; None for whichever a server is set to.
+
+        Raises:
+            CollectionNotFound: it was deleted meanwhile.
+        """
         with self._pool.connection() as connection, connection.transaction():
             query = "UPDATE collections SET index_name = %(index)s WHERE id = %(key)s RETURNING id"
             found(connection.execute(query, {"key": collection.key, "index": index}), collection)
             record(connection, actor, collection=collection.name, subject=index)
 
     def set_history_token(self, collection: Collection, milestone: UUID) -> None:
+        """Remembers that the collection's history has passed this moment; of many milestones, the latest.
+
+        Who writes down what a collection holds writes the milestone with it. As long as the store knows the milestone,
+        the collection's present has come from there. A store that was restored to an earlier moment knows it no more.
+
+        Raises:
+            CollectionNotFound: it was deleted meanwhile.
+        """
         key = {"key": collection.key}
         with self._pool.connection() as connection, connection.transaction():
             found(connection.execute("SELECT id FROM collections WHERE id = %(key)s FOR UPDATE", key), collection)
@@ -386,6 +482,7 @@ class PostgresStore(FaceStore):
             )
 
     def milestones(self, keys: Sequence[int]) -> Mapping[int, frozenset[UUID]]:
+        """Returns the milestones that are remembered of collections, by key; those that are gone have none."""
         with self._pool.connection() as connection:
             rows = connection.execute(
                 "SELECT collection_id, milestone FROM milestones WHERE collection_id = ANY(%(keys)s)",

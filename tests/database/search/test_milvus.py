@@ -17,7 +17,6 @@ from psycopg_pool import ConnectionPool
 pytest.importorskip("rekognition_emulator.search.milvus", reason="Milvus is an extra", exc_type=ImportError)
 
 from rekognition_emulator.domain.faces import Collection
-from rekognition_emulator.domain.store import FaceStore
 from rekognition_emulator.search import milvus
 from rekognition_emulator.search.base import FaceIndex
 from rekognition_emulator.search.milvus import MilvusIndex
@@ -66,7 +65,7 @@ def found(index: FaceIndex, collection: Collection, limit: int = 100) -> list[UU
     return [match.face_id for match in index.search(collection, VECTORS[0], cosine_min=-1, limit=limit)]
 
 
-def truth(store: FaceStore, collection: Collection) -> list[UUID]:
+def truth(store: PostgresStore, collection: Collection) -> list[UUID]:
     """What is to be found."""
     changes = store.changes(collection, 0)
     order = np.argsort(-(changes.embeddings @ VECTORS[0]), kind="stable")

@@ -6,7 +6,6 @@ from uuid import UUID, uuid4
 import pytest
 
 from rekognition_emulator.domain.faces import Collection, Embedding, Match
-from rekognition_emulator.domain.store import FaceStore
 from rekognition_emulator.search.base import FaceIndex
 from rekognition_emulator.search.memory import MemoryIndex
 from rekognition_emulator.search.recall import CollectionChanging, measure_recall
@@ -18,7 +17,7 @@ from tests.support.gallery import ACTOR, OWNER, embeddings, picture
 class Lying(MemoryIndex):
     """Searches truly, and then answers something else."""
 
-    def __init__(self, store: FaceStore, lie: Callable[[list[Match]], list[Match]]) -> None:
+    def __init__(self, store: PostgresStore, lie: Callable[[list[Match]], list[Match]]) -> None:
         super().__init__(store, bytes_max=10**9)
         self._lie = lie
 
