@@ -30,7 +30,7 @@ from rekognition_emulator.search.quantizers import CODED_MIN
 from rekognition_emulator.search.registry import INDEXES, IndexDependencies
 from rekognition_emulator.search.segment import Segment
 from rekognition_emulator.search.vectors import cosines, nearest_rows
-from rekognition_emulator.storage.postgres import CHANGES_MAX
+from rekognition_emulator.storage.changes import CHANGES_MAX
 from tests.support.embeddings import ARCFACE, DLIB
 
 FACES: Final = 1_000_000

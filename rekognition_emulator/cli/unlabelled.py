@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
@@ -24,7 +24,9 @@ from rekognition_emulator.evaluation.unlabelled import UnlabelledCurve, calibrat
 from rekognition_emulator.inference.inventory import known_models
 from rekognition_emulator.inference.selection import ModelFiles
 from rekognition_emulator.models.records import Embedder
-from rekognition_emulator.storage.postgres import PostgresStore
+
+if TYPE_CHECKING:
+    from rekognition_emulator.storage.postgres import PostgresStore
 
 _PAGE = 4096
 """Faces of a collection that are listed at a time."""
@@ -94,7 +96,7 @@ def _name_of(version: str, files: ModelFiles) -> str:
     return next((model.name for model in known if isinstance(model, Embedder) and model.version == version), "NAME")
 
 
-def _faces_of(store: PostgresStore, collection: Collection) -> tuple[NDArray[np.float32], list[UUID]]:
+def _faces_of(store: "PostgresStore", collection: Collection) -> tuple[NDArray[np.float32], list[UUID]]:
     """Returns (faces, dimension) float32 and the image of each face."""
     image_of: dict[UUID, UUID] = {}
     after = None

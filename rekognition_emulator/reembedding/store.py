@@ -17,8 +17,8 @@ from rekognition_emulator.domain.detection import BoundingBox
 from rekognition_emulator.domain.faces import Collection, Embedding, EnrolledFace, FaceChip, PictureSource
 from rekognition_emulator.reembedding.model import AlreadyReembedding, ReembedSource, ReembedStatus
 from rekognition_emulator.storage.audit import record
+from rekognition_emulator.storage.changes import CHANGES_MAX
 from rekognition_emulator.storage.guard import EXISTS, LOCK, found, read
-from rekognition_emulator.storage.postgres import CHANGES_MAX
 from rekognition_emulator.storage.transactions import JoiningPool
 
 NIL: Final = UUID(int=0)

@@ -22,7 +22,7 @@ from rekognition_emulator.search.collection_cache import CachedSnapshot, Collect
 from rekognition_emulator.search.segment import Segment
 from rekognition_emulator.search.snapshots import Snapshot, Snapshots
 from rekognition_emulator.search.vectors import Vectors, ranked
-from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.changes import ChangeFeed
 
 _UNSEALED_MIN: Final = 2_000
 """Changes that are worth a snapshot: to read so many from the database takes 50 ms."""
@@ -39,7 +39,7 @@ _LOG: Final = structlog.get_logger()
 class FaissIndex(FaceIndex):
     """Holds the collections that are searched, and writes down the larger ones."""
 
-    def __init__(self, store: PostgresStore, folder: Path, bytes_max: int) -> None:
+    def __init__(self, store: ChangeFeed, folder: Path, bytes_max: int) -> None:
         """Makes one.
 
         Args:

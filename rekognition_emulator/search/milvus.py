@@ -29,7 +29,7 @@ from psycopg_pool import ConnectionPool
 from rekognition_emulator.domain.faces import Collection, Delta, Embedding, Match, UserMatch
 from rekognition_emulator.search.base import FaceIndex, IndexStatus, Progress
 from rekognition_emulator.search.vectors import cosines, ranked
-from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.changes import ChangeFeed
 
 # gRPC, through which Milvus's client speaks, would otherwise go to work in every child of this process between fork and
 # exec, where one in a hundred crashed. It reads this when it is imported.
@@ -92,7 +92,7 @@ class Busy(Exception):
 class MilvusIndex(FaceIndex):
     """Keeps vectors in Milvus, and follows the store by their revisions."""
 
-    def __init__(self, store: PostgresStore, pool: ConnectionPool, uri: str, token: str, otherwise: FaceIndex) -> None:
+    def __init__(self, store: ChangeFeed, pool: ConnectionPool, uri: str, token: str, otherwise: FaceIndex) -> None:
         """Makes one; Milvus is first asked by the first search.
 
         Args:

@@ -23,7 +23,7 @@ from rekognition_emulator.search.quantizers import CODED_MIN, ProductQuantizer
 from rekognition_emulator.search.segment import Segment
 from rekognition_emulator.search.segment_file import SegmentFileUnreadable
 from rekognition_emulator.search.vectors import Vectors
-from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.changes import ChangeFeed
 
 _FORMAT: Final = 1
 _SUFFIX: Final = ".snapshot"
@@ -43,7 +43,7 @@ class Snapshot:
 class Snapshots:
     """One file for each collection that is worth one."""
 
-    def __init__(self, folder: Path, store: PostgresStore) -> None:
+    def __init__(self, folder: Path, store: ChangeFeed) -> None:
         self._folder = folder
         self._store = store
         self._lock = threading.Lock()  # one is written at a time: each takes memory and keeps a core busy

@@ -11,7 +11,8 @@ from rekognition_emulator.domain.faces import Collection, FaceChip, NewFace, Pic
 from rekognition_emulator.reembedding import store as reembedding
 from rekognition_emulator.reembedding.model import AlreadyReembedding
 from rekognition_emulator.reembedding.store import PostgresReembeddingStore
-from rekognition_emulator.storage import postgres
+from rekognition_emulator.storage import changes as change_feed
+from rekognition_emulator.storage import collections
 from rekognition_emulator.storage.database import open_pool
 from rekognition_emulator.storage.postgres import PostgresStore
 from rekognition_emulator.storage.transactions import JoiningPool
@@ -202,7 +203,7 @@ def test_indexes_outside_start_anew_in_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A follower forgets what it holds, is told all faces in bounded parts, and has neither a lost nor an old one."""
-    for module in (postgres, reembedding):
+    for module in (change_feed, reembedding):
         monkeypatch.setattr(module, "CHANGES_MAX", 2)
     ids = add(store, album, embeddings(5))
     store.delete_faces(ACTOR, album, ids[4:])
@@ -249,7 +250,7 @@ def test_a_deleted_collection_takes_everything_along(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also where it is swept in several goes, after a restart; and nothing is staged for it any more."""
-    monkeypatch.setattr(postgres, "SWEEP_FACES", 2)
+    monkeypatch.setattr(collections, "SWEEP_FACES", 2)
     for seed in range(3):
         ids = add(store, album, embeddings(3, seed=seed))
     stage(staging, album, "2.1", 8)

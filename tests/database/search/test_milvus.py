@@ -21,7 +21,7 @@ from rekognition_emulator.search import milvus
 from rekognition_emulator.search.base import FaceIndex
 from rekognition_emulator.search.milvus import MilvusIndex
 from rekognition_emulator.search.registry import INDEXES, IndexDependencies
-from rekognition_emulator.storage import postgres
+from rekognition_emulator.storage import changes
 from rekognition_emulator.storage.postgres import PostgresStore
 from tests.support.gallery import ACTOR, OWNER, embeddings, picture
 
@@ -92,7 +92,7 @@ def test_what_came_in_parts_is_one_gallery(
     for start in range(0, 60, 20):
         faces = picture(VECTORS[start : start + 20])
         store.add_faces(ACTOR, album, faces[0].face.image_id, faces)
-    monkeypatch.setattr(postgres, "CHANGES_MAX", 15)
+    monkeypatch.setattr(changes, "CHANGES_MAX", 15)
     monkeypatch.setattr(milvus, "BATCH", 7)
     present = store.get_collection(OWNER, "album")
     index = opened()

@@ -9,7 +9,7 @@ from rekognition_emulator.domain.faces import Collection, Embedding, Match
 from rekognition_emulator.search.base import FaceIndex
 from rekognition_emulator.search.memory import MemoryIndex
 from rekognition_emulator.search.recall import CollectionChanging, measure_recall
-from rekognition_emulator.storage import postgres
+from rekognition_emulator.storage import changes
 from rekognition_emulator.storage.postgres import PostgresStore
 from tests.support.gallery import ACTOR, OWNER, embeddings, picture
 
@@ -53,7 +53,7 @@ def test_exact_indexes_find_everything(index: FaceIndex, store: PostgresStore, a
 
 def test_parts_make_no_difference(store: PostgresStore, album: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     """A collection that is told in many parts is compared as a whole."""
-    monkeypatch.setattr(postgres, "CHANGES_MAX", 60)
+    monkeypatch.setattr(changes, "CHANGES_MAX", 60)
     recall = measure_recall(store, MemoryIndex(store, 10**9), album, 40, quietly)
     assert (recall.probes, recall.rate, recall.alien) == (40, 1, 0)
 

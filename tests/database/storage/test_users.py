@@ -323,7 +323,7 @@ def test_every_statement_names_its_collection() -> None:
     package = Path(rekognition_emulator.__file__).parent
     statements = [
         node.value
-        for path in sorted([*(package / "store").glob("*.py"), *(package / "indexes").glob("*.py")])
+        for path in sorted([*(package / "storage").glob("*.py"), *(package / "search").glob("*.py")])
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
