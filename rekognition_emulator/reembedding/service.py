@@ -136,7 +136,7 @@ class Reembedding:
             else:
                 embeddings[face_id] = outcome
         if embeddings:
-            self._store.stage(self._collection, self._embedder.model.version, embeddings)
+            self._store.stage(self._actor, self._collection, self._embedder.model.version, embeddings)
         return failures
 
     def _embed(self, origins: Sequence[ReembedSource]) -> list[tuple[UUID, Embedding | str]]:

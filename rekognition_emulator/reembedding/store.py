@@ -152,7 +152,7 @@ class PostgresReembeddingStore:
         where = {"since": since, "image_id": image_id, "face_id": face_id, "model": version, "limit": limit}
         return [_origin(row) for row in read(self._pool, collection, _LACKING, where)]
 
-    def stage(self, collection: Collection, version: str, embeddings: Mapping[UUID, Embedding]) -> None:
+    def stage(self, actor: Actor, collection: Collection, version: str, embeddings: Mapping[UUID, Embedding]) -> None:
         """Keeps embeddings of a model beside those that count, of faces that are still there."""
         key = {"key": collection.key, "face_ids": list(embeddings)}
         with self._pool.connection() as connection, connection.transaction():
@@ -168,6 +168,7 @@ class PostgresReembeddingStore:
                 """,
                 [(collection.key, face_id, version, embeddings[face_id]) for (face_id,) in there],
             )
+            record(connection, actor, collection=collection.name, subject=version, faces_staged=len(there))
 
     @contextmanager
     def exclusive(self, collection: Collection) -> Iterator[None]:

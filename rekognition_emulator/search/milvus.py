@@ -27,6 +27,7 @@ from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.domain.faces import Collection, Delta, Embedding, Match, UserMatch
+from rekognition_emulator.files import make_folder
 from rekognition_emulator.search.base import FaceIndex, IndexStatus, Progress
 from rekognition_emulator.search.vectors import cosines, ranked
 from rekognition_emulator.storage.changes import ChangeFeed
@@ -312,7 +313,7 @@ class MilvusIndex(FaceIndex):
         with self._lock:
             if self._opened is None:
                 if self._is_lite:
-                    Path(self._uri).parent.mkdir(0o700, parents=True, exist_ok=True)
+                    make_folder(Path(self._uri).parent)
                 self._opened = _connect(self._uri, self._token)
             return self._opened
 

@@ -178,8 +178,8 @@ def tell(context: Context, name: str) -> set[str]:
 
 def literals() -> Iterator[str]:
     """Every statement in the sources of the store and the indexes that touches a distributed table."""
-    for floor in ("store", "indexes"):
-        for file in (Path(rekognition_emulator.__file__).parent / floor).glob("*.py"):
+    for folder in ("storage", "search", "reembedding"):
+        for file in (Path(rekognition_emulator.__file__).parent / folder).glob("*.py"):
             tree = ast.parse(file.read_text())
             for node in ast.walk(tree):
                 match node:
@@ -207,7 +207,9 @@ def test_no_statement_lacks_the_collection(
             staging = PostgresReembeddingStore(pool)
             lacking = staging.lacking(prepared, "98.0", since=0, after=None, limit=200)
             with staging.alone(prepared), staging.exclusive(prepared):
-                staging.stage(prepared, "98.0", {origin.face.face_id: embeddings(1, 16)[0] for origin in lacking})
+                staging.stage(
+                    ACTOR, prepared, "98.0", {origin.face.face_id: embeddings(1, 16)[0] for origin in lacking}
+                )
                 staging.exchange(ACTOR, prepared, "98.0")
             prepared = store.get_collection(OWNER, created.name)
             staging.standing(prepared)
