@@ -24,13 +24,13 @@ from benchmarks import report
 from benchmarks.albums import OWNER, Album
 from benchmarks.timing import Times, figure, in_turn, recall, timed
 from rekognition_emulator.domain.faces import Changes, Collection, Delta
-from rekognition_emulator.domain.store import CHANGES_MAX
 from rekognition_emulator.models.catalogue import DLIB as DLIB_MODEL
 from rekognition_emulator.search.base import FaceIndex
 from rekognition_emulator.search.quantizers import CODED_MIN
 from rekognition_emulator.search.registry import INDEXES, IndexDependencies
 from rekognition_emulator.search.segment import Segment
 from rekognition_emulator.search.vectors import cosines, nearest_rows
+from rekognition_emulator.storage.changes import CHANGES_MAX
 from tests.support.embeddings import ARCFACE, DLIB
 
 FACES: Final = 1_000_000

@@ -18,10 +18,11 @@ import botocore_models
 from rekognition_emulator import __version__
 from rekognition_emulator.actor import Actor
 from rekognition_emulator.api.core import ServiceError
+from rekognition_emulator.api.rekognition import InternalServerError
 from rekognition_emulator.auth.keyring import Keyring
 from rekognition_emulator.domain.errors import ObjectUnavailable
 from rekognition_emulator.domain.faces import Owner
-from rekognition_emulator.http.dispatch import Dispatcher, InternalServerError, WireResponse
+from rekognition_emulator.http.dispatch import INTERNAL_ERROR, Dispatcher, WireResponse
 from rekognition_emulator.http.endpoint import RequestHandler, create_app
 from rekognition_emulator.http.gate import Caller, Gate
 from rekognition_emulator.http.rate_limits import RateLimiter
@@ -289,7 +290,7 @@ def _fault(error: Exception, operation: str) -> ServiceError | None:
     """Returns the answer for an error that a caller or the database's operator can cause; None for one that is ours."""
     if (why := outage(error)) is not None:
         log.error("the database does not serve", operation=operation, why=why)
-        return InternalServerError()
+        return InternalServerError(INTERNAL_ERROR)
     return translate_error(error, operation)
 
 

@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, StringConstraints, ValidationInfo, field_
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rekognition_emulator.api.rekognition import Operations
+from rekognition_emulator.arn import ACCOUNT_ID
 from rekognition_emulator.auth.vault import Vault, read_master_key, read_master_key_file
 from rekognition_emulator.http.rate_limits import EVERY_OTHER, RATE_MAX, RATE_MIN
 from rekognition_emulator.inference.selection import AUTO, ModelFiles
@@ -71,7 +72,7 @@ class Settings(BaseSettings):
         description="A copy of that database that follows it, such as a hot standby. Searches with the index "
         "`pgvector` read from it where it is not behind.",
     )
-    account_id: Annotated[str, StringConstraints(pattern=r"^\d{12}$")] = Field(
+    account_id: Annotated[str, StringConstraints(pattern=f"^{ACCOUNT_ID.pattern}$")] = Field(
         "000000000000", description="The account in resource names and the wall around collections."
     )
     region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")] = Field(

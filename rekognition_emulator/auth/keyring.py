@@ -4,7 +4,6 @@ Every server reads all keys every two seconds. So a request costs no query, an u
 key that is made, disabled or deleted anywhere counts everywhere two seconds later, without messages between servers.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,11 +13,13 @@ from typing import Final
 
 import structlog
 
+from rekognition_emulator.arn import federated_user_arn, user_arn
 from rekognition_emulator.auth.keys import TEMPORARY, AccessKey, KeyStore, MasterKeyWrong
 from rekognition_emulator.auth.policy import Decision, Policy, PolicyUnusable, parse_policy
 from rekognition_emulator.auth.presets import BROWSER_ACTIONS, policy_of
 from rekognition_emulator.auth.sessions import TemporaryCredentials, issue_session, open_session
 from rekognition_emulator.auth.vault import MasterKeyUnusable, SealBroken, Vault
+from rekognition_emulator.background import Repeating
 
 REFRESH_S: Final = 2.0
 STALE_S: Final = 60.0
@@ -120,23 +121,17 @@ class Keyring:
     def followed(self) -> Iterator[None]:
         """Reads the keys now, with ``refresh``'s errors, and again and again until the end."""
         self.refresh()
-        stop = threading.Event()
-        thread = threading.Thread(target=self._follow, args=(stop,), name="keyring", daemon=True)
-        thread.start()
-        try:
+        # A database that does not answer holds up nobody who wants to stop.
+        with Repeating("keyring", self._refresh_or_tell, REFRESH_S, stop_s=REFRESH_S):
             yield
-        finally:
-            stop.set()
-            thread.join(REFRESH_S)  # a database that does not answer holds up nobody who wants to stop
 
-    def _follow(self, stop: threading.Event) -> None:
-        while not stop.wait(REFRESH_S):
-            try:
-                self.refresh()
-            except (MasterKeyUnusable, MasterKeyWrong) as error:
-                log.error("access keys cannot be opened", why=str(error))  # noqa: TRY400 - the sentence says it all
-            except Exception as error:  # noqa: BLE001 - whatever the store raises, this thread goes on
-                log.warning("access keys cannot be read", why=type(error).__name__)
+    def _refresh_or_tell(self) -> None:
+        try:
+            self.refresh()
+        except (MasterKeyUnusable, MasterKeyWrong) as error:
+            log.error("access keys cannot be opened", why=str(error))  # noqa: TRY400 - the sentence says it all
+        except Exception as error:  # noqa: BLE001 - whatever the store raises, this thread goes on
+            log.warning("access keys cannot be read", why=type(error).__name__)
 
     def find(self, access_key_id: str, token: str | None, now: datetime) -> Credentials:
         """Returns the secret with which a request must be signed, and whose it is.
@@ -155,7 +150,7 @@ class Keyring:
         key = self._key(access_key_id, now)
         if token is not None:  # a key of its own has none
             raise CredentialsUnknown
-        arn = f"arn:aws:iam::{key.account}:user/{key.name}"
+        arn = user_arn(key.account, key.name)
         return Credentials(
             self._secret(key), Principal(key.access_key_id, key.name, key.account, arn, _policy(key), None)
         )
@@ -184,7 +179,7 @@ class Keyring:
         if session.expires_at <= now:
             raise CredentialsExpired
         key = self._key(session.key, now)
-        arn = f"arn:aws:sts::{key.account}:federated-user/{key.name}"
+        arn = federated_user_arn(key.account, key.name)
         principal = Principal(key.access_key_id, key.name, key.account, arn, _policy(key), parse_policy(session.policy))
         return Credentials(session.secret, principal)
 

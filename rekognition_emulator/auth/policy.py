@@ -14,6 +14,8 @@ from enum import Enum, auto
 from functools import lru_cache
 from typing import Any, Final
 
+from rekognition_emulator.arn import SERVICE
+
 VERSIONS: Final = ("2012-10-17", "2008-10-17")
 """They differ in policy variables only, which are refused in both."""
 
@@ -26,7 +28,6 @@ PATTERN_CHARS_MAX: Final = 2048
 ARN_PARTS: Final = 6
 """arn, partition, service, region, account, resource; colons in the last belong to it."""
 
-SERVICE: Final = "rekognition"
 READ_OBJECT: Final = "s3:GetObject"
 READ_OBJECT_VERSION: Final = "s3:GetObjectVersion"
 """What reading an image in object storage needs: the first for the newest version, the second for one that is named.

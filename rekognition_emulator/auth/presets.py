@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from rekognition_emulator.auth.policy import READ_OBJECT, READ_OBJECT_VERSION, SERVICE
+from rekognition_emulator.arn import collection_arn, object_arn
+from rekognition_emulator.auth.policy import READ_OBJECT, READ_OBJECT_VERSION
 
 ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "full": ("rekognition:*",),
@@ -41,10 +42,10 @@ def policy_of(
         collections: ids; none for everything that the account has.
         objects: which images in S3 may be read besides, as ``OBJECTS`` has them.
     """
-    resources = [f"arn:aws:{SERVICE}:*:{account}:collection/{name}" for name in collections] or ["*"]
+    resources = [collection_arn("*", account, name) for name in collections] or ["*"]
     statements = [_allow(actions, resources)]
     if objects:
-        statements.append(_allow([READ_OBJECT, READ_OBJECT_VERSION], [f"arn:aws:s3:::{each}" for each in objects]))
+        statements.append(_allow([READ_OBJECT, READ_OBJECT_VERSION], [object_arn(each) for each in objects]))
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 

@@ -6,14 +6,14 @@ cannot be hashed as passwords are.
 """
 
 import base64
-import os
 import secrets
-import tempfile
 from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from rekognition_emulator.files import shared_file
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
@@ -85,14 +85,5 @@ def create_master_key_file(file: Path) -> None:
     if file.exists():
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, unfinished = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # made with mode 0600
-    try:
-        with os.fdopen(descriptor, "wb") as written:
-            written.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
-            written.flush()
-            os.fsync(written.fileno())
-        os.link(unfinished, file)  # whole or not at all, and never over another one
-    except FileExistsError:
-        pass
-    finally:
-        Path(unfinished).unlink()
+    with shared_file(file, first_wins=True) as written:
+        written.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")

@@ -22,7 +22,6 @@ from rich.progress import TextColumn
 from rekognition_emulator.cli.journal import Journal, Outcome, digest
 from rekognition_emulator.cli.pictures import (
     EXTERNAL_IMAGE_ID_MAX,
-    OBJECT_BYTES_MAX,
     Album,
     Bucket,
     Exclusions,
@@ -34,7 +33,8 @@ from rekognition_emulator.cli.reencoding import ORIGINAL_BYTES_MAX, NotReencoded
 from rekognition_emulator.cli.report import readable, summary, write_report
 from rekognition_emulator.cli.superseding import EarlierFaces
 from rekognition_emulator.cli.wording import counted, in_words
-from rekognition_emulator.storage.files import private
+from rekognition_emulator.files import private
+from rekognition_emulator.s3 import OBJECT_BYTES_MAX
 
 ATTEMPTS: Final = 10
 """Of a request that is throttled or lost. By then, with the SDK's pauses, some minutes have passed."""

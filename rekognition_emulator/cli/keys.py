@@ -21,6 +21,7 @@ from rich.table import Column, Table
 
 import botocore_models
 from rekognition_emulator.actor import Actor
+from rekognition_emulator.arn import ACCOUNT_ID, COLLECTION_ID, SERVICE, collection_arn, object_arn
 from rekognition_emulator.auth.keys import (
     LONG_TERM,
     AccessKey,
@@ -34,7 +35,6 @@ from rekognition_emulator.auth.keys import (
 from rekognition_emulator.auth.policy import (
     READ_OBJECT,
     READ_OBJECT_VERSION,
-    SERVICE,
     Decision,
     PolicyUnusable,
     adopt_policy,
@@ -54,9 +54,7 @@ app = typer.Typer(help="Create and manage access keys: who may call, and what th
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_+=,.@-]{1,64}")
 """As IAM's user names, which stand in the same place of an ARN."""
-_COLLECTION: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,255}")
 _ID: Final = re.compile(r"A[KS]IA[A-Z0-9]{16}")
-_ACCOUNT: Final = re.compile(r"[0-9]{12}")
 
 DAYS_MIN: Final = 0.001
 DAYS_MAX: Final = 36_500
@@ -96,7 +94,7 @@ def create(  # noqa: PLR0913 - an argument is an option of the command line
     """Create a key and print it."""
     with _keys("keys create") as desk:
         owner = account or desk.settings.account_id
-        _require(_ACCOUNT.fullmatch(owner), f"{owner} is no account: twelve digits.")
+        _require(ACCOUNT_ID.fullmatch(owner), f"{owner} is no account: twelve digits.")
         _require(_NAME.fullmatch(name), f"{name} is no name: up to 64 letters, digits and _+=,.@-")
         _require(not _ID.fullmatch(name), f"{name} looks like the id of a key.")
         document, policy_name = _read_policy(policy, owner, collection or [], s3 or [])
@@ -195,7 +193,7 @@ def session(
 ) -> None:
     """Print temporary credentials, for SearchFacesByImage in one collection, as a credential_process does."""
     with _keys("keys session") as desk:
-        _require(_COLLECTION.fullmatch(collection), f"{collection} is no collection's id.")
+        _require(COLLECTION_ID.fullmatch(collection), f"{collection} is no collection's id.")
         now, issuer = datetime.now(UTC), _newest(desk.store, key)
         _require(issuer.enabled, f"The key {key} is disabled.")
         _require(not issuer.is_expired(now), f"The key {key} has expired.")
@@ -256,7 +254,7 @@ def _vault(settings: Settings, store: KeyStore) -> Vault:
 def _read_policy(policy: str, account: str, collections: Sequence[str], objects: Sequence[str]) -> tuple[str, str]:
     """Returns the document, and what to call it; says what of a file has no meaning here."""
     for collection in collections:
-        _require(_COLLECTION.fullmatch(collection), f"{collection} is no collection's id.")
+        _require(COLLECTION_ID.fullmatch(collection), f"{collection} is no collection's id.")
     if policy in ACTIONS:
         narrower = [*collections, *_objects(objects)]
         named = f"{policy}: {', '.join(narrower)}" if narrower else policy
@@ -287,14 +285,14 @@ def _objects(patterns: Sequence[str]) -> Sequence[str]:
 def _require_use(issuer: AccessKey, collection: str, objects: Sequence[str]) -> None:
     """Refuses a session that could do nothing, as none may do what its key may not, and says what else it could not."""
     policy = parse_policy(issuer.policy)
-    arn = f"arn:aws:{SERVICE}::{issuer.account}:collection/{collection}"
+    arn = collection_arn("", issuer.account, collection)
     _require(
         any(policy.allows_in_a_region(action, arn) for action in BROWSER_ACTIONS),
         f"The key {issuer.name} may not search by image in the collection {collection} (its policy is "
         f"{issuer.policy_name}), and a session may do no more than its key.",
     )
     for each in objects:
-        if policy.decide(READ_OBJECT, f"arn:aws:s3:::{each}") is not Decision.ALLOWED:
+        if policy.decide(READ_OBJECT, object_arn(each)) is not Decision.ALLOWED:
             _say(f"The key {issuer.name} may not read all of {each} in S3, and neither may the session.")
 
 

@@ -9,9 +9,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NoReturn
 
+from rekognition_emulator.s3 import OBJECT_BYTES_MAX
+
 BYTES_MAX: Final = 5 * 2**20
-OBJECT_BYTES_MAX: Final = 15 * 2**20
-"""Of a picture in a request, and of one in S3. Source: AWS developer guide, "Guidelines and quotas"."""
+"""Of an image in a request. Source: AWS developer guide, "Guidelines and quotas"."""
 
 EXTERNAL_IMAGE_ID_MAX: Final = 255
 """Source: the service model, as are the characters that one may have."""

@@ -15,6 +15,7 @@ from rich.progress import Progress as Bars
 
 import botocore_models
 from rekognition_emulator.api.core import ValidationException
+from rekognition_emulator.arn import COLLECTION_ID
 from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database, operator
 from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.start import read_settings
@@ -22,27 +23,24 @@ from rekognition_emulator.cli.wording import counted, in_words
 from rekognition_emulator.domain.errors import CollectionNotFound
 from rekognition_emulator.domain.faces import EnrolledFace, Owner
 from rekognition_emulator.domain.users import User
+from rekognition_emulator.files import NAME_BYTES_MAX, make_folder
 from rekognition_emulator.http.validation import validator
 from rekognition_emulator.operations.rendering import stored_face
 from rekognition_emulator.storage.archive import ArchiveUnusable, Check
 from rekognition_emulator.storage.archive_lines import Described
 from rekognition_emulator.storage.audit import record
-from rekognition_emulator.storage.files import make_folder
 from rekognition_emulator.storage.transfer import Progress, export_collection, import_collection, list_names
 
 SUFFIX: Final = ".jsonl.gz"
 
-FILE_NAME_BYTES_MAX: Final = 255 - len("..unfinished")
-"""Of an exported file, which has a longer name until it is complete. Source: NAME_MAX of usual file systems."""
+FILE_NAME_BYTES_MAX: Final = NAME_BYTES_MAX - len("..unfinished")
+"""Of an exported file, which has a longer name until it is complete."""
 
 _DIGEST_CHARS: Final = 32
 """Of a SHA-256, where a name is too long for a file: no two names meet by accident."""
 
 _WHY_CHARS: Final = 300
 """Of a reason why a line is refused."""
-
-_NAME: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,255}")
-"""A collection's name, as the service model has it; under another one nobody could ask for it."""
 
 _REGION: Final = re.compile(r"[a-zA-Z0-9_\-][a-zA-Z0-9_.\-]{0,62}")
 """A region's name: AWS's are shorter and simpler; some of other makers' have dots."""
@@ -144,7 +142,7 @@ def import_collections(files: Sequence[Path], name: str | None, region: str | No
 
     def target(described: Described) -> tuple[Owner, str]:
         chosen = name or described.name
-        if not _NAME.fullmatch(chosen):
+        if not COLLECTION_ID.fullmatch(chosen):
             sys.exit(f"{chosen!r} cannot be a collection's name: up to 255 letters, digits, and _ . -")
         owner = Owner(settings.account_id, region or described.region)
         if not _REGION.fullmatch(owner.region):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
@@ -17,7 +17,6 @@ from rekognition_emulator.cli.measuring import describe, embed_all, print_left_o
 from rekognition_emulator.cli.start import load_face_engine_to_measure, read_settings
 from rekognition_emulator.domain.embedding import Evidence
 from rekognition_emulator.domain.faces import Collection, Owner
-from rekognition_emulator.domain.store import FaceStore
 from rekognition_emulator.evaluation.calibration import MEASURED_MIN, SIMILARITIES, pictures_needed
 from rekognition_emulator.evaluation.labels import read_events
 from rekognition_emulator.evaluation.scores import pairs_needed
@@ -25,6 +24,9 @@ from rekognition_emulator.evaluation.unlabelled import UnlabelledCurve, calibrat
 from rekognition_emulator.inference.inventory import known_models
 from rekognition_emulator.inference.selection import ModelFiles
 from rekognition_emulator.models.records import Embedder
+
+if TYPE_CHECKING:
+    from rekognition_emulator.storage.postgres import PostgresStore
 
 _PAGE = 4096
 """Faces of a collection that are listed at a time."""
@@ -94,7 +96,7 @@ def _name_of(version: str, files: ModelFiles) -> str:
     return next((model.name for model in known if isinstance(model, Embedder) and model.version == version), "NAME")
 
 
-def _faces_of(store: FaceStore, collection: Collection) -> tuple[NDArray[np.float32], list[UUID]]:
+def _faces_of(store: "PostgresStore", collection: Collection) -> tuple[NDArray[np.float32], list[UUID]]:
     """Returns (faces, dimension) float32 and the image of each face."""
     image_of: dict[UUID, UUID] = {}
     after = None

@@ -11,15 +11,12 @@ comparisons of strangers among 32 people, with the embedded engine, 0.08 % reach
 of two faces and none to one of three.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from rekognition_emulator.actor import Actor
 from rekognition_emulator.domain.errors import UserFull
-from rekognition_emulator.domain.faces import Collection, Embedding, Page
 
 FACES_PER_USER_MAX: Final = 100
 """Source: API reference of AssociateFaces."""
@@ -148,67 +145,3 @@ def judge_disassociation(user: User, face_ids: Sequence[UUID], holders: Mapping[
         elif holder is not None:
             refused.append(FaceOfAnother(face_id, holder))
     return Disassociation(User(user.user_id, user.face_count - len(disassociated)), disassociated, refused)
-
-
-class UserStore(ABC):
-    """The users of collections. What it acknowledges is durable.
-
-    Methods that take a ``Collection`` address it by ``key``; they raise ``CollectionNotFound`` when it was deleted
-    since it was read, even if another of the same name exists by now, and ``FaceModelChanged`` when it was given
-    another face model since.
-    """
-
-    @abstractmethod
-    def create_user(self, actor: Actor, collection: Collection, user_id: str) -> None:
-        """Creates a user without faces.
-
-        Raises:
-            UserExists: the collection has one of this id.
-        """
-
-    @abstractmethod
-    def delete_user(self, actor: Actor, collection: Collection, user_id: str) -> None:
-        """Deletes a user; its faces stay, as nobody's.
-
-        Raises:
-            UserNotFound: the collection has none of this id.
-        """
-
-    @abstractmethod
-    def list_users(self, collection: Collection, *, after: str | None, limit: int) -> Page[User]:
-        """Returns users by ascending id, in byte order, those greater than ``after``."""
-
-    @abstractmethod
-    def get_user_embedding(self, collection: Collection, user_id: str) -> Embedding | None:
-        """Returns the vector by which a user is matched; None while it has no face.
-
-        Raises:
-            UserNotFound: the collection has none of this id.
-        """
-
-    @abstractmethod
-    def associate_faces(
-        self,
-        actor: Actor,
-        collection: Collection,
-        user_id: str,
-        face_ids: Sequence[UUID],
-        *,
-        near_enough: Callable[[float], bool],
-    ) -> Association:
-        """Gives faces to a user, all at once, as ``judge_association`` decides.
-
-        Raises:
-            UserNotFound: the collection has none of this id.
-            UserFull: the user has as many faces as one may have.
-        """
-
-    @abstractmethod
-    def disassociate_faces(
-        self, actor: Actor, collection: Collection, user_id: str, face_ids: Sequence[UUID]
-    ) -> Disassociation:
-        """Takes faces from a user, all at once, as ``judge_disassociation`` decides; they stay in the collection.
-
-        Raises:
-            UserNotFound: the collection has none of this id.
-        """

@@ -13,6 +13,7 @@ import structlog
 from botocore.model import OperationModel, ServiceModel, Shape
 
 from rekognition_emulator.api.core import ServiceError, UnknownOperationException, UnsupportedOperationException
+from rekognition_emulator.api.rekognition import InternalServerError
 from rekognition_emulator.http.codec import parser, renderer
 from rekognition_emulator.http.validation import check_output, validator
 from rekognition_emulator.telemetry.observation import current, new_id, stage
@@ -29,18 +30,12 @@ Faults = Callable[[Exception, str], ServiceError | None]
 Permit = Callable[[str, Mapping[str, Any]], None]
 """(operation, request) → nothing. Raises what the caller is told who may not do this."""
 
+INTERNAL_ERROR: Final = "Internal server error"
+"""The text of what the caller cannot mend."""
+
 _COMPACT: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 log = structlog.get_logger(__name__)
-
-
-class InternalServerError(ServiceError):
-    """Nothing that the caller could mend. The model declares it too; this floor does not import the model's classes."""
-
-    status = 500
-
-    def __init__(self) -> None:
-        super().__init__("Internal server error")
 
 
 class InvalidAnswer(Exception):
@@ -152,7 +147,7 @@ class Dispatcher:
             translated = self._faults(error, name)
             if translated is None:
                 log.exception("unforeseen error", operation=name)
-                translated = InternalServerError()
+                translated = InternalServerError(INTERNAL_ERROR)
             return self._error(translated, operation)
 
     def _error(self, error: ServiceError, operation: _Operation) -> WireResponse:

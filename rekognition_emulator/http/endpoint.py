@@ -25,6 +25,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rekognition_emulator.api.core import ServiceError
+from rekognition_emulator.api.rekognition import ProvisionedThroughputExceededException, ThrottlingException
 from rekognition_emulator.fair_queue import QueueFull
 from rekognition_emulator.http.bodies import BodyBudget, BodyDropped, BodyTooSlow
 from rekognition_emulator.http.dispatch import Dispatcher, WireResponse, error_response, not_found
@@ -48,14 +49,6 @@ Work = Callable[[Caller, Head, bytes], WireResponse]
 """(who calls, head, body) → the answer; runs in a worker's thread."""
 
 log = structlog.get_logger(__name__)
-
-
-class ThrottlingException(ServiceError):
-    """Too many requests at once. The model declares it too; this floor does not import the model's classes."""
-
-
-class ProvisionedThroughputExceededException(ServiceError):
-    """Too many requests of one account in a second. The model declares it too."""
 
 
 class _BodyTooLarge(Exception):

@@ -22,6 +22,8 @@ from rekognition_emulator.api.core import (
     ServiceError,
     UnrecognizedClientException,
 )
+from rekognition_emulator.api.rekognition import AccessDeniedException, InternalServerError
+from rekognition_emulator.arn import COLLECTION_ID, SERVICE, collection_arn, object_arn
 from rekognition_emulator.auth.keyring import (
     Credentials,
     CredentialsExpired,
@@ -31,9 +33,8 @@ from rekognition_emulator.auth.keyring import (
     Principal,
 )
 from rekognition_emulator.auth.policy import READ_OBJECT, READ_OBJECT_VERSION, Decision
-from rekognition_emulator.http.dispatch import InternalServerError
+from rekognition_emulator.http.dispatch import INTERNAL_ERROR
 from rekognition_emulator.http.sigv4 import (
-    SERVICE,
     Head,
     Signature,
     SignedHeadersUnusable,
@@ -64,14 +65,9 @@ _PROXYING_LEADS: Final = (
 )
 """Headers of a request that another machine has sent, and what others begin with. Proxies add them to what they pass
 on, some of themselves and some if they are told to. Not ``x-amzn-trace-id``, which AWS's balancers add, for SDKs do."""
-_COLLECTION_ID: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,255}")
 _SLASHES: Final = re.compile("/+")
 
 log = structlog.get_logger(__name__)
-
-
-class AccessDeniedException(ServiceError):
-    """The caller's policies do not allow it. The model declares it too; this floor does not import the model's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +196,7 @@ class Gate:
         action = READ_OBJECT if version is None else READ_OBJECT_VERSION
         # Some servers take several slashes for one, so that a name has to be allowed in both readings.
         for each in dict.fromkeys((name, _SLASHES.sub("/", name).removeprefix("/"))):
-            resource = f"arn:aws:s3:::{bucket}/{each}"
+            resource = object_arn(f"{bucket}/{each}")
             if reason := _refusal(caller.principal, action, resource):
                 if self._mode != "warn":
                     return False
@@ -223,7 +219,7 @@ class Gate:
             raise ExpiredTokenException("The security token included in the request is expired") from error
         except KeysUnavailable as error:
             log.error("access keys are not available", access_key_id=signature.access_key_id)  # noqa: TRY400 - no news
-            raise InternalServerError from error
+            raise InternalServerError(INTERNAL_ERROR) from error
 
     def _refuse(self, error: ServiceError, request_id: str) -> None:
         """Raises the error, or in mode ``warn`` counts it and says so."""
@@ -320,14 +316,14 @@ def resource_of(caller: Caller, request: Mapping[str, Any]) -> str:
 
 def _collections(caller: Caller) -> str:
     """Returns what the full names of all the caller's collections begin with."""
-    return f"arn:aws:{SERVICE}:{caller.region}:{caller.account}:collection/"
+    return collection_arn(caller.region, caller.account, "")
 
 
 def _collection_of(caller: Caller, resource: str) -> str | None:
     """Returns which of the caller's collections a full name is that of, whether or not it exists; None if of none."""
     theirs = _collections(caller)
     name = resource.removeprefix(theirs)
-    return name if resource.startswith(theirs) and _COLLECTION_ID.fullmatch(name) else None
+    return name if resource.startswith(theirs) and COLLECTION_ID.fullmatch(name) else None
 
 
 def _told(principal: Principal, action: str, resource: str, reason: str) -> str:

@@ -6,7 +6,6 @@ narrowed by a policy document that every back end would have to write, and no SD
 """
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -18,11 +17,13 @@ from rekognition_emulator.api.core import (
     UnrecognizedClientException,
     ValidationException,
 )
+from rekognition_emulator.api.rekognition import AccessDeniedException, InternalServerError
+from rekognition_emulator.arn import COLLECTION_ID
 from rekognition_emulator.auth.keyring import CredentialsExpired, CredentialsUnknown, KeysUnavailable
 from rekognition_emulator.auth.presets import OBJECTS
 from rekognition_emulator.auth.sessions import LIFETIME_MAX, LIFETIME_MIN, TemporaryCredentials
-from rekognition_emulator.http.dispatch import JSON_ENVELOPED, InternalServerError, WireResponse, error_response
-from rekognition_emulator.http.gate import AccessDeniedException, Caller, Gate
+from rekognition_emulator.http.dispatch import INTERNAL_ERROR, JSON_ENVELOPED, WireResponse, error_response
+from rekognition_emulator.http.gate import Caller, Gate
 from rekognition_emulator.telemetry.observation import current
 
 SESSION_BODY_BYTES_MAX: Final = 4096
@@ -33,8 +34,6 @@ DURATION_DEFAULT: Final = timedelta(minutes=15)
 
 OBJECTS_MAX: Final = 10
 """Ours: a visitor's images lie in one place, and each is in the token that every request of theirs carries."""
-
-_COLLECTION_ID: Final = re.compile(r"[a-zA-Z0-9_.\-]{1,255}")
 
 IssueSession = Callable[[str, str, timedelta, datetime, Sequence[str]], TemporaryCredentials]
 """(access key id, collection, lifetime, now, objects in S3) → credentials; raises as ``Keyring.issue_session``."""
@@ -57,7 +56,7 @@ def answer_session_request(caller: Caller, body: bytes, gate: Gate, issue: Issue
     except (CredentialsUnknown, CredentialsExpired):  # the key went while the request was on its way
         return error_response(UnrecognizedClientException("The security token included in the request is invalid."))
     except KeysUnavailable:
-        return error_response(InternalServerError())
+        return error_response(InternalServerError(INTERNAL_ERROR))
     except ServiceError as error:
         return error_response(error, "CreateSession")
 
@@ -83,8 +82,8 @@ def _read(body: bytes) -> tuple[str, list[str], timedelta]:
             "The body is not an object with CollectionId and, if need be, DurationSeconds and S3Objects."
         )
     collection = members.get("CollectionId")
-    if not isinstance(collection, str) or not _COLLECTION_ID.fullmatch(collection):
-        raise ValidationException(f"CollectionId must satisfy regular expression pattern: {_COLLECTION_ID.pattern}")
+    if not isinstance(collection, str) or not COLLECTION_ID.fullmatch(collection):
+        raise ValidationException(f"CollectionId must satisfy regular expression pattern: {COLLECTION_ID.pattern}")
     objects = members.get("S3Objects", [])
     if not isinstance(objects, list) or len(objects) > OBJECTS_MAX or not all(map(_is_pattern_of_objects, objects)):
         raise ValidationException(f"S3Objects must be up to {OBJECTS_MAX} patterns such as selfies/party/*.")

@@ -25,8 +25,8 @@ from rekognition_emulator.api.core import (
     InvalidSignatureException,
     MissingAuthenticationTokenException,
 )
+from rekognition_emulator.arn import SERVICE
 
-SERVICE: Final = "rekognition"
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 TERMINATOR: Final = "aws4_request"
 SCOPE_PARTS: Final = 5

@@ -6,7 +6,6 @@ SHA-256 says what the whole must be. Where none is known nothing is continued, b
 pieces belong together.
 """
 
-import fcntl
 import hashlib
 import os
 import re
@@ -22,7 +21,8 @@ from urllib.parse import urljoin, urlsplit
 import urllib3
 from urllib3 import exceptions
 
-from rekognition_emulator.models.weights import ModelUnusable, sync_folder
+from rekognition_emulator.files import lock, move
+from rekognition_emulator.models.weights import ModelUnusable
 
 BYTES_MAX: Final = 1 << 30
 """Of a file. The largest of the table has about half of that. Source: ours."""
@@ -108,8 +108,7 @@ def fetch(
         with _claimed(part) as file:
             address = _fill(file, addresses, sha256, progress, partial(examine, part))
             os.fsync(file.fileno())
-            part.replace(path)
-        sync_folder(path.parent)
+            move(part, path)
     except _Refused as refused:
         kind = PublisherUnreachable if isinstance(refused, _Unreachable) else DownloadFailed
         raise kind(
@@ -129,12 +128,8 @@ def _sha256_of(file: BufferedRandom) -> str:
 def _claimed(part: Path) -> Iterator[BufferedRandom]:
     """Opens a part that nobody else writes to meanwhile; an empty one is not left behind."""
     with part.open("a+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DownloadFailed(f"{part} is being written by another process.") from None
-        if not part.exists() or not os.path.samestat(part.stat(), os.fstat(file.fileno())):
-            raise DownloadFailed(f"{part} has just been written by another process.")
+        if not lock(file, part):
+            raise DownloadFailed(f"{part} is being written by another process.")
         try:
             yield file
         except BaseException:

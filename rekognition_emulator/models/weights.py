@@ -5,11 +5,11 @@ what it was made from and what it must contain, so a stale or damaged one is nev
 """
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+
+from rekognition_emulator.files import shared_file
 
 
 class ModelUnusable(Exception):
@@ -80,26 +80,7 @@ def write_whole(path: Path, contents: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(contents)
-                os.fchmod(handle, 0o644)  # who serves may be another user than who pulled
-                file.flush()
-                os.fsync(handle)
-            Path(name).replace(path)
-            sync_folder(path.parent)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with shared_file(path, mode=0o644) as file:  # who serves may be another user than who pulled
+            file.write(contents)
     except OSError as error:
         raise ModelUnusable(f"{path} cannot be written: {error.strerror}.") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes what was renamed in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

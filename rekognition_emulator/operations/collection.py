@@ -1,9 +1,10 @@
 """CreateCollection, DeleteCollection, DescribeCollection and ListCollections."""
 
 from rekognition_emulator.api import rekognition as api
+from rekognition_emulator.arn import collection_arn
+from rekognition_emulator.domain.faces import Collection
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.paging import page_size, read_token, write_token
-from rekognition_emulator.operations.rendering import collection_arn
 
 
 def create_collection(context: Context, request: api.CreateCollectionRequest) -> api.CreateCollectionResponse:
@@ -13,7 +14,7 @@ def create_collection(context: Context, request: api.CreateCollectionRequest) ->
     )
     return {
         "StatusCode": 200,
-        "CollectionArn": collection_arn(context.owner, collection.name).removeprefix("arn:"),
+        "CollectionArn": _arn(collection).removeprefix("arn:"),  # as AWS answers it, here alone
         "FaceModelVersion": collection.face_model_version,
     }
 
@@ -30,7 +31,7 @@ def describe_collection(context: Context, request: api.DescribeCollectionRequest
     return {
         "FaceCount": collection.face_count,
         "FaceModelVersion": collection.face_model_version,
-        "CollectionARN": collection_arn(context.owner, collection.name),
+        "CollectionARN": _arn(collection),
         "CreationTimestamp": collection.created_at,
         "UserCount": collection.user_count,
     }
@@ -48,3 +49,7 @@ def list_collections(context: Context, request: api.ListCollectionsRequest) -> a
     if page.more:
         response["NextToken"] = write_token(page.items[-1].name, *scope)
     return response
+
+
+def _arn(collection: Collection) -> str:
+    return collection_arn(collection.owner.region, collection.owner.account, collection.name)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from rekognition_emulator.actor import Actor
 from rekognition_emulator.domain.errors import FaceModelChanged, FaceModelMismatch
 from rekognition_emulator.domain.faces import Collection, Owner
-from rekognition_emulator.domain.idempotency import AnswerStore
-from rekognition_emulator.domain.store import FaceStore
-from rekognition_emulator.domain.tags import TagStore
-from rekognition_emulator.domain.users import UserStore
 from rekognition_emulator.inference.engine import AttributeEstimator, FaceEmbedder, FaceEngine
 from rekognition_emulator.search.base import FaceIndex
+from rekognition_emulator.storage.answers import PostgresAnswerStore
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.tags import PostgresTagStore
+from rekognition_emulator.storage.users import PostgresUserStore
 
 FetchObject = Callable[[str, str, str | None], bytes]
 """(bucket, key, version or None for the newest) → content. Raises ObjectUnavailable, ObjectTooLarge."""
@@ -31,10 +31,10 @@ class Context:
 
     engine: FaceEngine
     attributes: AttributeEstimator
-    store: FaceStore
-    users: UserStore
-    tags: TagStore
-    answers: AnswerStore
+    store: PostgresStore
+    users: PostgresUserStore
+    tags: PostgresTagStore
+    answers: PostgresAnswerStore
     index: FaceIndex
     fetch_object: FetchObject
     owner: Owner

@@ -10,7 +10,7 @@ from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.domain.attributes import Attributes, Verdict
 from rekognition_emulator.domain.detection import LANDMARKS, AnalyzedFace, BoundingBox, Detection
 from rekognition_emulator.domain.embedding import FaceModel
-from rekognition_emulator.domain.faces import EnrolledFace, Match, Owner, UserMatch
+from rekognition_emulator.domain.faces import EnrolledFace, Match, UserMatch
 from rekognition_emulator.domain.mesh import LANDMARKS_30
 from rekognition_emulator.operations.defaults import USER_WITH_FACES
 
@@ -37,11 +37,6 @@ _VERDICTS: Final[Sequence[tuple[str, str]]] = (
 
 _FLOAT_MAX: Final = float(np.finfo(np.float32).max)
 """The service's floats have 32 bits."""
-
-
-def collection_arn(owner: Owner, name: str) -> str:
-    """Returns a collection's full resource name. CreateCollection alone answers it without the leading ``arn:``."""
-    return f"arn:aws:rekognition:{owner.region}:{owner.account}:collection/{name}"
 
 
 def bounding_box(box: BoundingBox) -> api.BoundingBox:

@@ -4,13 +4,11 @@ import re
 from typing import Final
 
 from rekognition_emulator.api import rekognition as api
+from rekognition_emulator.arn import COLLECTION_ID, SERVICE, collection_arn
 from rekognition_emulator.domain.faces import Collection
 from rekognition_emulator.operations.context import Context
-from rekognition_emulator.operations.rendering import collection_arn
 
-_ARN: Final = re.compile(r"arn:[^:]+:rekognition:[^:]*:[^:]*:.+", re.DOTALL)
-_NAME: Final = re.compile(r"[a-zA-Z0-9_.\-]+")
-"""As the model has it; a resource name is given as any text, and PostgreSQL cannot even be asked for some."""
+_ARN: Final = re.compile(rf"arn:[^:]+:{SERVICE}:[^:]*:[^:]*:.+", re.DOTALL)
 
 
 def tag_resource(context: Context, request: api.TagResourceRequest) -> api.TagResourceResponse:
@@ -36,7 +34,8 @@ def _collection(context: Context, arn: str) -> Collection:
     """Returns the collection that a full resource name means, the caller's own ones being all there are."""
     if not _ARN.fullmatch(arn):
         raise api.InvalidParameterException("The resource ARN is not valid.")
-    name = arn.removeprefix(collection_arn(context.owner, ""))
-    if not _NAME.fullmatch(name):  # nor does anybody else's whole resource name, with its colons
+    name = arn.removeprefix(collection_arn(context.owner.region, context.owner.account, ""))
+    # PostgreSQL cannot even be asked for some texts; nor does anybody else's whole resource name pass, with its colons.
+    if not COLLECTION_ID.fullmatch(name):
         raise api.ResourceNotFoundException("The resource does not exist")
     return context.store.get_collection(context.owner, name)

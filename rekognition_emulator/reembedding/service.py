@@ -19,7 +19,8 @@ from rekognition_emulator.imaging import image
 from rekognition_emulator.imaging.crops import open_chip
 from rekognition_emulator.inference.engine import FaceEmbedder, FaceEngine
 from rekognition_emulator.inference.pipeline import analyse
-from rekognition_emulator.reembedding.model import ReembeddingStore, ReembedSource
+from rekognition_emulator.reembedding.model import ReembedSource
+from rekognition_emulator.reembedding.store import PostgresReembeddingStore
 from rekognition_emulator.search.base import FaceIndex
 
 BATCH: Final = 32
@@ -59,7 +60,7 @@ class Reembedding:
 
     def __init__(  # noqa: PLR0913, PLR0917 # what it takes from all floors
         self,
-        store: ReembeddingStore,
+        store: PostgresReembeddingStore,
         actor: Actor,
         collection: Collection,
         engine: FaceEngine,
@@ -135,7 +136,7 @@ class Reembedding:
             else:
                 embeddings[face_id] = outcome
         if embeddings:
-            self._store.stage(self._collection, self._embedder.model.version, embeddings)
+            self._store.stage(self._actor, self._collection, self._embedder.model.version, embeddings)
         return failures
 
     def _embed(self, origins: Sequence[ReembedSource]) -> list[tuple[UUID, Embedding | str]]:

@@ -15,9 +15,9 @@ from psycopg.rows import TupleRow
 from rekognition_emulator.actor import Actor
 from rekognition_emulator.domain.detection import BoundingBox
 from rekognition_emulator.domain.faces import Collection, Embedding, EnrolledFace, FaceChip, PictureSource
-from rekognition_emulator.domain.store import CHANGES_MAX
-from rekognition_emulator.reembedding.model import AlreadyReembedding, ReembeddingStore, ReembedSource, ReembedStatus
+from rekognition_emulator.reembedding.model import AlreadyReembedding, ReembedSource, ReembedStatus
 from rekognition_emulator.storage.audit import record
+from rekognition_emulator.storage.changes import CHANGES_MAX
 from rekognition_emulator.storage.guard import EXISTS, LOCK, found, read
 from rekognition_emulator.storage.transactions import JoiningPool
 
@@ -78,14 +78,23 @@ WHERE id = %(key)s
 """
 
 
-class PostgresReembeddingStore(ReembeddingStore):
-    """Staged embeddings in a database that ``open_pool`` has prepared."""
+class PostgresReembeddingStore:
+    """Staged embeddings in a database that ``open_pool`` has prepared. What it acknowledges is durable.
+
+    Methods raise ``CollectionNotFound`` when the collection was deleted since it was read, and ``FaceModelChanged``
+    when it was given another face model since.
+    """
 
     def __init__(self, pool: JoiningPool) -> None:
         self._pool = pool
 
     @contextmanager
     def alone(self, collection: Collection) -> Iterator[None]:
+        """Keeps other processes from changing the collection's face model; ends with this process at the latest.
+
+        Raises:
+            AlreadyReembedding: another process does.
+        """
         name = [f"reembedding {collection.key}"]
         with self._pool.connection() as connection:
             row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", name).fetchone()
@@ -97,6 +106,7 @@ class PostgresReembeddingStore(ReembeddingStore):
                 connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", name)
 
     def standing(self, collection: Collection) -> ReembedStatus:
+        """Returns how far the collection is."""
         ((version, kept, faces, chips, sources),) = read(
             self._pool,
             collection,
@@ -122,17 +132,28 @@ class PostgresReembeddingStore(ReembeddingStore):
         return ReembedStatus(version, kept, faces, dict(staged), chips, sources)
 
     def revision(self, collection: Collection) -> int:
+        """Returns the collection's revision as it is now."""
         with self._pool.connection() as connection:
             return found(connection.execute(EXISTS, {"key": collection.key}), collection)
 
     def lacking(
         self, collection: Collection, version: str, *, since: int, after: tuple[UUID, UUID] | None, limit: int
     ) -> list[ReembedSource]:
+        """Returns faces without a staged embedding of a model, the faces of a picture one after the other.
+
+        Args:
+            collection: whose faces.
+            version: the model's.
+            since: only those that came after this revision.
+            after: image id and face id of the last one that is known; None from the beginning.
+            limit: at most so many.
+        """
         image_id, face_id = after or (NIL, NIL)
         where = {"since": since, "image_id": image_id, "face_id": face_id, "model": version, "limit": limit}
         return [_origin(row) for row in read(self._pool, collection, _LACKING, where)]
 
-    def stage(self, collection: Collection, version: str, embeddings: Mapping[UUID, Embedding]) -> None:
+    def stage(self, actor: Actor, collection: Collection, version: str, embeddings: Mapping[UUID, Embedding]) -> None:
+        """Keeps embeddings of a model beside those that count, of faces that are still there."""
         key = {"key": collection.key, "face_ids": list(embeddings)}
         with self._pool.connection() as connection, connection.transaction():
             # Against a deletion in between, which would leave an embedding behind.
@@ -147,15 +168,21 @@ class PostgresReembeddingStore(ReembeddingStore):
                 """,
                 [(collection.key, face_id, version, embeddings[face_id]) for (face_id,) in there],
             )
+            record(connection, actor, collection=collection.name, subject=version, faces_staged=len(there))
 
     @contextmanager
     def exclusive(self, collection: Collection) -> Iterator[None]:
+        """Lets nobody else write into the collection; what this thread asks of this store is committed at the end."""
         with self._pool.transaction() as connection:
             connection.execute("SET LOCAL statement_timeout = 0")  # a million rows take longer than a request may
             found(connection.execute(LOCK, {"key": collection.key}), collection)
             yield
 
     def exchange(self, actor: Actor, collection: Collection, version: str) -> None:
+        """Gives every face its staged embedding, and every user the mean of them; keeps those that were there.
+
+        Indexes outside the store start anew. To be called inside ``exclusive``, when no face lacks its embedding.
+        """
         span: dict[str, object] = {"key": collection.key, "part": CHANGES_MAX}
         span |= {"before": collection.face_model_version, "after": version}
         with self._pool.connection() as connection, connection.transaction():
@@ -175,6 +202,7 @@ class PostgresReembeddingStore(ReembeddingStore):
             record(connection, actor, collection=collection.name, subject=version, faces_exchanged=faces)
 
     def discard(self, actor: Actor, collection: Collection, versions: Sequence[str]) -> int:
+        """Drops staged embeddings of models, and the way back to them; returns how many there were."""
         dropped = {"key": collection.key, "versions": list(versions)}
         with self._pool.connection() as connection, connection.transaction():
             connection.execute("SET LOCAL statement_timeout = 0")

@@ -13,8 +13,8 @@ from typing import Final, Generic, Self, TypeVar
 
 from rekognition_emulator.domain.errors import CollectionNotFound
 from rekognition_emulator.domain.faces import Changes, Collection
-from rekognition_emulator.domain.store import FaceStore
 from rekognition_emulator.search.base import IndexStatus, Progress
+from rekognition_emulator.storage.changes import ChangeFeed
 from rekognition_emulator.telemetry.observation import current
 
 GALLERY_BYTES: Final = 2_000
@@ -64,7 +64,7 @@ class CollectionCache(Generic[G]):
     Those searched longest ago make room. So deleted collections fade away without a message.
     """
 
-    def __init__(self, store: FaceStore, begin: Callable[[Collection], CachedSnapshot[G]], bytes_max: int) -> None:
+    def __init__(self, store: ChangeFeed, begin: Callable[[Collection], CachedSnapshot[G]], bytes_max: int) -> None:
         """Makes an empty one.
 
         Args:

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.domain.errors import CollectionNotFound
 from rekognition_emulator.domain.faces import Changes, Collection, Embedding, Match, UserMatch
-from rekognition_emulator.domain.store import FaceStore
 from rekognition_emulator.search.base import FaceIndex, IndexStatus, Progress
 from rekognition_emulator.search.collection_cache import CachedSnapshot, CollectionCache, Gallery
 from rekognition_emulator.search.segment import Segment
 from rekognition_emulator.search.snapshots import Snapshot, Snapshots
 from rekognition_emulator.search.vectors import Vectors, ranked
+from rekognition_emulator.storage.changes import ChangeFeed
 
 _UNSEALED_MIN: Final = 2_000
 """Changes that are worth a snapshot: to read so many from the database takes 50 ms."""
@@ -39,7 +39,7 @@ _LOG: Final = structlog.get_logger()
 class FaissIndex(FaceIndex):
     """Holds the collections that are searched, and writes down the larger ones."""
 
-    def __init__(self, store: FaceStore, folder: Path, bytes_max: int) -> None:
+    def __init__(self, store: ChangeFeed, folder: Path, bytes_max: int) -> None:
         """Makes one.
 
         Args:

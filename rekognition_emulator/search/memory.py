@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekognition_emulator.domain.faces import Changes, Collection, Delta, Embedding, Match, UserMatch
-from rekognition_emulator.domain.store import FaceStore
 from rekognition_emulator.search.base import FaceIndex, IndexStatus, Progress
 from rekognition_emulator.search.collection_cache import CachedSnapshot, CollectionCache, Gallery
+from rekognition_emulator.storage.changes import ChangeFeed
 
 K = TypeVar("K", UUID, str)
 
@@ -18,7 +18,7 @@ K = TypeVar("K", UUID, str)
 class MemoryIndex(FaceIndex):
     """Holds the embeddings of the collections that are searched."""
 
-    def __init__(self, store: FaceStore, bytes_max: int) -> None:
+    def __init__(self, store: ChangeFeed, bytes_max: int) -> None:
         self._following = CollectionCache(store, _nothing_of, bytes_max)
 
     def search(

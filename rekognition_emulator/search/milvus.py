@@ -27,9 +27,10 @@ from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.domain.faces import Collection, Delta, Embedding, Match, UserMatch
-from rekognition_emulator.domain.store import FaceStore
+from rekognition_emulator.files import make_folder
 from rekognition_emulator.search.base import FaceIndex, IndexStatus, Progress
 from rekognition_emulator.search.vectors import cosines, ranked
+from rekognition_emulator.storage.changes import ChangeFeed
 
 # gRPC, through which Milvus's client speaks, would otherwise go to work in every child of this process between fork and
 # exec, where one in a hundred crashed. It reads this when it is imported.
@@ -92,7 +93,7 @@ class Busy(Exception):
 class MilvusIndex(FaceIndex):
     """Keeps vectors in Milvus, and follows the store by their revisions."""
 
-    def __init__(self, store: FaceStore, pool: ConnectionPool, uri: str, token: str, otherwise: FaceIndex) -> None:
+    def __init__(self, store: ChangeFeed, pool: ConnectionPool, uri: str, token: str, otherwise: FaceIndex) -> None:
         """Makes one; Milvus is first asked by the first search.
 
         Args:
@@ -312,7 +313,7 @@ class MilvusIndex(FaceIndex):
         with self._lock:
             if self._opened is None:
                 if self._is_lite:
-                    Path(self._uri).parent.mkdir(0o700, parents=True, exist_ok=True)
+                    make_folder(Path(self._uri).parent)
                 self._opened = _connect(self._uri, self._token)
             return self._opened
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekognition_emulator.domain.faces import Collection
-from rekognition_emulator.domain.store import FaceStore
 from rekognition_emulator.search.base import FaceIndex, Progress
+from rekognition_emulator.storage.postgres import PostgresStore
 
 NEIGHBOURS: Final = 50
 """How many nearest faces are compared of each probe: more than a person has pictures of in most albums."""
@@ -50,7 +50,7 @@ class Recall:
 
 
 def measure_recall(
-    store: FaceStore, index: FaceIndex, collection: Collection, probes_max: int, progress: Progress
+    store: PostgresStore, index: FaceIndex, collection: Collection, probes_max: int, progress: Progress
 ) -> Recall:
     """Searches for some faces of a collection, and compares with all its embeddings.
 
@@ -99,7 +99,7 @@ def _compare(nearest: NDArray[np.float32], answers: list[dict[UUID, float]], kno
     return Recall(len(answers), int(wanted.sum()), found, alien)
 
 
-def _sample(store: FaceStore, collection: Collection, count: int) -> tuple[list[UUID], NDArray[np.float32]]:
+def _sample(store: PostgresStore, collection: Collection, count: int) -> tuple[list[UUID], NDArray[np.float32]]:
     """Returns ids and embeddings, (n, d) float32, of some faces."""
     stride = max(collection.face_count // count, 1)
     ids: list[UUID] = []
@@ -113,7 +113,7 @@ def _sample(store: FaceStore, collection: Collection, count: int) -> tuple[list[
     return ids[:count], np.concatenate(chosen)[:count] if ids else np.empty((0, 0), np.float32)
 
 
-def _parts(store: FaceStore, collection: Collection) -> Iterator[tuple[list[UUID], NDArray[np.float32]]]:
+def _parts(store: PostgresStore, collection: Collection) -> Iterator[tuple[list[UUID], NDArray[np.float32]]]:
     """Yields ids and embeddings of all faces, as an index is told them."""
     since, removals = 0, 0
     while since < collection.revision:

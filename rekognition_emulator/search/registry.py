@@ -7,11 +7,11 @@ from typing import Final
 
 from psycopg_pool import ConnectionPool
 
-from rekognition_emulator.domain.store import FaceStore
 from rekognition_emulator.search.base import FaceIndex
 from rekognition_emulator.search.memory import MemoryIndex
 from rekognition_emulator.search.pgvector import PgvectorIndex
 from rekognition_emulator.search.replica import Replica
+from rekognition_emulator.storage.changes import ChangeFeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class IndexDependencies:
         milvus_token: that it asks for, if any.
     """
 
-    store: FaceStore
+    store: ChangeFeed
     pool: ConnectionPool
     folder: Path
     memory_bytes_max: int

@@ -5,12 +5,11 @@ that begin where memory pages do, so that a large one can be mapped instead of r
 """
 
 import json
-import os
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +27,11 @@ class SegmentFileUnreadable(Exception):
     """The file is not there, not one of ours or not whole."""
 
 
-def write(path: Path, heading: Mapping[str, object], sections: Mapping[str, Iterable[NDArray[Any]]]) -> None:
-    """Writes a file, so that it is on the disk when this returns.
+def write(file: IO[bytes], heading: Mapping[str, object], sections: Mapping[str, Iterable[NDArray[Any]]]) -> None:
+    """Writes a file.
 
     Args:
-        path: of a file that nobody looks at yet.
+        file: empty, and nobody looks at it yet.
         heading: what JSON can say, in less than 3 kB.
         sections: name → arrays, written one behind the other.
 
@@ -40,23 +39,20 @@ def write(path: Path, heading: Mapping[str, object], sections: Mapping[str, Iter
         OSError: it cannot be written.
     """
     table: dict[str, tuple[int, int, int]] = {}
-    with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:  # embeddings are private
-        for name, arrays in sections.items():
-            start = (max(file.tell(), 1) + _PAGE - 1) // _PAGE * _PAGE
-            file.seek(start)
-            checksum = 0
-            for array in arrays:
-                part = np.ascontiguousarray(array).data.cast("B") if array.size else b""
-                file.write(part)
-                checksum = zlib.crc32(part, checksum)
-            table[name] = (start, file.tell() - start, checksum)
-        file.truncate()
-        head = json.dumps({**heading, "sections": table}).encode()
-        assert _HEAD.size + len(head) <= _PAGE
-        file.seek(0)
-        file.write(_HEAD.pack(_MAGIC, len(head), zlib.crc32(head)) + head)
-        file.flush()
-        os.fsync(file.fileno())
+    for name, arrays in sections.items():
+        start = (max(file.tell(), 1) + _PAGE - 1) // _PAGE * _PAGE
+        file.seek(start)
+        checksum = 0
+        for array in arrays:
+            part = np.ascontiguousarray(array).data.cast("B") if array.size else b""
+            file.write(part)
+            checksum = zlib.crc32(part, checksum)
+        table[name] = (start, file.tell() - start, checksum)
+    file.truncate()
+    head = json.dumps({**heading, "sections": table}).encode()
+    assert _HEAD.size + len(head) <= _PAGE
+    file.seek(0)
+    file.write(_HEAD.pack(_MAGIC, len(head), zlib.crc32(head)) + head)
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Bytes]]:

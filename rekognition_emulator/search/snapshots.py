@@ -6,11 +6,10 @@ it was restored to an earlier moment. The last is told by a milestone that lies 
 """
 
 import json
-import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 from uuid import UUID, uuid4
 
 import faiss
@@ -18,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekognition_emulator.domain.faces import Collection
-from rekognition_emulator.domain.store import FaceStore
+from rekognition_emulator.files import FOLDER_MODE, make_folder, shared_file
 from rekognition_emulator.search import segment_file
 from rekognition_emulator.search.quantizers import CODED_MIN, ProductQuantizer
 from rekognition_emulator.search.segment import Segment
 from rekognition_emulator.search.segment_file import SegmentFileUnreadable
 from rekognition_emulator.search.vectors import Vectors
+from rekognition_emulator.storage.changes import ChangeFeed
 
 _FORMAT: Final = 1
 _SUFFIX: Final = ".snapshot"
@@ -43,7 +43,7 @@ class Snapshot:
 class Snapshots:
     """One file for each collection that is worth one."""
 
-    def __init__(self, folder: Path, store: FaceStore) -> None:
+    def __init__(self, folder: Path, store: ChangeFeed) -> None:
         self._folder = folder
         self._store = store
         self._lock = threading.Lock()  # one is written at a time: each takes memory and keeps a core busy
@@ -69,17 +69,13 @@ class Snapshots:
             OSError: it cannot be written.
         """
         with self._lock:
-            self._folder.mkdir(0o700, parents=True, exist_ok=True)
-            self._folder.chmod(0o700)  # an earlier version of this program may have made it
+            make_folder(self._folder)
+            self._folder.chmod(FOLDER_MODE)  # an earlier version of this program may have made it
             path = self._path(collection.key)
-            draft = path.with_suffix(f".{os.getpid()}")
             milestone = uuid4()
-            try:
-                _write(draft, _heading(collection, revision, milestone), faces, users)
+            with shared_file(path) as file:
+                _write(file, _heading(collection, revision, milestone), faces, users)
                 self._store.set_history_token(collection, milestone)
-                draft.replace(path)
-            finally:
-                draft.unlink(missing_ok=True)
             return _snapshot(*segment_file.read(path))
 
     def read(self, collection: Collection) -> Snapshot | None:
@@ -131,7 +127,7 @@ def _heading(collection: Collection, revision: int, milestone: UUID) -> dict[str
 
 
 def _write(
-    path: Path,
+    file: IO[bytes],
     heading: dict[str, object],
     faces: list[tuple[NDArray[np.uint8], NDArray[np.float32]]],
     users: Vectors[str],
@@ -143,7 +139,7 @@ def _write(
     codes = ProductQuantizer.of(ordered) if len(ordered) >= CODED_MIN else None
     user_ids, user_embeddings = users.present()
     segment_file.write(
-        path,
+        file,
         {
             **heading,
             "dimension": ordered.dimension,

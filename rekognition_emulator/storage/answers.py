@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from rekognition_emulator.domain.errors import TokenInUse
-from rekognition_emulator.domain.idempotency import AnswerStore, IdempotencyKey
+from rekognition_emulator.domain.idempotency import IdempotencyKey
 from rekognition_emulator.storage.transactions import JoiningPool
 
 FORGET: Final = 10
@@ -19,13 +19,32 @@ FORGET: Final = 10
 so that they do go."""
 
 
-class PostgresAnswerStore(AnswerStore):
-    """Answers in a database that ``open_pool`` has prepared."""
+class PostgresAnswerStore:
+    """Answers in a database that ``open_pool`` has prepared.
+
+    A client that never received one may ask again without doing everything twice.
+    """
 
     def __init__(self, pool: JoiningPool) -> None:
         self._pool = pool
 
     def once(self, attempt: IdempotencyKey, lifetime: timedelta, answer: Callable[[], str]) -> str:
+        """Answers a request unless it has been answered before.
+
+        Everything that ``answer`` does in the store and the memory of it are committed together or not at all; what it
+        raises is not remembered. Who comes with the same token meanwhile waits for the outcome.
+
+        Args:
+            attempt: the request.
+            lifetime: for how long its answer is remembered.
+            answer: makes the answer, in this thread; nothing else than the store is worked on meanwhile.
+
+        Returns:
+            The answer, made now or the first time.
+
+        Raises:
+            TokenInUse: the token belongs to another request.
+        """
         token = {
             "account": attempt.owner.account,
             "region": attempt.owner.region,

@@ -20,6 +20,7 @@ from typing import IO, Any, Final, TypeVar
 
 from rekognition_emulator.domain.faces import Embedding, EnrolledFace, NewFace
 from rekognition_emulator.domain.users import User
+from rekognition_emulator.files import whole_file
 from rekognition_emulator.storage.archive_lines import (
     Described,
     Unfit,
@@ -31,7 +32,6 @@ from rekognition_emulator.storage.archive_lines import (
     require_members,
     user_line,
 )
-from rekognition_emulator.storage.files import whole_file
 
 FORMAT: Final = "rekognition-emulator collection"
 VERSION: Final = 1

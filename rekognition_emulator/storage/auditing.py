@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Self
 
 import structlog
@@ -20,6 +21,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.actor import Actor
+from rekognition_emulator.background import Repeating
 from rekognition_emulator.storage.audit import NewAuditRecord, append, expire
 from rekognition_emulator.telemetry.observation import Observation, Observer
 
@@ -76,26 +78,17 @@ class AuditLog(Observer):
     @contextmanager
     def followed(self) -> Iterator[Self]:
         """Writes down what is kept, and removes what is too old, until the end."""
-        over = threading.Event()
-        thread = threading.Thread(target=self._follow, args=(over,), name="audit log", daemon=True)
-        thread.start()
-        try:
+        with Repeating("audit log", self._follow, WRITE_S, at_end=partial(self._follow, ending=True), stop_s=STOP_S):
             yield self
-        finally:
-            over.set()
-            thread.join(STOP_S)
 
-    def _follow(self, over: threading.Event) -> None:
-        ending = False
-        while not ending:
-            ending = over.wait(WRITE_S)
-            try:
-                self._keep_counts(ending=ending)
-                self._write()
-                if not ending and time.monotonic() >= self._expire_at and not expire(self._pool):
-                    self._expire_at = time.monotonic() + EXPIRE_S
-            except Exception as error:  # noqa: BLE001 - whatever the database raises, this thread goes on
-                log.warning("the audit log waits", rows=len(self._rows), why=type(error).__name__)
+    def _follow(self, *, ending: bool = False) -> None:
+        try:
+            self._keep_counts(ending=ending)
+            self._write()
+            if not ending and time.monotonic() >= self._expire_at and not expire(self._pool):
+                self._expire_at = time.monotonic() + EXPIRE_S
+        except Exception as error:  # noqa: BLE001 - whatever the database raises, this thread goes on
+            log.warning("the audit log waits", rows=len(self._rows), why=type(error).__name__)
 
     def _keep(self, row: NewAuditRecord) -> None:
         """Keeps a row if there is room; to be called with the lock."""

@@ -21,10 +21,10 @@ from typing import Any, Final, NoReturn
 
 import psycopg
 
+from rekognition_emulator.files import make_folder, move, private
 from rekognition_emulator.storage.data_directory import hand_over, program
 from rekognition_emulator.storage.database import open_pool
 from rekognition_emulator.storage.embedded_postgres import closed_database, embedded_database
-from rekognition_emulator.storage.files import make_folder, move, private
 
 Progress = Callable[[int, int], None]
 """(bytes that are done, bytes that there are about) → None."""

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from rekognition_emulator.files import FOLDER_MODE, make_folder, move
 from rekognition_emulator.storage.database import DatabaseUnsuitable
-from rekognition_emulator.storage.files import FOLDER_MODE, make_folder, move
 
 with warnings.catch_warnings():
     # It looks for a runtime directory on import, which servers and containers rarely have and we do not use.

@@ -16,7 +16,6 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,9 +27,10 @@ import psutil
 import psycopg
 import structlog
 
+from rekognition_emulator.background import Repeating
+from rekognition_emulator.files import make_folder, private
 from rekognition_emulator.storage.data_directory import create, pg_ctl, user_of
 from rekognition_emulator.storage.database import DatabaseUnsuitable
-from rekognition_emulator.storage.files import make_folder, private
 
 START_TIMEOUT_S: Final = 600
 """Recovery after a crash replays at most one checkpoint distance: seconds as a rule, minutes on a slow disk."""
@@ -144,27 +144,20 @@ def _locked_alone(lock: IO[str]) -> bool:
 @contextmanager
 def _kept_running(data: Path, settings: Mapping[str, str]) -> Iterator[None]:
     """Starts the server again whenever it has died, until the end."""
-    sockets, over = _socket_directory(data), threading.Event()
+    sockets = _socket_directory(data)
 
-    def watch() -> None:
-        pause = WATCH_PAUSE_S
-        while not over.wait(pause):
-            pause = WATCH_PAUSE_S
-            if _has_postmaster(data):
-                continue
-            try:
-                _restart(data, settings, sockets)
-            except (DatabaseUnsuitable, OSError) as error:
-                log.error("the embedded database has ended and does not start", why=str(error))  # noqa: TRY400 - no news
-                pause = RESTART_PAUSE_S
+    def watch() -> float | None:
+        if _has_postmaster(data):
+            return None
+        try:
+            _restart(data, settings, sockets)
+        except (DatabaseUnsuitable, OSError) as error:
+            log.error("the embedded database has ended and does not start", why=str(error))  # noqa: TRY400 - no news
+            return RESTART_PAUSE_S
+        return None
 
-    watching = threading.Thread(target=watch, name="embedded database", daemon=True)
-    watching.start()
-    try:
+    with Repeating("embedded database", watch, WATCH_PAUSE_S):
         yield
-    finally:
-        over.set()
-        watching.join()
 
 
 def _restart(data: Path, settings: Mapping[str, str], sockets: Path) -> None:

@@ -8,18 +8,22 @@ from psycopg_pool import ConnectionPool
 from rekognition_emulator.actor import Actor
 from rekognition_emulator.domain.errors import CollectionNotFound, TooManyTags
 from rekognition_emulator.domain.faces import Collection
-from rekognition_emulator.domain.tags import TAGS_MAX, TagStore
+from rekognition_emulator.domain.tags import TAGS_MAX
 from rekognition_emulator.storage.audit import record
 from rekognition_emulator.storage.guard import found
 
 
-class PostgresTagStore(TagStore):
-    """Tags in the rows of their collections: at most fifty, always read together, and gone when the row is."""
+class PostgresTagStore:
+    """Tags in the rows of their collections: at most fifty, always read together, and gone when the row is.
+
+    Every method raises ``CollectionNotFound`` when the collection was deleted since it was read.
+    """
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
 
     def get_tags(self, collection: Collection) -> dict[str, str]:
+        """Returns all tags by key."""
         with self._pool.connection() as connection:
             row = connection.execute("SELECT tags FROM collections WHERE id = %s", [collection.key]).fetchone()
         if row is None:
@@ -28,6 +32,11 @@ class PostgresTagStore(TagStore):
         return tags
 
     def add_tags(self, actor: Actor, collection: Collection, tags: Mapping[str, str]) -> None:
+        """Adds tags; a key that is there gets the new value.
+
+        Raises:
+            TooManyTags: there would be more than ``TAGS_MAX``; none is added.
+        """
         key = {"key": collection.key, "tags": Jsonb(dict(tags))}
         with self._pool.connection() as connection, connection.transaction():
             count = connection.execute(
@@ -42,6 +51,7 @@ class PostgresTagStore(TagStore):
             record(connection, actor, collection=collection.name)
 
     def remove_tags(self, actor: Actor, collection: Collection, keys: Sequence[str]) -> None:
+        """Removes tags; keys that are not there are ignored."""
         with self._pool.connection() as connection, connection.transaction():
             updated = connection.execute(
                 "UPDATE collections SET tags = tags - %s::text[] WHERE id = %s", [list(keys), collection.key]

@@ -21,7 +21,6 @@ from rekognition_emulator.domain.users import (
     Candidate,
     Disassociation,
     User,
-    UserStore,
     judge_association,
     judge_disassociation,
 )
@@ -32,13 +31,23 @@ from rekognition_emulator.storage.tombstones import prune
 USER: Final = "SELECT face_count FROM users WHERE collection_id = %(key)s AND user_id = %(user_id)s"
 
 
-class PostgresUserStore(UserStore):
-    """Users in a database that ``open_pool`` has prepared."""
+class PostgresUserStore:
+    """The users of collections in a database that ``open_pool`` has prepared. What it acknowledges is durable.
+
+    Methods that take a ``Collection`` address it by ``key``; they raise ``CollectionNotFound`` when it was deleted
+    since it was read, even if another of the same name exists by now, and ``FaceModelChanged`` when it was given
+    another face model since.
+    """
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
 
     def create_user(self, actor: Actor, collection: Collection, user_id: str) -> None:
+        """Creates a user without faces.
+
+        Raises:
+            UserExists: the collection has one of this id.
+        """
         key = {"key": collection.key, "user_id": user_id}
         with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
             locked = connection.execute(LOCK, key)
@@ -56,6 +65,11 @@ class PostgresUserStore(UserStore):
             record(connection, actor, collection=collection.name)
 
     def delete_user(self, actor: Actor, collection: Collection, user_id: str) -> None:
+        """Deletes a user; its faces stay, as nobody's.
+
+        Raises:
+            UserNotFound: the collection has none of this id.
+        """
         key = {"key": collection.key, "user_id": user_id}
         with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
             locked = connection.execute(LOCK, key)
@@ -82,6 +96,7 @@ class PostgresUserStore(UserStore):
             record(connection, actor, collection=collection.name)
 
     def list_users(self, collection: Collection, *, after: str | None, limit: int) -> Page[User]:
+        """Returns users by ascending id, in byte order, those greater than ``after``."""
         rows = read(
             self._pool,
             collection,
@@ -94,6 +109,11 @@ class PostgresUserStore(UserStore):
         return Page([User(user_id, face_count) for user_id, face_count in rows[:limit]], more=len(rows) > limit)
 
     def get_user_embedding(self, collection: Collection, user_id: str) -> Embedding | None:
+        """Returns the vector by which a user is matched; None while it has no face.
+
+        Raises:
+            UserNotFound: the collection has none of this id.
+        """
         rows = read(
             self._pool,
             collection,
@@ -114,6 +134,12 @@ class PostgresUserStore(UserStore):
         *,
         near_enough: Callable[[float], bool],
     ) -> Association:
+        """Gives faces to a user, all at once, as ``judge_association`` decides.
+
+        Raises:
+            UserNotFound: the collection has none of this id.
+            UserFull: the user has as many faces as one may have.
+        """
         key = {"key": collection.key, "user_id": user_id}
         with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
             locked = connection.execute(LOCK, key)
@@ -137,6 +163,11 @@ class PostgresUserStore(UserStore):
     def disassociate_faces(
         self, actor: Actor, collection: Collection, user_id: str, face_ids: Sequence[UUID]
     ) -> Disassociation:
+        """Takes faces from a user, all at once, as ``judge_disassociation`` decides; they stay in the collection.
+
+        Raises:
+            UserNotFound: the collection has none of this id.
+        """
         key = {"key": collection.key, "user_id": user_id}
         with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
             locked = connection.execute(LOCK, key)

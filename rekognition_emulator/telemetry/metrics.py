@@ -4,7 +4,6 @@ One process counts in its own memory. Of several, each counts in files of a fold
 has started them adds up what is there, including what those have counted that have ended.
 """
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Final
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from rekognition_emulator.background import Repeating
 from rekognition_emulator.telemetry.observation import Observation, Observer
 
 FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -122,24 +122,16 @@ class Metrics(Observer):
     @contextmanager
     def following(self, pools: Mapping[str, PoolStatistics]) -> Iterator[None]:
         """Looks at the pools now and again, until the end."""
-        over = threading.Event()
 
         def look() -> None:
-            while True:
-                for name, statistics in pools.items():
-                    known = statistics()
-                    for statistic in POOL_STATISTICS:
-                        self._pool.labels(name, statistic).set(known.get(statistic, 0))
-                if over.wait(POOL_PAUSE_S):
-                    return
+            for name, statistics in pools.items():
+                known = statistics()
+                for statistic in POOL_STATISTICS:
+                    self._pool.labels(name, statistic).set(known.get(statistic, 0))
 
-        thread = threading.Thread(target=look, name="pool statistics", daemon=True)
-        thread.start()
-        try:
+        look()
+        with Repeating("pool statistics", look, POOL_PAUSE_S):
             yield
-        finally:
-            over.set()
-            thread.join()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from rekognition_emulator.domain.faces import Collection, FaceChip, NewFace, Pic
 from rekognition_emulator.reembedding import store as reembedding
 from rekognition_emulator.reembedding.model import AlreadyReembedding
 from rekognition_emulator.reembedding.store import PostgresReembeddingStore
-from rekognition_emulator.storage import postgres
+from rekognition_emulator.storage import changes as change_feed
+from rekognition_emulator.storage import collections
 from rekognition_emulator.storage.database import open_pool
 from rekognition_emulator.storage.postgres import PostgresStore
 from rekognition_emulator.storage.transactions import JoiningPool
@@ -52,7 +53,7 @@ def stage(
     """Stages an embedding of this dimension for every face that lacks one of this version."""
     lacking = [origin.face.face_id for origin in staging.lacking(album, version, since=0, after=None, limit=1_000)]
     made = dict(zip(lacking, embeddings(len(lacking), dimension, seed=9), strict=True))
-    staging.stage(album, version, made)
+    staging.stage(ACTOR, album, version, made)
     return made
 
 
@@ -102,7 +103,7 @@ def test_origins_are_read_back_picture_by_picture(
             assert origin.chip
             assert origin.chip.jpeg == CHIP.jpeg
             assert np.array_equal(origin.chip.landmarks, CHIP.landmarks)
-    staging.stage(album, "2.1", {ids[0]: embeddings(1)[0]})
+    staging.stage(ACTOR, album, "2.1", {ids[0]: embeddings(1)[0]})
     assert len(staging.lacking(album, "2.1", since=0, after=None, limit=99)) == len(ids)
     assert len(staging.lacking(album, "3.1", since=0, after=None, limit=99)) == len(ids) + 1
 
@@ -171,7 +172,7 @@ def test_whoever_read_the_collection_before_is_told(
         lambda: store.changes(album, 0),
         lambda: users.get_user_embedding(album, "ann"),
         lambda: users.associate_faces(ACTOR, album, "ann", ids, near_enough=lambda _: True),
-        lambda: staging.stage(album, "3.1", {ids[0]: embeddings(1)[0]}),
+        lambda: staging.stage(ACTOR, album, "3.1", {ids[0]: embeddings(1)[0]}),
     ):
         with pytest.raises(FaceModelChanged):
             call()
@@ -202,7 +203,7 @@ def test_indexes_outside_start_anew_in_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A follower forgets what it holds, is told all faces in bounded parts, and has neither a lost nor an old one."""
-    for module in (postgres, reembedding):
+    for module in (change_feed, reembedding):
         monkeypatch.setattr(module, "CHANGES_MAX", 2)
     ids = add(store, album, embeddings(5))
     store.delete_faces(ACTOR, album, ids[4:])
@@ -235,7 +236,7 @@ def test_what_is_deleted_leaves_nothing_behind(
     store.delete_faces(ACTOR, album, ids[:1])
     assert [count(pool, table) for table in ("face_chips", "staged_embeddings", "picture_sources")] == [1, 1, 1]
     # What was being embedded while its face was deleted is not staged any more.
-    staging.stage(album, "2.1", {ids[0]: embeddings(1)[0]})
+    staging.stage(ACTOR, album, "2.1", {ids[0]: embeddings(1)[0]})
     assert count(pool, "staged_embeddings") == 1
     store.delete_faces(ACTOR, album, ids[1:])
     assert [count(pool, table) for table in ("face_chips", "staged_embeddings", "picture_sources")] == [0, 0, 0]
@@ -249,13 +250,13 @@ def test_a_deleted_collection_takes_everything_along(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also where it is swept in several goes, after a restart; and nothing is staged for it any more."""
-    monkeypatch.setattr(postgres, "SWEEP_FACES", 2)
+    monkeypatch.setattr(collections, "SWEEP_FACES", 2)
     for seed in range(3):
         ids = add(store, album, embeddings(3, seed=seed))
     stage(staging, album, "2.1", 8)
     store.delete_collection(ACTOR, OWNER, "album")
     with pytest.raises(CollectionNotFound):
-        staging.stage(album, "2.1", {ids[0]: embeddings(1)[0]})
+        staging.stage(ACTOR, album, "2.1", {ids[0]: embeddings(1)[0]})
     assert count(pool, "face_chips") == 7
     store.sweep()
     tables = ("faces", "face_chips", "staged_embeddings", "picture_sources", "deleted_collections")

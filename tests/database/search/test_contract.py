@@ -11,7 +11,7 @@ import pytest
 from rekognition_emulator.domain.errors import CollectionNotFound
 from rekognition_emulator.domain.faces import Collection
 from rekognition_emulator.search.base import FaceIndex
-from rekognition_emulator.storage import postgres, tombstones
+from rekognition_emulator.storage import changes, tombstones
 from rekognition_emulator.storage.postgres import PostgresStore
 from tests.support.gallery import ACTOR, OWNER, embeddings, picture
 
@@ -172,7 +172,7 @@ def test_changes_in_many_parts_are_all_found(
     store: PostgresStore, index: FaceIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However little is told at once, from nothing or later: a search knows all faces that came and none that went."""
-    monkeypatch.setattr(postgres, "CHANGES_MAX", 4)
+    monkeypatch.setattr(changes, "CHANGES_MAX", 4)
     collection = store.create_collection(ACTOR, OWNER, "album", "128.1")
     present: set[UUID] = set()
     for size in (3, 1, 7, 2, 5):
@@ -192,7 +192,7 @@ def test_index_that_missed_forgotten_removals_begins_anew(
     """Removals are not remembered for ever; who has not heard of some in time still finds nothing that is gone."""
     monkeypatch.setattr(tombstones, "REMOVALS_KEPT", 2)
     monkeypatch.setattr(tombstones, "PRUNE_EVERY", 1)
-    monkeypatch.setattr(postgres, "CHANGES_MAX", 3)
+    monkeypatch.setattr(changes, "CHANGES_MAX", 3)
     collection = store.create_collection(ACTOR, OWNER, "album", "128.1")
     ids: list[UUID] = []
     for _ in range(5):

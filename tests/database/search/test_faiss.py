@@ -24,7 +24,7 @@ from rekognition_emulator.search.registry import IndexDependencies
 from rekognition_emulator.search.router import IndexRouter
 from rekognition_emulator.search.segment import Segment
 from rekognition_emulator.search.vectors import cosines
-from rekognition_emulator.storage import postgres
+from rekognition_emulator.storage import changes
 from rekognition_emulator.storage.postgres import PostgresStore
 from rekognition_emulator.storage.users import PostgresUserStore
 from tests.support.embeddings import ARCFACE, DLIB, faces_of_people
@@ -340,7 +340,7 @@ def test_agrees_with_the_oracle_through_crashes(
         users.create_user(ACTOR, album, user)
     with pytest.MonkeyPatch.context() as monkeypatch, closing(Restarted(surroundings)) as restarted:
         monkeypatch.setattr(faiss, "_UNSEALED_MIN", 9)
-        monkeypatch.setattr(postgres, "CHANGES_MAX", 6)
+        monkeypatch.setattr(changes, "CHANGES_MAX", 6)
         for what, how in [*history, ("search", 0)]:
             change(store, users, album, ids, (what, how))
             present = now(store, name)

@@ -17,12 +17,11 @@ from psycopg_pool import ConnectionPool
 pytest.importorskip("rekognition_emulator.search.milvus", reason="Milvus is an extra", exc_type=ImportError)
 
 from rekognition_emulator.domain.faces import Collection
-from rekognition_emulator.domain.store import FaceStore
 from rekognition_emulator.search import milvus
 from rekognition_emulator.search.base import FaceIndex
 from rekognition_emulator.search.milvus import MilvusIndex
 from rekognition_emulator.search.registry import INDEXES, IndexDependencies
-from rekognition_emulator.storage import postgres
+from rekognition_emulator.storage import changes
 from rekognition_emulator.storage.postgres import PostgresStore
 from tests.support.gallery import ACTOR, OWNER, embeddings, picture
 
@@ -66,7 +65,7 @@ def found(index: FaceIndex, collection: Collection, limit: int = 100) -> list[UU
     return [match.face_id for match in index.search(collection, VECTORS[0], cosine_min=-1, limit=limit)]
 
 
-def truth(store: FaceStore, collection: Collection) -> list[UUID]:
+def truth(store: PostgresStore, collection: Collection) -> list[UUID]:
     """What is to be found."""
     changes = store.changes(collection, 0)
     order = np.argsort(-(changes.embeddings @ VECTORS[0]), kind="stable")
@@ -93,7 +92,7 @@ def test_what_came_in_parts_is_one_gallery(
     for start in range(0, 60, 20):
         faces = picture(VECTORS[start : start + 20])
         store.add_faces(ACTOR, album, faces[0].face.image_id, faces)
-    monkeypatch.setattr(postgres, "CHANGES_MAX", 15)
+    monkeypatch.setattr(changes, "CHANGES_MAX", 15)
     monkeypatch.setattr(milvus, "BATCH", 7)
     present = store.get_collection(OWNER, "album")
     index = opened()

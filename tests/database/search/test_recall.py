@@ -6,11 +6,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from rekognition_emulator.domain.faces import Collection, Embedding, Match
-from rekognition_emulator.domain.store import FaceStore
 from rekognition_emulator.search.base import FaceIndex
 from rekognition_emulator.search.memory import MemoryIndex
 from rekognition_emulator.search.recall import CollectionChanging, measure_recall
-from rekognition_emulator.storage import postgres
+from rekognition_emulator.storage import changes
 from rekognition_emulator.storage.postgres import PostgresStore
 from tests.support.gallery import ACTOR, OWNER, embeddings, picture
 
@@ -18,7 +17,7 @@ from tests.support.gallery import ACTOR, OWNER, embeddings, picture
 class Lying(MemoryIndex):
     """Searches truly, and then answers something else."""
 
-    def __init__(self, store: FaceStore, lie: Callable[[list[Match]], list[Match]]) -> None:
+    def __init__(self, store: PostgresStore, lie: Callable[[list[Match]], list[Match]]) -> None:
         super().__init__(store, bytes_max=10**9)
         self._lie = lie
 
@@ -54,7 +53,7 @@ def test_exact_indexes_find_everything(index: FaceIndex, store: PostgresStore, a
 
 def test_parts_make_no_difference(store: PostgresStore, album: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     """A collection that is told in many parts is compared as a whole."""
-    monkeypatch.setattr(postgres, "CHANGES_MAX", 60)
+    monkeypatch.setattr(changes, "CHANGES_MAX", 60)
     recall = measure_recall(store, MemoryIndex(store, 10**9), album, 40, quietly)
     assert (recall.probes, recall.rate, recall.alien) == (40, 1, 0)
 

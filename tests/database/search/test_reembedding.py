@@ -33,7 +33,7 @@ class Album:
         users = PostgresUserStore(pool)
         users.create_user(ACTOR, album, "ann")
         users.associate_faces(ACTOR, album, "ann", self.ids[:3], near_enough=lambda _: True)
-        self.staging.stage(self.read(), "2.1", dict(zip(self.ids, NEW, strict=True)))
+        self.staging.stage(ACTOR, self.read(), "2.1", dict(zip(self.ids, NEW, strict=True)))
 
     def read(self) -> Collection:
         """The collection as a request reads it."""

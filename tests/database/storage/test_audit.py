@@ -300,7 +300,7 @@ def test_what_an_operator_changes(pool: JoiningPool, store: PostgresStore, tmp_p
     now = datetime.now(UTC)
     key = AccessKey("AKIA1", "shop", OWNER.account, "{}", "full", b"sealed", True, now, None)
     store.choose_index(ACTOR, album, "faiss")
-    staging.stage(album, "98.0", {new.face.face_id: embeddings(1, 16)[0] for new in faces})
+    staging.stage(ACTOR, album, "98.0", {new.face.face_id: embeddings(1, 16)[0] for new in faces})
     staging.exchange(ACTOR, album, "98.0")
     staging.discard(ACTOR, store.get_collection(OWNER, "album"), ["100.1"])
     export_collection(pool, OWNER, "album", tmp_path / "album.gz", lambda _: lambda _: None)
@@ -314,6 +314,7 @@ def test_what_an_operator_changes(pool: JoiningPool, store: PostgresStore, tmp_p
     keys.delete(ACTOR, "shop")
     assert [(row.subject, row.counts) for row in logged(pool)[2:]] == [
         ("faiss", {}),
+        ("98.0", {"faces_staged": 3}),
         ("98.0", {"faces_exchanged": 3}),
         ("100.1", {"embeddings_dropped": 3}),
         (None, {"faces_imported": 3, "users_imported": 0}),

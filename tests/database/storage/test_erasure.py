@@ -95,7 +95,7 @@ def store_face(pool: JoiningPool, collection: Collection, face: NewFace, others:
     users.create_user(ACTOR, collection, user_id)
     users.associate_faces(ACTOR, collection, user_id, [face.face.face_id], near_enough=lambda _: True)
     staged = embeddings(1, 24, face.face.face_id.int % 2**32)[0]
-    PostgresReembeddingStore(pool).stage(collection, "98.0", {face.face.face_id: staged})
+    PostgresReembeddingStore(pool).stage(ACTOR, collection, "98.0", {face.face.face_id: staged})
     return traces(face, staged)
 
 

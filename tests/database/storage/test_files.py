@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rekognition_emulator.storage.files import make_folder, whole_file
+from rekognition_emulator.files import make_folder, shared_file, whole_file
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +53,23 @@ def test_two_do_not_write_one_file(tmp_path: Path) -> None:
             pass
         file.write(b"first")
     assert (tmp_path / "a").read_bytes() == b"first"
+
+
+def test_several_may_write_one_file(tmp_path: Path) -> None:
+    """As servers do that start at once: each writes a file of its own, private until it is whole, and one stays."""
+    for first_wins, stays in ((False, b"last"), (True, b"first")):
+        target = tmp_path / f"{stays.decode()} stays"
+        with shared_file(target, mode=0o640, first_wins=first_wins) as slow:
+            with shared_file(target, first_wins=first_wins) as quick:
+                assert sorted(map(mode, tmp_path.glob(".*"))) == [0o600, 0o640]
+                quick.write(b"first")
+            slow.write(b"last")
+        assert target.read_bytes() == stays
+        assert mode(target) == (0o600 if first_wins else 0o640)
+    with pytest.raises(ZeroDivisionError), shared_file(target) as file:
+        file.write(bytes(1 // (file.write(b"half") - 4)))
+    assert target.read_bytes() == b"first"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first stays", "last stays"]
 
 
 def test_a_link_that_somebody_laid_is_not_followed(tmp_path: Path) -> None:

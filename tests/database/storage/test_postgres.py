@@ -18,7 +18,7 @@ from rekognition_emulator.domain.detection import BoundingBox
 from rekognition_emulator.domain.errors import CollectionExists, CollectionNotFound, FaceNotFound
 from rekognition_emulator.domain.faces import Collection, Deletion, EnrolledFace, NewFace, Owner
 from rekognition_emulator.search.pgvector import PgvectorIndex
-from rekognition_emulator.storage import postgres, tombstones
+from rekognition_emulator.storage import changes, collections, tombstones
 from rekognition_emulator.storage.database import open_pool
 from rekognition_emulator.storage.postgres import PostgresStore
 from tests.support.gallery import ACTOR, OWNER, embeddings, picture
@@ -251,7 +251,7 @@ def test_changes_are_told_in_parts_of_whole_revisions(
     store: PostgresStore, album: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part ends before it becomes too large, but a single large picture is told at once; removals run ahead."""
-    monkeypatch.setattr(postgres, "CHANGES_MAX", 4)
+    monkeypatch.setattr(changes, "CHANGES_MAX", 4)
     for size in (2, 2, 1, 9, 3):
         last = add(store, album, picture(embeddings(size)))
     store.delete_faces(ACTOR, album, [last[0].face_id])
@@ -283,7 +283,7 @@ def test_old_removals_are_forgotten(
 
 def test_milestones_are_known_as_long_as_their_collection(store: PostgresStore, album: Collection) -> None:
     """The latest of each collection are remembered; a deleted collection, whatever its name, has passed none."""
-    passed = [uuid4() for _ in range(postgres.MILESTONES_KEPT + 2)]
+    passed = [uuid4() for _ in range(changes.MILESTONES_KEPT + 2)]
     for milestone in passed:
         store.set_history_token(album, milestone)
     other = store.create_collection(ACTOR, OWNER, "other", "128.1")
@@ -375,7 +375,7 @@ def test_large_collection_disappears_at_once_and_is_swept_later(
     store: PostgresStore, album: Collection, pool: ConnectionPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Deleting does not wait for millions of rows; what is left over is invisible, and gone after a sweep."""
-    monkeypatch.setattr(postgres, "SWEEP_FACES", 2)
+    monkeypatch.setattr(collections, "SWEEP_FACES", 2)
     stored = add(store, album, picture(embeddings(7)))
     store.delete_faces(ACTOR, album, [stored[0].face_id])
     store.delete_collection(ACTOR, OWNER, "album")

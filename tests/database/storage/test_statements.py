@@ -205,7 +205,9 @@ def test_no_statement_lacks_the_collection(
             staging = PostgresReembeddingStore(pool)
             lacking = staging.lacking(prepared, "98.0", since=0, after=None, limit=200)
             with staging.alone(prepared), staging.exclusive(prepared):
-                staging.stage(prepared, "98.0", {origin.face.face_id: embeddings(1, 16)[0] for origin in lacking})
+                staging.stage(
+                    ACTOR, prepared, "98.0", {origin.face.face_id: embeddings(1, 16)[0] for origin in lacking}
+                )
                 staging.exchange(ACTOR, prepared, "98.0")
             prepared = store.get_collection(OWNER, created.name)
             staging.standing(prepared)

@@ -1,13 +1,14 @@
-"""Private files and folders: only their owner may read them, from the first byte on, and they appear as a whole.
+"""Files that appear as a whole, and private folders: only their owner may read them, from the first byte on.
 
-Whatever is made of faces is written this way: exports, backups, journals, reports. The modes are given when a file or
-folder is made, so that no umask widens them and there is no moment before a chmod.
+Whatever is made of faces is written this way: exports, backups, journals, reports, snapshots; so are keys and weights.
+The modes are given when a file or folder is made, so that no umask widens them and there is no moment before a chmod.
 """
 
 import errno
 import fcntl
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import IO, Any, Final
 FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
 
-_NAME_BYTES_MAX: Final = 255
+NAME_BYTES_MAX: Final = 255
 """Of a file's name. Source: NAME_MAX of Linux's file systems and macOS's."""
 
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
@@ -51,30 +52,63 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         OSError: it cannot be written.
     """
     unfinished = _unfinished(path)
-    with _taken(unfinished) as file:
-        try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            move(unfinished, path)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
+    with _taken(unfinished) as file, _moved_when_whole(file, unfinished, path):
+        yield file
+
+
+@contextmanager
+def shared_file(path: Path, *, mode: int = FILE_MODE, first_wins: bool = False) -> Iterator[IO[bytes]]:
+    """Yields such a file where several processes may write it at once, each under a hidden name of its own.
+
+    Args:
+        path: where it appears; the folder is there.
+        mode: who may read it.
+        first_wins: keep one that is there, whoever has made it meanwhile; otherwise the last one stays.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".unfinished", dir=path.parent)
+    with os.fdopen(handle, "wb") as file, _moved_when_whole(file, Path(name), path, first_wins=first_wins):
+        os.fchmod(handle, mode)
+        yield file
 
 
 def move(path: Path, target: Path) -> None:
     """Renames a file or folder, and returns when the new name is on the disk."""
     path.rename(target)
-    parent = os.open(target.parent, os.O_RDONLY)
+    _sync_folder(target.parent)
+
+
+@contextmanager
+def _moved_when_whole(file: IO[bytes], unfinished: Path, path: Path, *, first_wins: bool = False) -> Iterator[None]:
     try:
-        os.fsync(parent)
+        yield
+        file.flush()
+        os.fsync(file.fileno())
+        if first_wins:
+            with suppress(FileExistsError):
+                path.hardlink_to(unfinished)
+            unfinished.unlink()
+            _sync_folder(path.parent)
+        else:
+            move(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
     finally:
-        os.close(parent)
+        os.close(handle)
 
 
 def _unfinished(path: Path) -> Path:
     name = f".{path.name}.unfinished"
-    if len(os.fsencode(name)) > _NAME_BYTES_MAX:
+    if len(os.fsencode(name)) > NAME_BYTES_MAX:
         name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()}.unfinished"
     return path.with_name(name)
 
