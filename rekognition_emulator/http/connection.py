@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from httptools import HttpParserUpgrade
+from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from rekognition_emulator.http.transport import BufferedTransport
@@ -78,17 +78,23 @@ def _connections_max() -> int:
 class _Http1Parser:
     """A parser that stays with HTTP/1.1 where a request offers another protocol, as RFC 9110 allows (7.8).
 
-    The library ends such a request with its head and leaves the rest to whoever speaks the other protocol. So the
-    rest is given to it again, as the body of a request that is framed alike.
+    The library ends such a request with its head, and leaves the rest to whoever speaks the other protocol. Here the
+    rest is parsed as well: a body as that of a request that is framed alike.
 
     Args:
-        parser: the library's, between two requests after an offer.
-        framing: returns the head to put in front of the rest; nothing if the request has no body.
+        protocol: whose methods are told what is parsed.
+        framing: returns the head that is to be put in front of a body; nothing where there is none.
     """
 
-    def __init__(self, parser: Any, framing: Callable[[], bytes]) -> None:  # noqa: ANN401 - untyped library
-        self._parser = parser
+    def __init__(self, protocol: object, framing: Callable[[], bytes]) -> None:
+        self._protocol = protocol
         self._framing = framing
+        self._parser = self._open()
+
+    def _open(self) -> HttpRequestParser:
+        parser = HttpRequestParser(self._protocol)
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        return parser
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a parser has
         return getattr(self._parser, name)
@@ -100,7 +106,10 @@ class _Http1Parser:
                 self._parser.feed_data(data)
             except HttpParserUpgrade as offer:
                 (head_end,) = offer.args
-                data = self._framing() + data[head_end:]
+                framing = self._framing()
+                if framing:  # the one that has seen the offer is over, if the connection is to be closed
+                    self._parser = self._open()
+                data = framing + data[head_end:]
             else:
                 break
 
@@ -175,7 +184,7 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *uvicorns: Any, others: Connections, **named: Any) -> None:  # noqa: ANN401 - uvicorn's
         super().__init__(*uvicorns, **named)
-        self.parser = cast("Any", _Http1Parser(self.parser, lambda: self._framing))
+        self.parser = cast("Any", _Http1Parser(self, lambda: self._framing))
         self._others = others
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
@@ -254,7 +263,8 @@ class Connection(HttpToolsProtocol):
         self._is_in_head, self._is_in_body = False, True
         if self.parser.should_upgrade():
             framing = b"".join(b"%b: %b\r\n" % each for each in self.headers if each[0] in _FRAMING_HEADERS)
-            self._framing = framing and b"POST / HTTP/1.1\r\n%b\r\n" % framing
+            last = b"" if self.parser.should_keep_alive() else b"connection: close\r\n"
+            self._framing = framing and b"POST / HTTP/1.1\r\n%b%b\r\n" % (framing, last)
         self._set_deadline(REQUEST_SECONDS_MAX)
         self._note_move()
 

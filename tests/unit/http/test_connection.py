@@ -207,6 +207,15 @@ def test_an_offer_to_change_the_protocol_is_ignored(server: Running, framing: by
     assert answers == [b"8", b"2"]
 
 
+def test_an_offer_on_the_last_request_is_ignored_as_well(server: Running) -> None:
+    """Its body is read, it is answered, and then the connection is closed, whatever else is sent."""
+    head = b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n" + UPGRADE + b"content-length: 5\r\n\r\n"
+    told = heard(server.connect(head + b"helloPOST / HTTP/1.1\r\nhost: a\r\n\r\n"))
+    assert told.count(b"HTTP/1.1") == 1
+    assert told.endswith(b"\r\n\r\n5")
+    assert server.application.began == 1
+
+
 def test_an_offer_without_a_body_is_ignored_as_well(server: Running) -> None:
     """With a method that has none, or a length of nothing; a bad length is refused as ever."""
     head = b"%b / HTTP/1.1\r\nhost: a\r\n" + UPGRADE
