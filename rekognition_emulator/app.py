@@ -25,6 +25,7 @@ from rekognition_emulator.http.dispatch import Dispatcher, InternalServerError, 
 from rekognition_emulator.http.endpoint import RequestHandler, create_app
 from rekognition_emulator.http.gate import Caller, Gate
 from rekognition_emulator.http.rate_limits import RateLimiter
+from rekognition_emulator.http.readiness import Readiness
 from rekognition_emulator.http.slots import INTERACTIVE_WORKERS
 from rekognition_emulator.inference.details.face_details import load_face_details
 from rekognition_emulator.inference.engine import FaceEngine
@@ -297,17 +298,24 @@ def _create_pages(settings: Settings, engine: FaceEngine, store: PostgresStore, 
     """Returns the pages that are no part of AWS's API."""
     pages = FastAPI(title="rekognition-emulator", version=__version__, openapi_url=None)
 
+    def database_answers() -> bool:
+        try:
+            store.ping()
+        except psycopg.Error:
+            return False
+        return True
+
+    readiness = Readiness(database_answers)
+
     @pages.api_route(LIVENESS_PATH, methods=["GET", "HEAD"])
-    def healthz() -> dict[str, str]:
+    async def healthz() -> dict[str, str]:
         """Says that the process is alive."""
         return {"status": "alive"}
 
     @pages.api_route(READINESS_PATH, methods=["GET", "HEAD"])
-    def readyz(response: Response) -> dict[str, str]:
+    async def readyz(response: Response) -> dict[str, str]:
         """Says whether requests can be served: the database answers and the model is loaded."""
-        try:
-            store.ping()
-        except psycopg.Error:
+        if not await readiness.is_ready():
             response.status_code = 503
             return {"status": "the database does not answer"}
         model = engine.model
