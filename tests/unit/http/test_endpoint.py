@@ -20,10 +20,13 @@ from structlog.testing import capture_logs
 from rekognition_emulator.auth.keyring import Keyring
 from rekognition_emulator.auth.keys import AccessKey, KeyStore
 from rekognition_emulator.http import bodies
+from rekognition_emulator.http.admission import Admission
+from rekognition_emulator.http.authentication import Authenticator, Caller
 from rekognition_emulator.http.dispatch import Dispatcher
-from rekognition_emulator.http.endpoint import RequestHandler, create_app
-from rekognition_emulator.http.gate import Caller, Gate, Mode
+from rekognition_emulator.http.endpoint import Endpoint, RequestHandler, create_app
+from rekognition_emulator.http.enforcement import Enforcement, Mode
 from rekognition_emulator.http.rate_limits import RateLimiter
+from rekognition_emulator.http.responses import WireResponse
 from rekognition_emulator.telemetry.observation import Observation, Observer, current, stage
 from tests.support.keys import SECRET, VAULT, ListedKeys, a_key
 
@@ -33,12 +36,16 @@ KEY = a_key("all")
 SCOPE = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/{}/rekognition/aws4_request, SignedHeaders=host, Signature=0"
 
 
-def gate(mode: Mode | None, keyring: Keyring | None = None) -> Gate:
-    """A gate; without a keyring it has no key, and nobody is asked for one if there is no mode."""
+def authenticator(mode: Mode | None, keyring: Keyring | None = None) -> Authenticator:
+    """Without a keyring there is no key, and nobody is asked for one if there is no mode."""
     store = Mock(KeyStore)
     store.all_keys.return_value = []
-    return Gate(
-        keyring or Keyring(store, Mock()), mode, is_local=True, account="123456789012", default_region="us-east-1"
+    return Authenticator(
+        keyring or Keyring(store, Mock()),
+        Enforcement(mode),
+        is_local=True,
+        account="123456789012",
+        default_region="us-east-1",
     )
 
 
@@ -88,26 +95,26 @@ class Server:
         self.logged: list[object] = []
         self.observer = Remembering()
         handlers = {"ListFaces": self.list_faces, "ListCollections": lambda _caller, _request: {"CollectionIds": []}}
-        self.dispatcher = Dispatcher(model, handlers, lambda _error, _operation: None, "README")
-        entrance = gate(mode, keyring)
+        self.dispatcher = Dispatcher(
+            model,
+            handlers,
+            lambda _error, _operation: None,
+            "README",
+            authorize=lambda *_: None,
+            context_for=lambda caller, _: caller,
+        )
+        observers = [self.observer]
+        self.recorded: list[tuple[Caller, WireResponse]] = []
         self.handler = RequestHandler(
             self.dispatcher.operation,
-            gate=entrance,
-            rates=RateLimiter(rates),
-            workers=1,
-            queue_max=1,
-            bulk={"ListFaces"},
-            observers=[self.observer],
+            authenticator=authenticator(mode, keyring),
+            admission=Admission(RateLimiter(rates), workers=1, queue_max=1, bulk={"ListFaces"}, observers=observers),
+            record=lambda caller, answer: self.recorded.append((caller, answer)),
+            observers=observers,
         )
         self.pages: dict[str, Any] = {}
-        self.app = create_app(
-            self.handler,
-            self.dispatcher,
-            lambda caller, _: caller,
-            gate=entrance,
-            issue_session=Mock(),
-            pages=self.pages,
-        )
+        endpoint = Endpoint(self.dispatcher.body_bytes_max, self.dispatcher.dispatch)
+        self.app = create_app(self.handler, {"/": endpoint}, self.pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, as ASGI has it."""
@@ -340,6 +347,19 @@ def test_writes_one_log_line_for_each_request(server: Server) -> None:
     assert (logs[1]["status"], logs[1]["error"]) == (400, "SerializationException")
 
 
+def test_what_a_worker_has_answered_is_recorded(server: Server) -> None:
+    """With who has asked, and with what was counted for it; what never got to a worker is not."""
+    server.request("POST", "/", content=BODY)
+    server.request("POST", "/", content=b"{")
+    server.request("POST", "/", content=BODY, headers={"host": "album.example"})
+    server.request("GET", "/")
+    assert [(answer.operation, answer.error, answer.collection) for _, answer in server.recorded] == [
+        ("ListFaces", None, "a"),
+        ("ListFaces", "SerializationException", None),
+    ]
+    assert [dict(caller.trail.counts) for caller, _ in server.recorded] == [{"faces_found": 2}, {}]
+
+
 def test_observers_are_told_of_every_request(server: Server) -> None:
     """They learn how each ended, also those that found no place or no page, and how many are inside and wait."""
 
@@ -449,7 +469,8 @@ def test_who_is_not_proved_takes_no_slot_no_token_and_no_worker(serving: Callabl
     assert server.observer.occupancies == []
     assert server.request("POST", "/", content=BODY, headers=signed(KEY)).status_code == 200
     assert server.request("POST", "/", content=BODY, headers=signed(KEY)).json()["__type"] == BEYOND["__type"]
-    assert [each.key_id for each in server.observer.observations][:6] == [*[None] * 5, KEY.access_key_id]
+    assert [each.account for each in server.observer.observations][:6] == [*[None] * 5, KEY.account]
+    assert [caller.principal and caller.principal.key for caller, _ in server.recorded] == [KEY.access_key_id]
 
 
 def test_a_key_that_is_deleted_while_the_body_comes_opens_nothing(serving: Callable[..., Server]) -> None:
@@ -536,7 +557,7 @@ def test_a_foreign_name_is_refused_for_its_head(server: Server, host: str) -> No
 
 
 def test_what_a_head_is_enough_for_is_decided_once(serving: Callable[..., Server]) -> None:
-    """Also by a gate that only counts what it would refuse: one line for a request, under its id."""
+    """Also where only counted is what would be refused: one line for a request, under its id."""
     server = serving(mode="warn", ListFaces=1000)
     with capture_logs() as logs:
         answer = server.request("POST", "/", content=BODY)
@@ -544,3 +565,5 @@ def test_what_a_head_is_enough_for_is_decided_once(serving: Callable[..., Server
     spared = [line for line in logs if line["event"] == "would be denied"]
     assert {line["request_id"] for line in logs} == {answer.headers["x-amzn-requestid"]}
     assert [line["error"] for line in spared] == ["MissingAuthenticationTokenException"]
+    assert server.observer.observations[0].would_be_denied == spared[0]["error"]
+    assert server.recorded[0][0].trail.would_be_denied == spared[0]["error"]
