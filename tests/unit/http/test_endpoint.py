@@ -83,13 +83,13 @@ class Remembering(Observer):
 
 
 class Server:
-    """A server with one worker and one slot to wait for albums, whose operation waits at a gate (open at first)."""
+    """A server with one worker and one slot to wait for albums, whose operation waits until it is released (as it is at first)."""
 
     def __init__(
         self, model: ServiceModel, *, mode: Mode | None = None, keyring: Keyring | None = None, **rates: float
     ) -> None:
-        self.gate = threading.Event()
-        self.gate.set()
+        self.released = threading.Event()
+        self.released.set()
         self.called = threading.Semaphore(0)
         self.callers: list[Caller] = []
         self.logged: list[object] = []
@@ -121,13 +121,13 @@ class Server:
         await self.app(scope, receive, send)
 
     def list_faces(self, caller: Caller, _request: dict[str, Any]) -> dict[str, Any]:
-        """Remembers who came, and waits until the gate is open."""
+        """Remembers who came, and waits until it is released."""
         self.callers.append(caller)
         self.logged.append(structlog.contextvars.get_contextvars().get("request_id"))
         self.called.release()
         current().count("faces_found", 2)
-        with stage("gate"):
-            assert self.gate.wait(10)
+        with stage("work"):
+            assert self.released.wait(10)
         return {"Faces": []}
 
     def client(self) -> httpx.AsyncClient:
@@ -155,7 +155,7 @@ def serving(model: ServiceModel) -> Iterator[Callable[..., Server]]:
 
     yield make
     for each in made:
-        each.gate.set()
+        each.released.set()
 
 
 @pytest.fixture
@@ -245,7 +245,7 @@ def test_tells_to_slow_down_when_all_places_are_taken(server: Server) -> None:
 
     async def scenario() -> None:
         async with server.client() as client, asyncio.TaskGroup() as group:
-            server.gate.clear()
+            server.released.clear()
             working = group.create_task(client.post("/", content=BODY))
             assert await asyncio.to_thread(server.called.acquire, timeout=10)
             waiting = group.create_task(client.post("/", content=BODY))
@@ -256,7 +256,7 @@ def test_tells_to_slow_down_when_all_places_are_taken(server: Server) -> None:
             assert throttled.json()["Message"] == "Slow down; sudden increase in rate of requests."
             assert not working.done()
             assert not waiting.done()
-            server.gate.set()
+            server.released.set()
             assert [(await task).status_code for task in (working, waiting)] == [200, 200]
             assert (await client.post("/", content=BODY)).status_code == 200
 
@@ -270,14 +270,14 @@ def test_nobody_waits_for_an_album(server: Server) -> None:
 
     async def scenario() -> None:
         async with server.client() as client, asyncio.TaskGroup() as group:
-            server.gate.clear()
+            server.released.clear()
             album = [group.create_task(client.post("/", content=BODY)) for _ in range(2)]
             assert await asyncio.to_thread(server.observer.someone_waits.wait, 10)
             assert (await client.post("/", content=BODY)).status_code == 400
             for _ in range(3):
                 assert (await client.post("/", content=b"{}", headers=express)).status_code == 200
             assert not any(task.done() for task in album)
-            server.gate.set()
+            server.released.set()
 
     asyncio.run(scenario())
 
@@ -342,7 +342,7 @@ def test_writes_one_log_line_for_each_request(server: Server) -> None:
         "stages_ms": {},
         "faces_found": 2,
     }
-    assert list(logs[0]["stages_ms"]) == ["receive", "wait", "parse", "gate", "render"]
+    assert list(logs[0]["stages_ms"]) == ["receive", "wait", "parse", "work", "render"]
     assert 0 < sum(logs[0]["stages_ms"].values()) <= logs[0]["ms"] + 0.5  # each is rounded
     assert (logs[1]["status"], logs[1]["error"]) == (400, "SerializationException")
 
@@ -364,14 +364,14 @@ def test_observers_are_told_of_every_request(server: Server) -> None:
     """They learn how each ended, also those that found no place or no page, and how many are inside and wait."""
 
     async def crowd() -> list[int]:
-        server.gate.clear()
+        server.released.clear()
         async with server.client() as client:
             first = asyncio.create_task(client.post("/", content=BODY))
             assert await asyncio.to_thread(server.called.acquire, timeout=10)
             second = asyncio.create_task(client.post("/", content=BODY))
             assert await asyncio.to_thread(server.observer.someone_waits.wait, 10)
             third = await client.post("/", content=BODY)
-            server.gate.set()
+            server.released.set()
             elsewhere = await client.get("/")
             return [answer.status_code for answer in [third, await first, await second, elsewhere]]
 
@@ -499,14 +499,14 @@ def test_who_finds_no_slot_keeps_its_token(serving: Callable[..., Server]) -> No
     server = serving(ListFaces=3)
 
     async def scenario() -> list[int]:
-        server.gate.clear()
+        server.released.clear()
         slow = [Slow(server) for _ in range(3)]
         tasks = [asyncio.create_task(each.run()) for each in slow]
         for each in slow:
             await each.has_begun.wait()
             each.comes.set()
         assert await asyncio.to_thread(server.observer.someone_waits.wait, 10)
-        server.gate.set()
+        server.released.set()
         statuses = [status for status, _ in await asyncio.gather(*tasks)]
         async with server.client() as client:
             statuses.append((await client.post("/", content=BODY)).status_code)
