@@ -1,6 +1,26 @@
 """Who changes data: passed explicitly to whatever changes it, for the audit log."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+ANONYMOUS: Final = "(anonymous)"
+"""Who has no key. No key is called so: their names have no parentheses."""
+
+
+@dataclass(slots=True)
+class AuditTrail:
+    """What the audit log is to say of a request, or a command, beside who has sent it; noted while it is served.
+
+    Attributes:
+        would_be_denied: the error that the caller was spared while refusals are only counted.
+        counts: what was found or made, such as faces, by name.
+        is_recorded: whether a change has brought its row already.
+    """
+
+    would_be_denied: str | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    is_recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +35,7 @@ class Actor:
         region: in which the data is; None for what is in none.
         key_id: of that key; None where nobody was asked for one.
         in_session: whether the request came with temporary credentials that were derived from the key.
+        trail: of the request.
     """
 
     operation: str
@@ -24,3 +45,4 @@ class Actor:
     region: str | None = None
     key_id: str | None = None
     in_session: bool = False
+    trail: AuditTrail = field(default_factory=AuditTrail, compare=False, repr=False)

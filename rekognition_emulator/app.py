@@ -9,23 +9,28 @@ from typing import Final
 
 import psycopg
 import structlog
-from fastapi import FastAPI, HTTPException, Request, Response
 from psycopg_pool import ConnectionPool
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 import botocore_models
 from rekognition_emulator import __version__
-from rekognition_emulator.actor import Actor
+from rekognition_emulator.actor import ANONYMOUS, Actor
 from rekognition_emulator.api.core import ServiceError
-from rekognition_emulator.api.rekognition import InternalServerError
 from rekognition_emulator.auth.keyring import Keyring
 from rekognition_emulator.domain.errors import ObjectUnavailable
 from rekognition_emulator.domain.faces import Owner
-from rekognition_emulator.http.dispatch import INTERNAL_ERROR, Dispatcher, WireResponse
-from rekognition_emulator.http.endpoint import RequestHandler, create_app
-from rekognition_emulator.http.gate import Caller, Gate
+from rekognition_emulator.http.admission import Admission
+from rekognition_emulator.http.authentication import Authenticator, Caller
+from rekognition_emulator.http.authorization import Authorizer
+from rekognition_emulator.http.dispatch import Dispatcher
+from rekognition_emulator.http.endpoint import Endpoint, RequestHandler, create_app
+from rekognition_emulator.http.enforcement import Enforcement
+from rekognition_emulator.http.pages import create_pages
 from rekognition_emulator.http.rate_limits import RateLimiter
+from rekognition_emulator.http.readiness import Readiness
+from rekognition_emulator.http.responses import WireResponse, internal_error
+from rekognition_emulator.http.sessions import SESSION_BODY_BYTES_MAX, answer_session_request
 from rekognition_emulator.http.slots import INTERACTIVE_WORKERS
 from rekognition_emulator.inference.details.face_details import load_face_details
 from rekognition_emulator.inference.engine import FaceEngine
@@ -47,10 +52,10 @@ from rekognition_emulator.storage.keys import PostgresKeyStore
 from rekognition_emulator.storage.postgres import PostgresStore
 from rekognition_emulator.storage.tags import PostgresTagStore
 from rekognition_emulator.storage.users import PostgresUserStore
-from rekognition_emulator.telemetry.observation import ANONYMOUS, Observation, Observer
+from rekognition_emulator.telemetry.observation import Observer
 
-LIVENESS_PATH: Final = "/healthz"
-READINESS_PATH: Final = "/readyz"
+OPERATIONS_PATH: Final = "/"
+SESSIONS_PATH: Final = "/sessions"
 
 PREFLIGHT_SECONDS: Final = 7200
 """For which a browser remembers that it may call. Source: Chromium's own limit."""
@@ -131,23 +136,43 @@ def open_service(settings: Settings) -> Iterator[Service]:
                     AuditLog(pool).followed() as audit,
                     _observers(settings, engine, pools) as observers,
                 ):
-                    gate, s3 = _gate(settings, keyring), open_s3(settings)
-                    dispatcher = Dispatcher(botocore_models.load(), SERVED, _fault, PAGE, strict=settings.strict)
-                    handler = _request_handler(settings, dispatcher, gate, [audit, *observers])
-                    pages = _create_pages(settings, engine, store, handler)
-                    app = create_app(
-                        handler,
-                        dispatcher,
-                        lambda caller, operation: context_for_caller(
+                    enforcement = Enforcement(settings.auth)
+                    authenticator, authorizer = _authenticator(settings, keyring, enforcement), Authorizer(enforcement)
+                    s3 = open_s3(settings)
+                    dispatcher = Dispatcher(
+                        botocore_models.load(),
+                        SERVED,
+                        _translate_error,
+                        PAGE,
+                        authorize=authorizer.authorize,
+                        context_for=lambda caller, operation: context_for_caller(
                             owner=Owner(caller.account, caller.region),
                             actor=_actor(caller, operation),
-                            fetch_object=_fetch_for(caller, gate, s3),
+                            fetch_object=_fetch_for(caller, authorizer, s3),
                         ),
-                        gate=gate,
-                        issue_session=keyring.issue_session,
-                        pages=dict.fromkeys((LIVENESS_PATH, READINESS_PATH, PAGE), pages),
+                        strict=settings.strict,
                     )
-                    yield Service(_for_browsers(settings, app), engine, settings.detector, gate.is_open)
+                    handler = RequestHandler(
+                        dispatcher.operation,
+                        authenticator=authenticator,
+                        admission=_admission(settings, observers),
+                        record=partial(_record, audit),
+                        observers=observers,
+                    )
+                    app = create_app(
+                        handler,
+                        {
+                            OPERATIONS_PATH: Endpoint(dispatcher.body_bytes_max, dispatcher.dispatch),
+                            SESSIONS_PATH: Endpoint(
+                                SESSION_BODY_BYTES_MAX,
+                                lambda caller, _head, body: answer_session_request(
+                                    caller, body, authorizer, keyring.issue_session
+                                ),
+                            ),
+                        },
+                        _create_pages(settings, engine, store, handler),
+                    )
+                    yield Service(_for_browsers(settings, app), engine, settings.detector, authenticator.is_open)
 
 
 @contextmanager
@@ -193,18 +218,28 @@ def open_index(settings: Settings, pool: ConnectionPool, read_pool: ConnectionPo
     )
 
 
-def _gate(settings: Settings, keyring: Keyring) -> Gate:
+def _authenticator(settings: Settings, keyring: Keyring, enforcement: Enforcement) -> Authenticator:
     if not settings.is_local and not keyring.is_keyed:
         raise InsecureBindError(
             f"Others can reach {settings.host}, and there is no access key yet: create one with "
             f"`{command('keys create NAME --policy full')}`, or listen on a loopback address."
         )
-    return Gate(
+    return Authenticator(
         keyring,
-        settings.auth,
+        enforcement,
         is_local=settings.is_local,
         account=settings.account_id,
         default_region=settings.region,
+    )
+
+
+def _admission(settings: Settings, observers: Sequence[Observer]) -> Admission:
+    return Admission(
+        RateLimiter(settings.account_requests_per_second),
+        workers=settings.workers,
+        queue_max=settings.queue_max,
+        bulk=BULK,
+        observers=observers,
     )
 
 
@@ -219,11 +254,11 @@ def open_s3(settings: Settings) -> S3:
     )
 
 
-def _fetch_for(caller: Caller, gate: Gate, s3: S3) -> FetchObject:
+def _fetch_for(caller: Caller, authorizer: Authorizer, s3: S3) -> FetchObject:
     """Returns what reads images in S3 for a caller: those that the caller's policies allow, and nothing of others."""
 
     def fetch(bucket: str, key: str, version: str | None) -> bytes:
-        if not gate.may_read(caller, bucket, key, version):
+        if not authorizer.may_read(caller, bucket, key, version):
             log.warning("no picture from S3", bucket=bucket, key=key, version=version, cause="no policy allows it")
             raise ObjectUnavailable(bucket, key)
         return s3.fetch_object(bucket, key, version)
@@ -265,74 +300,59 @@ def _observers(
         yield observers
 
 
-def _request_handler(
-    settings: Settings, dispatcher: Dispatcher, gate: Gate, observers: Sequence[Observer]
-) -> RequestHandler:
-    return RequestHandler(
-        dispatcher.operation,
-        gate=gate,
-        rates=RateLimiter(settings.account_requests_per_second),
-        workers=settings.workers,
-        queue_max=settings.queue_max,
-        bulk=BULK,
-        observers=observers,
+def _actor(caller: Caller, operation: str) -> Actor:
+    if (principal := caller.principal) is None:
+        return Actor(operation, caller.account, caller.request_id, ANONYMOUS, caller.region, trail=caller.trail)
+    return Actor(
+        operation,
+        caller.account,
+        caller.request_id,
+        principal.name,
+        caller.region,
+        principal.key,
+        in_session=principal.session_policy is not None,
+        trail=caller.trail,
     )
 
 
-def _actor(caller: Caller, operation: str) -> Actor:
-    if (principal := caller.principal) is None:
-        return Actor(operation, caller.account, caller.request_id, ANONYMOUS, caller.region)
-    in_session = principal.session_policy is not None
-    return Actor(operation, caller.account, caller.request_id, principal.name, caller.region, principal.key, in_session)
+def _record(audit: AuditLog, caller: Caller, answer: WireResponse) -> None:
+    """Tells the audit log how an operation has ended; what is none is in the other log alone."""
+    if answer.operation is not None:
+        actor = _actor(caller, answer.operation)
+        audit.add(actor, status=answer.status, error=answer.error, collection=answer.collection)
 
 
-def _fault(error: Exception, operation: str) -> ServiceError | None:
+def _translate_error(error: Exception, operation: str) -> ServiceError | None:
     """Returns the answer for an error that a caller or the database's operator can cause; None for one that is ours."""
     if (why := outage(error)) is not None:
         log.error("the database does not serve", operation=operation, why=why)
-        return InternalServerError(INTERNAL_ERROR)
+        return internal_error()
     return translate_error(error, operation)
 
 
-def _create_pages(settings: Settings, engine: FaceEngine, store: PostgresStore, handler: RequestHandler) -> FastAPI:
-    """Returns the pages that are no part of AWS's API."""
-    pages = FastAPI(title="rekognition-emulator", version=__version__, openapi_url=None)
-
-    @pages.api_route(LIVENESS_PATH, methods=["GET", "HEAD"])
-    def healthz() -> dict[str, str]:
-        """Says that the process is alive."""
-        return {"status": "alive"}
-
-    @pages.api_route(READINESS_PATH, methods=["GET", "HEAD"])
-    def readyz(response: Response) -> dict[str, str]:
-        """Says whether requests can be served: the database answers and the model is loaded."""
+def _create_pages(
+    settings: Settings, engine: FaceEngine, store: PostgresStore, handler: RequestHandler
+) -> Mapping[str, ASGIApp]:
+    def database_answers() -> bool:
         try:
             store.ping()
         except psycopg.Error:
-            response.status_code = 503
-            return {"status": "the database does not answer"}
-        model = engine.model
-        return {
-            "status": "ready",
-            "face_model": model.name,
-            "face_model_version": model.version,
-            "calibration": model.evidence,
+            return False
+        return True
+
+    return create_pages(
+        Readiness(database_answers),
+        describe=lambda: {
+            "face_model": engine.model.name,
+            "face_model_version": engine.model.version,
+            "calibration": engine.model.evidence,
             "detector": settings.detector,
             "device": settings.device,
-        }
-
-    @pages.api_route(PAGE, methods=["GET", "HEAD"])
-    def operations() -> dict[str, str]:
-        """Says of every operation of the service whether it is served here, or why not."""
-        return {operation: reason or "served" for operation, reason in coverage()}
-
-    async def refuse(_request: Request, error: HTTPException) -> Response:
-        answer = handler.finish(WireResponse(error.status_code, None, b"", error=str(error.status_code)), Observation())
-        answer.headers.update(error.headers or {})
-        return answer
-
-    pages.exception_handler(405)(refuse)
-    return pages
+        },
+        coverage_page=PAGE,
+        coverage={operation: reason or "served" for operation, reason in coverage()},
+        finish=handler.finish,
+    )
 
 
 def _for_browsers(settings: Settings, app: ASGIApp) -> ASGIApp:

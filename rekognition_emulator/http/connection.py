@@ -9,9 +9,7 @@ request and its answer is bounded elsewhere. When there are as many connections 
 the server waiting longest, and never the newcomer.
 
 The headers of a request are what came in its head: trailers are dropped, since they come when everything has been
-decided. An answer leaves in one piece. Uvicorn writes its head and its body one after the other, and of a process that
-is killed in between a client gets a 200 with nothing in it, which botocore takes for an answer if it has no attempt
-left.
+decided. An offer to go on with another protocol, such as ``Upgrade: h2c``, is ignored.
 """
 
 import asyncio
@@ -20,7 +18,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final, cast
 
+from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from rekognition_emulator.http.transport import BufferedTransport
 
 HEAD_BYTES_MAX: Final = 65_536
 """Of everything that is no body: request line, headers, trailers, lengths of chunks. Ours: AWS's own load balancers
@@ -54,7 +55,9 @@ CONNECTIONS_MAX: Final = 4096
 """Ours: some 20 kB each. At most half of the descriptors that the process may open; the others are for the database,
 models and object storage."""
 
-_TURNED_AWAY: Final = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_FRAMING_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
+
+_UNAVAILABLE: Final = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 """SDKs try again by themselves."""
 
 
@@ -72,50 +75,43 @@ def _connections_max() -> int:
     return CONNECTIONS_MAX if soft == resource.RLIM_INFINITY else min(CONNECTIONS_MAX, soft // 2)
 
 
-class _Pieces:
-    """A transport that sends together what is written in one turn of the loop, and that may close lingeringly.
+class _Http1Parser:
+    """A parser that stays with HTTP/1.1 where a request offers another protocol, as RFC 9110 allows (7.8).
+
+    The library ends such a request with its head, and leaves the rest to whoever speaks the other protocol. Here the
+    rest is parsed as well: a body as that of a request that is framed alike.
 
     Args:
-        transport: underneath.
-        lingers: whether the client is still sending a body, and would find the connection broken if it were closed.
-
-    Attributes:
-        is_lingering: whether it only waits for the end of the body.
+        protocol: whose methods are told what is parsed.
+        framing: returns the head that is to be put in front of a body; nothing where there is none.
     """
 
-    def __init__(self, transport: asyncio.Transport, lingers: Callable[[], bool]) -> None:
-        self._transport = transport
-        self._lingers = lingers
-        self.is_lingering = False
-        self._pending: list[bytes] = []
+    def __init__(self, protocol: object, framing: Callable[[], bytes]) -> None:
+        self._protocol = protocol
+        self._framing = framing
+        self._parser = self._open()
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a transport has
-        return getattr(self._transport, name)
+    def _open(self) -> HttpRequestParser:
+        parser = HttpRequestParser(self._protocol)
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        return parser
 
-    def write(self, data: bytes) -> None:
-        """Sends it soon."""
-        if not self._pending:
-            asyncio.get_running_loop().call_soon(self.flush)
-        self._pending.append(data)
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a parser has
+        return getattr(self._parser, name)
 
-    def flush(self) -> None:
-        """Sends it now, unless nobody is there any more."""
-        pending, self._pending = self._pending, []
-        if pending and not self._transport.is_closing():
-            self._transport.writelines(pending)
-
-    def is_closing(self) -> bool:
-        """Returns whether nothing more will be sent."""
-        return self.is_lingering or self._transport.is_closing()
-
-    def close(self) -> None:
-        """Sends what is left and closes: what is sent at once, what is read once the body is over."""
-        self.flush()
-        if not self._lingers():
-            self._transport.close()
-        elif not self.is_closing():
-            self.is_lingering = True
-            self._transport.write_eof()
+    def feed_data(self, data: bytes) -> None:
+        """Parses what has come."""
+        while data:
+            try:
+                self._parser.feed_data(data)
+            except HttpParserUpgrade as offer:
+                (head_end,) = offer.args
+                framing = self._framing()
+                if framing:  # the one that has seen the offer is over, if the connection is to be closed
+                    self._parser = self._open()
+                data = framing + data[head_end:]
+            else:
+                break
 
 
 class HeadRefused(Exception):
@@ -183,17 +179,20 @@ class Connection(HttpToolsProtocol):
     _is_in_head = False
     _is_in_body = False
     _may_linger = True
+    _framing = b""
+    """Of a body that the parser is to read though its request offers another protocol, until its head was repeated."""
 
     def __init__(self, *uvicorns: Any, others: Connections, **named: Any) -> None:  # noqa: ANN401 - uvicorn's
         super().__init__(*uvicorns, **named)
+        self.parser = cast("Any", _Http1Parser(self, lambda: self._framing))
         self._others = others
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Starts the clock; for lack of room another client has to go, or this one if the server is busy with all."""
-        pieces = _Pieces(transport, lambda: self._is_in_body and self._is_idle() and self._may_linger)
-        super().connection_made(cast("asyncio.Transport", pieces))
+        buffered = BufferedTransport(transport, lambda: self._is_in_body and self._is_idle() and self._may_linger)
+        super().connection_made(cast("asyncio.Transport", buffered))
         if len(self.connections) > _connections_max() and not self._others.close_longest_waiting():
-            self.transport.write(_TURNED_AWAY)
+            self.transport.write(_UNAVAILABLE)
             self.transport.close()
         else:
             self._set_deadline(HEAD_SECONDS_MAX)
@@ -213,12 +212,12 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self._excess_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
             self.send_400_response("Too much around the body.")
-        elif self._excess_bytes > HEAD_BYTES_MAX and cast("_Pieces", self.transport).is_lingering:
+        elif self._excess_bytes > HEAD_BYTES_MAX and cast("BufferedTransport", self.transport).is_lingering:
             self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
         """Says that something is no HTTP, unless it comes after an answer that was the last."""
-        if cast("_Pieces", self.transport).is_lingering:
+        if cast("BufferedTransport", self.transport).is_lingering:
             self.transport.abort()
         else:
             self._may_linger = False
@@ -226,6 +225,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Starts the clock for the headers."""
+        if self._framing:
+            return
         super().on_message_begin()
         self._is_in_head = True
         self._set_deadline(HEAD_SECONDS_MAX)
@@ -248,6 +249,9 @@ class Connection(HttpToolsProtocol):
         Raises:
             HeadRefused: it is too long, its body is coded in a way that nobody here decodes, or too many requests wait.
         """
+        if self._framing:
+            self._framing = b""
+            return
         if len(self.pipeline) >= PIPELINED_MAX:
             raise HeadRefused
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEAD_BYTES_MAX:
@@ -257,6 +261,10 @@ class Connection(HttpToolsProtocol):
             raise HeadRefused
         super().on_headers_complete()
         self._is_in_head, self._is_in_body = False, True
+        if self.parser.should_upgrade():
+            framing = b"".join(b"%b: %b\r\n" % each for each in self.headers if each[0] in _FRAMING_HEADERS)
+            last = b"" if self.parser.should_keep_alive() else b"connection: close\r\n"
+            self._framing = framing and b"POST / HTTP/1.1\r\n%b%b\r\n" % (framing, last)
         self._set_deadline(REQUEST_SECONDS_MAX)
         self._note_move()
 
@@ -272,6 +280,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Stops the clock: from here it is the server that takes its time."""
+        if self._framing:
+            return
         super().on_message_complete()
         self._is_in_body = False
         self._excess_bytes = self._surplus_bytes = 0
@@ -282,9 +292,9 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Watches over an answer that did not go out at once."""
-        cast("_Pieces", self.transport).flush()
+        cast("BufferedTransport", self.transport).flush()
         super().on_response_complete()
-        if cast("_Pieces", self.transport).is_lingering:
+        if cast("BufferedTransport", self.transport).is_lingering:
             self.flow.resume_reading()  # which uvicorn leaves to connections that stay
         elif self.pipeline and not self.transport.is_closing():
             self.flow.pause_reading()  # uvicorn lets in more after each answer, whatever waits already

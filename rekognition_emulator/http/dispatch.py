@@ -1,10 +1,9 @@
-"""The protocol around operations: target header, content types, envelopes, error bodies.
+"""Dispatch of a request to its operation: parsed and validated by the service model, authorized, handled, rendered.
 
-One call in, one answer out, without an HTTP framework: (target, content type, body) → ``WireResponse``. Whatever goes
-wrong inside leaves as an error body; nothing but a broken answer in strict mode is ever raised.
+One call in, one answer out, without an HTTP framework: (caller, head, body) → ``WireResponse``. Whatever goes wrong
+inside leaves as an error body; nothing but a broken answer in strict mode is ever raised.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -13,52 +12,37 @@ import structlog
 from botocore.model import OperationModel, ServiceModel, Shape
 
 from rekognition_emulator.api.core import ServiceError, UnknownOperationException, UnsupportedOperationException
-from rekognition_emulator.api.rekognition import InternalServerError
+from rekognition_emulator.http.authentication import Caller
+from rekognition_emulator.http.authorization import Resource, resource_of
 from rekognition_emulator.http.codec import parser, renderer
+from rekognition_emulator.http.responses import (
+    JSON_1_1,
+    JSON_ENVELOPED,
+    WireResponse,
+    enveloped,
+    error_response,
+    internal_error,
+    not_found,
+)
+from rekognition_emulator.http.sigv4 import Head
 from rekognition_emulator.http.validation import check_output, validator
-from rekognition_emulator.telemetry.observation import current, new_id, stage
-
-JSON_1_1: Final = "application/x-amz-json-1.1"
-JSON_ENVELOPED: Final = "application/json"
-XML: Final = "application/xml"
+from rekognition_emulator.telemetry.observation import stage
 
 MEMBERS_BYTES: Final = 2**20
 """Room for everything in a body that is no blob. Ours: 200 tags, every character escaped, take half of it."""
 
 Handler = Callable[[Any, Any], Mapping[str, Any]]
-Faults = Callable[[Exception, str], ServiceError | None]
-Permit = Callable[[str, Mapping[str, Any]], None]
-"""(operation, request) → nothing. Raises what the caller is told who may not do this."""
-
-INTERNAL_ERROR: Final = "Internal server error"
-"""The text of what the caller cannot mend."""
-
-_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+TranslateError = Callable[[Exception, str], ServiceError | None]
+Authorize = Callable[[Caller, str, Resource], None]
+"""(caller, operation, resource) → nothing. Raises what the caller is told who may not do this."""
+ContextFor = Callable[[Caller, str], object]
+"""(caller, operation) → what the handler is given beside the request."""
 
 log = structlog.get_logger(__name__)
 
 
 class InvalidAnswer(Exception):
     """An answer or an error that the model does not know of the operation; raised in strict mode only, for tests."""
-
-
-@dataclass(frozen=True, slots=True)
-class WireResponse:
-    """An answer, ready to be sent.
-
-    Attributes:
-        status: the HTTP status.
-        content_type: of the body; None if there is no body.
-        body: complete; empty if the status says it all.
-        operation: what was called; None if that is nothing that the model knows.
-        error: the error code; None on success.
-    """
-
-    status: int
-    content_type: str | None
-    body: bytes
-    operation: str | None = None
-    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +54,6 @@ class _Operation:
     render: Callable[[Mapping[str, Any]], bytes]
 
 
-def _everything(_operation: str, _request: Mapping[str, Any]) -> None:
-    """Permits everything."""
-
-
 class Dispatcher:
     """Calls the handler that a request names.
 
@@ -81,21 +61,25 @@ class Dispatcher:
         model: the service's operations and shapes.
         handlers: operation → handler, called as ``handler(context, request)``. That names, requests and responses
             belong together is proved by the type of the table that is passed here.
-        faults: (exception, operation) → the error that AWS has for it; None if nobody foresaw it.
+        translate_error: (exception, operation) → the error that AWS has for it; None if nobody foresaw it.
         coverage_page: path of a page of this server that says which operations are served.
+        authorize: asked when a request is known to be valid, and before its handler sees it.
+        context_for: asked when the caller is allowed what it asks for.
         strict: whether every answer and every error is checked against the model; for tests.
 
     Attributes:
         body_bytes_max: no request needs a longer body.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # each is a part of one server and named at the call
         self,
         model: ServiceModel,
         handlers: Mapping[str, object],
-        faults: Faults,
+        translate_error: TranslateError,
         coverage_page: str,
         *,
+        authorize: Authorize,
+        context_for: ContextFor,
         strict: bool = False,
     ) -> None:
         self.body_bytes_max = body_bytes_max(model)
@@ -103,8 +87,10 @@ class Dispatcher:
             f"{model.metadata['targetPrefix']}.{name}": _compile(model.operation_model(name), handlers.get(name))
             for name in model.operation_names
         }
-        self._faults = faults
+        self._translate_error = translate_error
         self._coverage_page = coverage_page
+        self._authorize = authorize
+        self._context_for = context_for
         self._strict = strict
 
     def operation(self, target: str | None) -> str | None:
@@ -112,51 +98,44 @@ class Dispatcher:
         named = self._operations.get(target or "")
         return named.model.name if named else None
 
-    def dispatch(
-        self, target: str | None, content_type: str | None, body: bytes, context: object, permit: Permit = _everything
-    ) -> WireResponse:
-        """Answers one request; safe to call from many threads.
+    def dispatch(self, caller: Caller, head: Head, body: bytes) -> WireResponse:
+        """Answers one request of a caller who is proved; safe to call from many threads.
 
         Args:
-            target: the X-Amz-Target header.
-            content_type: the Content-Type header.
+            caller: who asks.
+            head: of the request; only its target and its content type count.
             body: of the request, complete.
-            context: handed to the handler.
-            permit: asked when the request is known to be valid, and before the handler sees it.
         """
-        media_type = (content_type or "").partition(";")[0].strip().lower()
+        media_type = (head.header("content-type") or "").partition(";")[0].strip().lower()
         if media_type not in {JSON_1_1, JSON_ENVELOPED}:
             return not_found()
-        operation = self._operations.get(target or "")
+        operation = self._operations.get(head.header("x-amz-target") or "")
         if operation is None:
             answer = error_response(UnknownOperationException())
         else:
-            answer = self._answer(operation, body, context, permit)
-        return answer if media_type == JSON_1_1 else _enveloped(answer)
+            answer = self._answer(operation, caller, body)
+        return answer if media_type == JSON_1_1 else enveloped(answer)
 
-    def _answer(self, operation: _Operation, body: bytes, context: object, permit: Permit) -> WireResponse:
-        name = operation.model.name
-        current().operation = name
+    def _answer(self, operation: _Operation, caller: Caller, body: bytes) -> WireResponse:
+        name, resource = operation.model.name, None
         try:
-            return WireResponse(200, JSON_1_1, self._call(operation, body, context, permit), name)
+            request = self._parse(operation, body)
+            resource = resource_of(caller, request)
+            self._authorize(caller, name, resource)
+            answer = self._call(operation, self._context_for(caller, name), request)
+            return WireResponse(200, JSON_1_1, answer, name, collection=resource.collection)
         except InvalidAnswer:
             raise
-        except ServiceError as error:
-            return self._error(error, operation)
         except Exception as error:
-            translated = self._faults(error, name)
-            if translated is None:
+            told = error if isinstance(error, ServiceError) else self._translate_error(error, name)
+            if told is None:
                 log.exception("unforeseen error", operation=name)
-                translated = InternalServerError(INTERNAL_ERROR)
-            return self._error(translated, operation)
+                told = internal_error()
+            if self._strict:
+                _check_error(told, operation.model)
+            return error_response(told, name, resource.collection if resource else None)
 
-    def _error(self, error: ServiceError, operation: _Operation) -> WireResponse:
-        declared = {shape.name for shape in operation.model.error_shapes}
-        if self._strict and error.declared and error.code not in declared:
-            raise InvalidAnswer(f"{operation.model.name} does not declare {error.code}")
-        return error_response(error, operation.model.name)
-
-    def _call(self, operation: _Operation, body: bytes, context: object, permit: Permit) -> bytes:
+    def _parse(self, operation: _Operation, body: bytes) -> Mapping[str, Any]:
         if operation.handler is None:
             raise UnsupportedOperationException(
                 f"This server does not offer {operation.model.name}. GET {self._coverage_page} of the same endpoint "
@@ -165,8 +144,10 @@ class Dispatcher:
         with stage("parse"):
             request = operation.parse(body)
             operation.validate(request)
-        current().collection = request.get("CollectionId")
-        permit(operation.model.name, request)
+        return request
+
+    def _call(self, operation: _Operation, context: object, request: Mapping[str, Any]) -> bytes:
+        assert operation.handler, "looked at before the body was parsed"
         response = operation.handler(context, request)
         if self._strict:
             complaints = check_output(operation.model.output_shape, response)
@@ -182,25 +163,10 @@ def body_bytes_max(model: ServiceModel) -> int:
     return max(_base64_bytes_max(shape) for shape in inputs) + MEMBERS_BYTES
 
 
-def error_response(error: ServiceError, operation: str | None = None) -> WireResponse:
-    """Returns the answer that an error is."""
-    body = {"__type": error.code}
-    if error.declared:
-        # Logref is an id of its own, not the request's.
-        body |= {"Code": error.code, "Logref": new_id()}
-    if error.message:
-        body[error.message_key] = error.message
-    return WireResponse(error.status, JSON_1_1, _COMPACT.encode(body).encode("utf-8"), operation, error.code)
-
-
-def not_found() -> WireResponse:
-    """Returns the answer to everything that is not this protocol: another path, method or content type."""
-    return WireResponse(404, XML, b"<UnknownOperationException/>", error="UnknownOperationException")
-
-
-def _enveloped(answer: WireResponse) -> WireResponse:
-    body = b'{"Output":' + answer.body + b',"Version":"1.0"}'
-    return WireResponse(answer.status, JSON_ENVELOPED, body, answer.operation, answer.error)
+def _check_error(error: ServiceError, operation: OperationModel) -> None:
+    declared = {shape.name for shape in operation.error_shapes}
+    if error.declared and error.code not in declared:
+        raise InvalidAnswer(f"{operation.name} does not declare {error.code}")
 
 
 def _compile(model: OperationModel, handler: object) -> _Operation:

@@ -7,6 +7,7 @@ narrowed by a policy document that every back end would have to write, and no SD
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -17,14 +18,14 @@ from rekognition_emulator.api.core import (
     UnrecognizedClientException,
     ValidationException,
 )
-from rekognition_emulator.api.rekognition import AccessDeniedException, InternalServerError
+from rekognition_emulator.api.rekognition import AccessDeniedException
 from rekognition_emulator.arn import COLLECTION_ID
 from rekognition_emulator.auth.keyring import CredentialsExpired, CredentialsUnknown, KeysUnavailable
 from rekognition_emulator.auth.presets import OBJECTS
 from rekognition_emulator.auth.sessions import LIFETIME_MAX, LIFETIME_MIN, TemporaryCredentials
-from rekognition_emulator.http.dispatch import INTERNAL_ERROR, JSON_ENVELOPED, WireResponse, error_response
-from rekognition_emulator.http.gate import Caller, Gate
-from rekognition_emulator.telemetry.observation import current
+from rekognition_emulator.http.authentication import Caller
+from rekognition_emulator.http.authorization import Authorizer, resource_of
+from rekognition_emulator.http.responses import JSON_ENVELOPED, WireResponse, error_response, internal_error
 
 SESSION_BODY_BYTES_MAX: Final = 4096
 OPERATION: Final = "SearchFacesByImage"
@@ -39,40 +40,56 @@ IssueSession = Callable[[str, str, timedelta, datetime, Sequence[str]], Temporar
 """(access key id, collection, lifetime, now, objects in S3) → credentials; raises as ``Keyring.issue_session``."""
 
 
-def answer_session_request(caller: Caller, body: bytes, gate: Gate, issue: IssueSession) -> WireResponse:
+@dataclass(frozen=True, slots=True)
+class SessionRequest:
+    """What is asked for: a session for searches in one collection, with images in S3 if patterns of their names say so.
+
+    Attributes:
+        objects: such as ``selfies/party/*``.
+    """
+
+    collection: str
+    objects: Sequence[str]
+    lifetime: timedelta
+
+
+def answer_session_request(caller: Caller, body: bytes, authorizer: Authorizer, issue: IssueSession) -> WireResponse:
     """Answers one request for a session.
 
     Args:
         caller: who has signed it.
         body: JSON with CollectionId, DurationSeconds if fifteen minutes are not right, and S3Objects if the session may
             name images in S3 rather than send them: patterns such as ``selfies/party/*``.
-        gate: knows what the caller may do.
+        authorizer: knows what the caller may do.
         issue: makes the credentials.
     """
+    asked = None
     try:
-        return WireResponse(
-            200, JSON_ENVELOPED, _session(caller, body, gate, issue).to_json().encode(), "CreateSession"
-        )
+        key = _issuer(caller)
+        asked = _read(body)
+        authorizer.authorize(caller, OPERATION, resource_of(caller, {"CollectionId": asked.collection}))
+        made = issue(key, asked.collection, asked.lifetime, datetime.now(UTC), asked.objects)
     except (CredentialsUnknown, CredentialsExpired):  # the key went while the request was on its way
-        return error_response(UnrecognizedClientException("The security token included in the request is invalid."))
+        told: ServiceError = UnrecognizedClientException("The security token included in the request is invalid.")
     except KeysUnavailable:
-        return error_response(InternalServerError(INTERNAL_ERROR))
+        told = internal_error()
     except ServiceError as error:
-        return error_response(error, "CreateSession")
+        told = error
+    else:
+        return WireResponse(200, JSON_ENVELOPED, made.to_json().encode(), "CreateSession", collection=asked.collection)
+    return error_response(told, "CreateSession", asked.collection if asked else None)
 
 
-def _session(caller: Caller, body: bytes, gate: Gate, issue: IssueSession) -> TemporaryCredentials:
+def _issuer(caller: Caller) -> str:
+    """Returns the id of the access key that a session is to be derived from."""
     if caller.principal is None:  # who is let in without a key has none to derive a session from
         raise MissingAuthenticationTokenException("Missing Authentication Token")
     if caller.principal.session_policy is not None:
         raise AccessDeniedException("Cannot call POST /sessions with session credentials")
-    collection, objects, lifetime = _read(body)
-    current().collection = collection
-    gate.permit(caller, OPERATION, {"CollectionId": collection})
-    return issue(caller.principal.key, collection, lifetime, datetime.now(UTC), objects)
+    return caller.principal.key
 
 
-def _read(body: bytes) -> tuple[str, list[str], timedelta]:
+def _read(body: bytes) -> SessionRequest:
     try:
         members = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -91,7 +108,7 @@ def _read(body: bytes) -> tuple[str, list[str], timedelta]:
     least, most = int(LIFETIME_MIN.total_seconds()), int(LIFETIME_MAX.total_seconds())
     if type(seconds) is not int or not least <= seconds <= most:
         raise ValidationException(f"DurationSeconds must be a whole number from {least} to {most}.")
-    return collection, objects, timedelta(seconds=seconds)
+    return SessionRequest(collection, objects, timedelta(seconds=seconds))
 
 
 def _is_pattern_of_objects(value: object) -> bool:

@@ -17,7 +17,6 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.actor import Actor
-from rekognition_emulator.telemetry.observation import Observation, current
 
 KEPT_DAYS: Final = 90
 """How long rows are kept unless the operator says otherwise. Source: the event history of AWS's CloudTrail."""
@@ -107,16 +106,16 @@ class NewAuditRecord:
     def of(  # noqa: PLR0913 - a row has many columns
         cls,
         actor: Actor,
-        observation: Observation,
         *,
         status: int,
         collection: str | None,
+        error: str | None = None,
         subject: str | None = None,
         counts: Mapping[str, int] | None = None,
         deleted_faces: Sequence[UUID] = (),
     ) -> "NewAuditRecord":
         """Makes the row of what an actor has asked for and what ends now, with this status."""
-        found = {name: count for name, count in observation.counts.items() if name.startswith(("faces_", "users_"))}
+        found = {name: count for name, count in actor.trail.counts.items() if name.startswith(("faces_", "users_"))}
         columns = {
             "request_id": actor.request_id,
             "account": actor.account,
@@ -128,8 +127,8 @@ class NewAuditRecord:
             "collection": collection,
             "subject": subject,
             "status": status,
-            "error": observation.error,
-            "would_be_denied": observation.would_be_denied,
+            "error": error,
+            "would_be_denied": actor.trail.would_be_denied,
             "counts": Jsonb(found | dict(counts or {})),
             "deleted_faces": list(deleted_faces) or None,
         }
@@ -155,18 +154,11 @@ def record(
         deleted_faces: ids of faces that go with it.
         counts: of what the change makes, such as faces.
     """
-    observation = current()
     row = NewAuditRecord.of(
-        actor,
-        observation,
-        status=200,
-        collection=collection,
-        subject=subject,
-        counts=counts,
-        deleted_faces=deleted_faces,
+        actor, status=200, collection=collection, subject=subject, counts=counts, deleted_faces=deleted_faces
     )
     connection.execute(_APPEND, {**row.columns, "at": None, "times": 1, "first_at": None})
-    observation.is_recorded = True
+    actor.trail.is_recorded = True
 
 
 def append(pool: ConnectionPool, rows: Sequence[NewAuditRecord]) -> None:

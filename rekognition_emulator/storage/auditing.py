@@ -23,7 +23,6 @@ from psycopg_pool import ConnectionPool
 from rekognition_emulator.actor import Actor
 from rekognition_emulator.background import Repeating
 from rekognition_emulator.storage.audit import NewAuditRecord, append, expire
-from rekognition_emulator.telemetry.observation import Observation, Observer
 
 WRITE_S: Final = 1.0
 """Between two writes."""
@@ -52,8 +51,8 @@ STOP_S: Final = 5.0
 log = structlog.get_logger(__name__)
 
 
-class AuditLog(Observer):
-    """Collects what is to be said of requests that have not said it with their change."""
+class AuditLog:
+    """Collects what is to be said of requests that have not said it with their change; safe for many threads."""
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
@@ -64,16 +63,23 @@ class AuditLog(Observer):
         self._lost = 0
         self._expire_at = time.monotonic()
 
-    def answered(self, observation: Observation) -> None:
-        """Keeps a row for the next write; of those whose caller or operation is not known there is none."""
-        if observation.account is None or observation.operation is None:
+    def add(self, actor: Actor, *, status: int, error: str | None, collection: str | None) -> None:
+        """Keeps a row of a request that has been answered for the next write, unless its change has brought one.
+
+        Args:
+            actor: who has sent it.
+            status: of the answer, in HTTP.
+            error: its code, if it is one.
+            collection: that the request has named.
+        """
+        is_recorded = actor.trail.is_recorded
+        if is_recorded and error is None:
             return
-        if observation.is_recorded and observation.error is None:
-            return
-        is_refusal = observation.error is not None and not observation.is_recorded
+        row = NewAuditRecord.of(actor, status=status, collection=collection, error=error)
+        is_refusal = error is not None and not is_recorded
         with self._lock:
-            if not (is_refusal and self._refusals.count(observation)):
-                self._keep(_row(observation))
+            if not (is_refusal and self._refusals.count(row)):
+                self._keep(row)
 
     @contextmanager
     def followed(self) -> Iterator[Self]:
@@ -116,22 +122,6 @@ class AuditLog(Observer):
             log.error("rows are missing in the audit log; the lines of their requests are here", rows=lost)
 
 
-def _row(observation: Observation) -> NewAuditRecord:
-    """Returns the row of a request whose caller and operation are known."""
-    assert observation.operation
-    assert observation.account
-    actor = Actor(
-        observation.operation,
-        observation.account,
-        observation.request_id,
-        observation.key_name,
-        observation.region,
-        observation.key_id,
-        observation.in_session,
-    )
-    return NewAuditRecord.of(actor, observation, status=observation.status, collection=observation.collection)
-
-
 @dataclass(slots=True)
 class _Count:
     """How often somebody was refused the same within a minute; the columns are those of the latest request."""
@@ -156,22 +146,22 @@ class _Refusals:
         """Of minutes that are over, until they are taken."""
         self._lost = 0
 
-    def count(self, observation: Observation) -> bool:
+    def count(self, row: NewAuditRecord) -> bool:
         """Counts a refusal and returns true, unless it is one of the first of its key, which have rows of their own."""
         now = time.monotonic()
         self._turn(now)
-        key = (observation.account, observation.key_id, observation.key_name)
+        columns = row.columns
+        key = (columns["account"], columns["access_key_id"], columns["key_name"])
         self._seen[key] += 1
         if self._seen[key] <= REFUSALS_A_MINUTE:
             return False
-        what = (observation.in_session, observation.operation, observation.status, observation.error)
-        group = (*key, *what, observation.would_be_denied)
+        what = ("in_session", "operation", "status", "error", "would_be_denied")
+        group = (*key, *(columns[name] for name in what))
         count = self._counts.get(group)
         if count is not None:
-            count.columns = {**count.columns, "request_id": observation.request_id}
+            count.columns = {**count.columns, "request_id": columns["request_id"]}
             count.over_at, count.times = now, count.times + 1
         elif len(self._counts) < COUNTS_MAX:
-            columns = _row(observation).columns
             unbounded = {"collection": None, "region": None, "subject": None, "counts": Jsonb({})}
             self._counts[group] = _Count({**columns, **unbounded}, now, now)
         else:

@@ -1,7 +1,8 @@
-"""What is noticed of a request on its way: stages, counts, outcome.
+"""What is measured of a request on its way: stages, counts, outcome.
 
-Every floor may say what it does, and none has to know who listens: it speaks to the observation of the request that its
-thread works on. Nothing of a picture, a vector, a secret or a signature is ever said here.
+Every layer may say what it does, and none has to know who listens: it speaks to the observation of the request that its
+thread works on. Only metrics, traces and the log read it; what a request does never depends on it. Nothing of an image,
+a vector, a secret or a signature is ever said here.
 """
 
 import random
@@ -12,9 +13,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
-
-ANONYMOUS: Final = "(anonymous)"
-"""Who has no key. No key is called so: their names have no parentheses."""
 
 
 def new_id() -> str:
@@ -43,10 +41,6 @@ class Observation:
         started: when its headers were there, by ``time.perf_counter``.
         operation: None until it is known, and for what is none.
         account: whose it is; None until that is known.
-        region: in which it is; None until that is known, and for what is in none.
-        key_id: of the access key that has signed it; None where nobody was asked for one.
-        key_name: of that key; in parentheses what has none.
-        in_session: whether it came with temporary credentials that were derived from the key.
         collection: that it names; None until it is known to be a name.
         status: of the answer, in HTTP; 0 until there is one.
         error: the code of an answer that is an error.
@@ -55,7 +49,6 @@ class Observation:
             caller may only have claimed to be of it.
         absent_attributes: AWS's names of what was asked about faces and is not answered, since nothing estimates it.
         seconds: that it took; 0 until it is over.
-        is_recorded: whether the audit log has it already, with the change that it has made.
         counts: what was found or made, such as faces, by name.
         stages: in the order of their ends; none overlaps another. Parts that count for themselves stand, each as one,
             at the end of the stage in which they were.
@@ -65,10 +58,6 @@ class Observation:
     started: float = field(default_factory=time.perf_counter)
     operation: str | None = None
     account: str | None = None
-    region: str | None = None
-    key_id: str | None = None
-    key_name: str = ANONYMOUS
-    in_session: bool = False
     collection: str | None = None
     status: int = 0
     error: str | None = None
@@ -76,7 +65,6 @@ class Observation:
     limit: tuple[str, str] | None = None
     absent_attributes: frozenset[str] = frozenset()
     seconds: float = 0.0
-    is_recorded: bool = False
     counts: dict[str, int] = field(default_factory=dict)
     stages: list[Stage] = field(default_factory=list)
     _parts: dict[str, float] | None = None

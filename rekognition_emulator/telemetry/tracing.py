@@ -1,7 +1,7 @@
 """Traces for OpenTelemetry, which is an extra; the only file that knows it.
 
 A span is written down when its request is over, from the same observation that the log line is made of. Spans that are
-opened on the way were refused: every floor would have to know of them, and a request cost more where nobody collects.
+opened on the way were refused: every layer would have to know of them, and a request cost more where nobody collects.
 """
 
 import time

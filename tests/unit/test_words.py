@@ -21,6 +21,8 @@ def test_modules_say_first_what_they_are() -> None:
 
 GONE = {
     "ChosenIndex": "IndexRouter",
+    "Gate": "Authenticator, Authorizer",
+    "Permit": "Authorize",
     "Surroundings": "IndexDependencies",
     "Unguarded": "InsecureBindError",
     "QualityBar": "QualityFilter",

@@ -23,6 +23,7 @@ from botocore.credentials import Credentials
 import botocore_models
 from rekognition_emulator.api.core import ServiceError
 from rekognition_emulator.domain.errors import FaceError
+from rekognition_emulator.http.authentication import Caller
 from rekognition_emulator.http.dispatch import Dispatcher
 from rekognition_emulator.http.sigv4 import Head, read_signature, verify
 from rekognition_emulator.imaging.image import DETECTION_SIDE_PX, decode
@@ -108,7 +109,14 @@ class Wire:
     def __init__(self) -> None:
         model = botocore_models.load()
         handlers = dict.fromkeys(model.operation_names, _accept)
-        self._dispatcher = Dispatcher(model, handlers, lambda _error, _operation: None, "README")
+        self._dispatcher = Dispatcher(
+            model,
+            handlers,
+            lambda _error, _operation: None,
+            "README",
+            authorize=lambda _caller, _operation, _resource: None,
+            context_for=lambda _caller, _operation: None,
+        )
         self._requests = requests()
 
     def make(self, seed: int, number: int) -> bytes:
@@ -121,7 +129,9 @@ class Wire:
         """Dispatches, and reads the answer."""
         operation, _, body = made.partition(b"\n")
         target = f"RekognitionService.{operation.decode()}"
-        answer = self._dispatcher.dispatch(target, "application/x-amz-json-1.1", body, None)
+        headers = [(b"content-type", b"application/x-amz-json-1.1"), (b"x-amz-target", target.encode())]
+        caller = Caller("123456789012", "us-east-1", "id")
+        answer = self._dispatcher.dispatch(caller, Head("POST", b"/", b"", headers), body)
         json.loads(answer.body.decode("utf-8"))
         if answer.status not in {200, 400}:
             raise Finding(f"{answer.status} {answer.error}")

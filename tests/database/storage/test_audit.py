@@ -3,7 +3,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from uuid import uuid4
 
 import psycopg
@@ -11,7 +11,7 @@ import pytest
 from psycopg_pool import ConnectionPool
 from structlog.testing import capture_logs
 
-from rekognition_emulator.actor import Actor
+from rekognition_emulator.actor import Actor, AuditTrail
 from rekognition_emulator.auth.keys import AccessKey
 from rekognition_emulator.domain.errors import CollectionExists, CollectionNotFound
 from rekognition_emulator.domain.faces import Collection
@@ -26,17 +26,22 @@ from rekognition_emulator.storage.tags import PostgresTagStore
 from rekognition_emulator.storage.transactions import JoiningPool
 from rekognition_emulator.storage.transfer import export_collection, import_collection
 from rekognition_emulator.storage.users import PostgresUserStore
-from rekognition_emulator.telemetry.observation import Observation
 from tests.support.gallery import ACTOR, OWNER, embeddings, picture
 
 
-def asked(operation: str | None, **known: object) -> Observation:
-    """A request of somebody who is known."""
-    observation = Observation(str(uuid4()), operation=operation, account=OWNER.account, region=OWNER.region)
-    observation.key_name, observation.collection, observation.status = "backend", "album", 200
-    for name, value in known.items():
-        setattr(observation, name, value)
-    return observation
+def add(  # noqa: PLR0913 # what there is to say of a request
+    log: AuditLog,
+    operation: str,
+    *,
+    error: str | None = None,
+    status: int = 200,
+    collection: str | None = "album",
+    trail: AuditTrail | None = None,
+    **known: object,
+) -> None:
+    """Tells the log of a request that was answered."""
+    actor = by(operation, request_id=str(uuid4()), trail=trail or AuditTrail(), **known)
+    log.add(actor, status=400 if error and status == 200 else status, error=error, collection=collection)
 
 
 def logged(pool: ConnectionPool, **sought: object) -> list[AuditRecord]:
@@ -46,7 +51,8 @@ def logged(pool: ConnectionPool, **sought: object) -> list[AuditRecord]:
 
 def by(operation: str, **known: object) -> Actor:
     """Who makes a change, and with which operation."""
-    return replace(ACTOR, operation=operation, key_name="backend", **known)  # type: ignore[arg-type] # any of them
+    members: dict[str, Any] = {"operation": operation, "key_name": "backend", "trail": AuditTrail()}
+    return replace(ACTOR, **(members | known))
 
 
 def changes(pool: JoiningPool, name: str = "album") -> dict[str, Callable[[Actor], object]]:
@@ -77,10 +83,9 @@ def changes(pool: JoiningPool, name: str = "album") -> dict[str, Callable[[Actor
 def test_every_change_brings_its_row(pool: JoiningPool) -> None:
     """It is there when the change is, without anybody writing it later, and stays when the collection is deleted."""
     for operation, change in changes(pool).items():
-        observation = asked(operation)
-        with observation.current():
-            change(by(operation))
-        assert observation.is_recorded
+        actor = by(operation)
+        change(actor)
+        assert actor.trail.is_recorded
     rows = logged(pool)
     assert [row.operation for row in rows] == list(changes(pool))
     assert {(row.key_name, row.collection, row.status, row.error) for row in rows} == {("backend", "album", 200, None)}
@@ -135,15 +140,13 @@ def test_nothing_is_changed_by_nobody(pool: JoiningPool, store: PostgresStore) -
 
 
 def test_reads_and_refusals_are_written_soon(pool: JoiningPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In their order, each with the time of its end; who is not known leaves none, a change only its own."""
+    """In their order, each with the time of its end; a change leaves only its own."""
     monkeypatch.setattr(auditing, "WRITE_S", 0.01)
     log = AuditLog(pool)
-    log.answered(asked("SearchFaces", counts={"faces_matched": 3, "index_lag": 1}))
-    log.answered(asked("DeleteFaces", status=400, error="AccessDeniedException", is_recorded=True))
-    log.answered(asked("SearchFaces", would_be_denied="AccessDeniedException", in_session=True, key_id="AKIA1"))
-    log.answered(asked("IndexFaces", is_recorded=True))
-    log.answered(asked("ListFaces", account=None))
-    log.answered(asked(None))
+    add(log, "SearchFaces", trail=AuditTrail(counts={"faces_matched": 3, "index_lag": 1}))
+    add(log, "DeleteFaces", error="AccessDeniedException", trail=AuditTrail(is_recorded=True))
+    add(log, "SearchFaces", trail=AuditTrail("AccessDeniedException"), in_session=True, key_id="AKIA1")
+    add(log, "IndexFaces", trail=AuditTrail(is_recorded=True))
     time.sleep(0.2)
     before = time.time()
     with log.followed():
@@ -167,15 +170,17 @@ def test_refusals_without_end_are_few_rows(pool: JoiningPool, monkeypatch: pytes
     log = AuditLog(pool)
 
     def refused(number: int, key: str, operation: str, error: str) -> None:
-        made_up = {"collection": f"made-up-{number}", "region": f"made-up-{number}", "counts": {"faces_found": number}}
-        log.answered(asked(operation, error=error, status=400, key_id=key, key_name=key, **made_up))
+        made_up, trail = f"made-up-{number}", AuditTrail(counts={"faces_found": number})
+        known: dict[str, Any] = {"trail": trail, "key_id": key, "key_name": key, "region": made_up}
+        add(log, operation, error=error, collection=made_up, **known)
 
     for number in range(5_000):
         refused(number, "narrow", ("DeleteFaces", "ListFaces")[number % 2], "AccessDeniedException")
-        log.answered(asked("SearchFaces", key_id="narrow")) if number < 100 else None
+        add(log, "SearchFaces", key_id="narrow") if number < 100 else None
     refused(0, "other", "DeleteFaces", "AccessDeniedException")
     refused(0, "narrow", "DeleteFaces", "ValidationException")
-    log.answered(asked("DeleteFaces", status=500, error="InternalServerError", is_recorded=True, key_id="narrow"))
+    recorded = AuditTrail(is_recorded=True)
+    add(log, "DeleteFaces", status=500, error="InternalServerError", trail=recorded, key_id="narrow")
     assert len(log._rows) == auditing.REFUSALS_A_MINUTE + 100 + 1 + 1
     with log.followed():
         pass
@@ -200,7 +205,7 @@ def test_each_minute_has_its_counts(pool: JoiningPool, monkeypatch: pytest.Monke
     with log.followed():
         for expected in ([1, 1, 3], [1, 1, 3] * 2):
             for _ in range(5):
-                log.answered(asked("DeleteFaces", error="AccessDeniedException", status=400))
+                add(log, "DeleteFaces", error="AccessDeniedException")
             log._refusals._ends_at = 0.0  # the minute is over
             deadline = time.monotonic() + 20
             while [row.times for row in logged(pool)] != expected:
@@ -214,7 +219,7 @@ def test_counts_have_bounded_memory(pool: JoiningPool, monkeypatch: pytest.Monke
     monkeypatch.setattr(auditing, "COUNTS_MAX", 2)
     log = AuditLog(pool)
     for number in range(6):
-        log.answered(asked(f"Operation{number % 3}", error="AccessDeniedException", status=400))
+        add(log, f"Operation{number % 3}", error="AccessDeniedException")
     with capture_logs() as lines, log.followed():
         pass
     assert [(row.operation, row.times) for row in logged(pool)] == [("Operation0", 2), ("Operation1", 2)]
@@ -236,14 +241,14 @@ def test_rows_wait_while_the_database_is_away(pool: JoiningPool, monkeypatch: py
     monkeypatch.setattr(auditing, "append", unwilling)
     log = AuditLog(pool)
     for number in range(5):
-        log.answered(asked("SearchFaces", collection=str(number)))
+        add(log, "SearchFaces", collection=str(number))
         time.sleep(0.01)  # far more than the order of two writes is uncertain by
     with log.followed():
         deadline = time.monotonic() + 10
         while len(logged(pool)) < 3:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        log.answered(asked("SearchFaces", collection="last"))
+        add(log, "SearchFaces", collection="last")
     assert [row.collection for row in logged(pool)] == ["0", "1", "2", "last"]
 
 
@@ -258,8 +263,7 @@ def test_rows_wait_while_the_database_is_away(pool: JoiningPool, monkeypatch: py
 )
 def test_rows_stay_as_they_are(attempt: str, pool: JoiningPool, store: PostgresStore) -> None:
     """The database refuses to change or remove a row before its time, whoever asks."""
-    with asked("CreateCollection").current():
-        store.create_collection(ACTOR, OWNER, "album", "100.1")
+    store.create_collection(ACTOR, OWNER, "album", "100.1")
     before = logged(pool)
     with pool.connection() as database, pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
         database.execute(attempt)
@@ -348,6 +352,6 @@ def test_a_transaction_of_several_stores_takes_its_rows_along(pool: JoiningPool)
             store.create_collection(ACTOR, OWNER, "album", "100.1")
             store.create_collection(ACTOR, OWNER, "album", "100.1")
 
-    with asked("CreateCollection").current(), pytest.raises(CollectionExists):
+    with pytest.raises(CollectionExists):
         twice()
     assert logged(pool) == []

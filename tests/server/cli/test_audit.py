@@ -8,10 +8,9 @@ import pytest
 from psycopg_pool import ConnectionPool
 from typer.testing import CliRunner
 
-from rekognition_emulator.actor import Actor
+from rekognition_emulator.actor import Actor, AuditTrail
 from rekognition_emulator.cli.commands import app
 from rekognition_emulator.storage.audit import NewAuditRecord, append
-from rekognition_emulator.telemetry.observation import Observation
 
 Run = Callable[..., str]
 
@@ -36,12 +35,11 @@ ASKER = Actor("SearchFaces", "123456789012", "some request", "backend", "eu-west
 def rows(pool: ConnectionPool) -> None:
     """Three searches, the last in a session, that enforced access control would have refused."""
     for number in range(3):
-        observation = Observation()
-        actor = replace(ASKER, request_id=f"request-{number}", in_session=number > 0)
-        observation.counts = {"faces_matched": 1_000 * number, "index_lag": 7}
-        if number:
-            observation.would_be_denied = "AccessDeniedException"
-        append(pool, [NewAuditRecord.of(actor, observation, status=200, collection="wedding")])
+        trail = AuditTrail(
+            "AccessDeniedException" if number else None, {"faces_matched": 1_000 * number, "index_lag": 7}
+        )
+        actor = replace(ASKER, request_id=f"request-{number}", in_session=number > 0, trail=trail)
+        append(pool, [NewAuditRecord.of(actor, status=200, collection="wedding")])
 
 
 @pytest.mark.usefixtures("rows")
@@ -57,8 +55,7 @@ def test_table(run: Run) -> None:
 
 def test_what_was_counted(run: Run, pool: ConnectionPool) -> None:
     """How often, and since when."""
-    observation = Observation(error="AccessDeniedException")
-    row = NewAuditRecord.of(ASKER, observation, status=400, collection=None)
+    row = NewAuditRecord.of(ASKER, status=400, collection=None, error="AccessDeniedException")
     append(pool, [replace(row, times=1_234, first_over_at=row.over_at - 50)])
     (line,) = [json.loads(line) for line in run("--json").splitlines()]
     first, last = (datetime.fromisoformat(line[name]) for name in ("first_at", "at"))

@@ -182,6 +182,50 @@ def test_an_ordinary_client_notices_nothing(server: Running) -> None:
     assert heard(client).count(ANSWER) == 3
 
 
+UPGRADE = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMA\r\n"
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05])
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [
+        (b"content-length: 8\r\n", b"8 bytes."),
+        (b"transfer-encoding: chunked\r\n", b"3\r\n8 b\r\n5\r\nytes.\r\n0\r\n\r\n"),
+        (b"content-length: 8\r\nexpect: 100-continue\r\n", b"8 bytes."),
+    ],
+)
+def test_an_offer_to_change_the_protocol_is_ignored(server: Running, framing: bytes, body: bytes, pause: float) -> None:
+    """As HTTP allows (RFC 9110, 7.8): the body is there, wherever packets end, and so is the next request."""
+    client = server.connect(b"POST / HTTP/1.1\r\nhost: a\r\n" + UPGRADE + framing + b"\r\n")
+    if pause:
+        time.sleep(pause)
+    client.sendall(body[:5])
+    time.sleep(pause)
+    client.sendall(body[5:])
+    client.sendall(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+    answers = [part.rpartition(b"\r\n\r\n")[2] for part in heard(client).split(ANSWER)[1:]]
+    assert answers == [b"8", b"2"]
+
+
+def test_an_offer_on_the_last_request_is_ignored_as_well(server: Running) -> None:
+    """Its body is read, it is answered, and then the connection is closed, whatever else is sent."""
+    head = b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n" + UPGRADE + b"content-length: 5\r\n\r\n"
+    told = heard(server.connect(head + b"helloPOST / HTTP/1.1\r\nhost: a\r\n\r\n"))
+    assert told.count(b"HTTP/1.1") == 1
+    assert told.endswith(b"\r\n\r\n5")
+    assert server.application.began == 1
+
+
+def test_an_offer_without_a_body_is_ignored_as_well(server: Running) -> None:
+    """With a method that has none, or a length of nothing; a bad length is refused as ever."""
+    head = b"%b / HTTP/1.1\r\nhost: a\r\n" + UPGRADE
+    client = server.connect((head + b"\r\n") % b"GET" + (head + b"content-length: 0\r\n\r\n") % b"POST")
+    client.sendall(b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+    assert heard(client).count(ANSWER) == 3
+    for lengths in (b"content-length: 1\r\ncontent-length: 2\r\n", b"content-length: x\r\n"):
+        assert REFUSAL in heard(server.connect(head % b"POST" + lengths + b"\r\nxx"))
+
+
 def test_those_sent_behind_another_wait_for_their_turn(server: Running) -> None:
     """As many as may wait are answered after the one that takes time, in their order."""
     many = connection.PIPELINED_MAX - 1

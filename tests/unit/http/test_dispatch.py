@@ -8,11 +8,16 @@ from botocore.parsers import create_parser
 from structlog.testing import capture_logs
 
 from rekognition_emulator.api.core import ServiceError
-from rekognition_emulator.http.dispatch import Dispatcher, InvalidAnswer, WireResponse, body_bytes_max
+from rekognition_emulator.http.authentication import Caller
+from rekognition_emulator.http.authorization import Resource
+from rekognition_emulator.http.dispatch import Authorize, Dispatcher, InvalidAnswer, body_bytes_max
+from rekognition_emulator.http.responses import WireResponse
+from rekognition_emulator.http.sigv4 import Head
 
 JSON_1_1 = "application/x-amz-json-1.1"
 LIST = "RekognitionService.ListFaces"
 BODY = b'{"CollectionId":"a"}'
+CALLER = Caller("123456789012", "eu-west-1", "id")
 
 
 class ResourceNotFoundException(ServiceError):
@@ -41,25 +46,34 @@ def list_faces(context: object, request: dict[str, Any]) -> dict[str, Any]:
     return context if isinstance(context, dict) else {"Faces": [], "FaceModelVersion": request["CollectionId"]}
 
 
-def server(model: ServiceModel, *, strict: bool = False) -> Dispatcher:
-    """A server that offers ListFaces only."""
-    return Dispatcher(model, {"ListFaces": list_faces}, fault, "/operations", strict=strict)
-
-
-def call(
+def call(  # noqa: PLR0913 # what a request consists of, and what it meets
     model: ServiceModel,
     target: str | None = LIST,
     content_type: str | None = JSON_1_1,
     body: bytes = BODY,
     context: object = None,
+    *,
+    strict: bool = False,
+    authorize: Authorize = lambda *_: None,
 ) -> WireResponse:
-    """Sends one request."""
-    return server(model).dispatch(target, content_type, body, context)
+    """Sends one request to a server that offers ListFaces only; the caller may do everything, unless asked for."""
+    given = {b"x-amz-target": target, b"content-type": content_type}
+    head = Head("POST", b"/", b"", [(name, value.encode()) for name, value in given.items() if value is not None])
+    dispatcher = Dispatcher(
+        model,
+        {"ListFaces": list_faces},
+        fault,
+        "/operations",
+        authorize=authorize,
+        context_for=lambda _caller, _operation: context,
+        strict=strict,
+    )
+    return dispatcher.dispatch(CALLER, head, body)
 
 
 def test_answers_with_what_the_handler_returns(model: ServiceModel) -> None:
     """A request reaches its handler and the answer comes back with status 200."""
-    assert call(model) == WireResponse(200, JSON_1_1, b'{"Faces":[],"FaceModelVersion":"a"}', "ListFaces", None)
+    assert call(model) == WireResponse(200, JSON_1_1, b'{"Faces":[],"FaceModelVersion":"a"}', "ListFaces", None, "a")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +85,7 @@ def test_answers_with_what_the_handler_returns(model: ServiceModel) -> None:
         "RekognitionService.",
         "RekognitionService.Sing",
         "RekognitionService.listFaces",
-        "RekognitionService.ListFaces ",
+        "RekognitionService. ListFaces",
         "rekognitionservice.ListFaces",
         "AthenaService.ListFaces",
     ],
@@ -195,8 +209,8 @@ def test_strict_mode_raises_on_answers_that_contradict_the_model(model: ServiceM
     """In tests a misspelt member is a failure; in production it is left out."""
     wrong = {"Fases": [1]}
     with pytest.raises(InvalidAnswer, match=r"ListFaces: ListFacesResponse\.Fases is unknown"):
-        server(model, strict=True).dispatch(LIST, JSON_1_1, BODY, wrong)
-    assert server(model, strict=True).dispatch(LIST, JSON_1_1, BODY, None).status == 200
+        call(model, context=wrong, strict=True)
+    assert call(model, strict=True).status == 200
     assert call(model, context=wrong).body == b"{}"
 
 
@@ -204,7 +218,7 @@ def test_strict_mode_raises_on_errors_that_the_operation_does_not_declare(model:
     """In tests an error that no client of the operation expects is a failure; in production it is sent."""
     error = InvalidImageFormatException("not asked for")
     with pytest.raises(InvalidAnswer, match="ListFaces does not declare InvalidImageFormatException"):
-        server(model, strict=True).dispatch(LIST, JSON_1_1, BODY, error)
+        call(model, context=error, strict=True)
     assert call(model, context=error).error == "InvalidImageFormatException"
 
 
@@ -214,20 +228,26 @@ def test_body_cap_leaves_room_for_two_pictures(model: ServiceModel) -> None:
     assert body_bytes_max(model) == two_pictures + 2**20
 
 
-def test_asks_for_permission_once_the_request_is_valid_and_before_it_is_answered(model: ServiceModel) -> None:
+def test_authorizes_once_the_request_is_valid_and_before_it_is_answered(model: ServiceModel) -> None:
     """Whoever may not do it is told so; what is no valid request is told that first."""
     asked: list[Any] = []
 
-    def permit(operation: str, request: Any) -> None:
-        asked.append((operation, request))
+    def refuse(caller: Caller, operation: str, resource: Resource) -> None:
+        asked.append((caller, operation, resource.arn))
         raise ResourceNotFoundException("not for you")
 
     def send(body: bytes) -> WireResponse:
-        unreached = AssertionError("the handler was called")
-        return server(model).dispatch(LIST, JSON_1_1, body, unreached, permit)
+        return call(model, body=body, context=AssertionError("the handler was called"), authorize=refuse)
 
     assert send(b"{}").error == "ValidationException"
     assert send(b"{").error == "SerializationException"
     assert asked == []
     assert send(BODY).error == "ResourceNotFoundException"
-    assert asked == [("ListFaces", {"CollectionId": "a"})]
+    assert asked == [(CALLER, "ListFaces", "arn:aws:rekognition:eu-west-1:123456789012:collection/a")]
+
+
+def test_an_answer_names_the_collection_once_it_is_known_to_be_a_name(model: ServiceModel) -> None:
+    """Also where it is an error; what is no valid name stands in no record."""
+    assert call(model).collection == call(model, context=NoSuchCollection("a")).collection == "a"
+    assert call(model, content_type="application/json").collection == "a"
+    assert call(model, body=b'{"CollectionId":"a/b"}').collection is None

@@ -20,10 +20,13 @@ from structlog.testing import capture_logs
 from rekognition_emulator.auth.keyring import Keyring
 from rekognition_emulator.auth.keys import AccessKey, KeyStore
 from rekognition_emulator.http import bodies
+from rekognition_emulator.http.admission import Admission
+from rekognition_emulator.http.authentication import Authenticator, Caller
 from rekognition_emulator.http.dispatch import Dispatcher
-from rekognition_emulator.http.endpoint import RequestHandler, create_app
-from rekognition_emulator.http.gate import Caller, Gate, Mode
+from rekognition_emulator.http.endpoint import Endpoint, RequestHandler, create_app
+from rekognition_emulator.http.enforcement import Enforcement, Mode
 from rekognition_emulator.http.rate_limits import RateLimiter
+from rekognition_emulator.http.responses import WireResponse
 from rekognition_emulator.telemetry.observation import Observation, Observer, current, stage
 from tests.support.keys import SECRET, VAULT, ListedKeys, a_key
 
@@ -33,12 +36,16 @@ KEY = a_key("all")
 SCOPE = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/{}/rekognition/aws4_request, SignedHeaders=host, Signature=0"
 
 
-def gate(mode: Mode | None, keyring: Keyring | None = None) -> Gate:
-    """A gate; without a keyring it has no key, and nobody is asked for one if there is no mode."""
+def authenticator(mode: Mode | None, keyring: Keyring | None = None) -> Authenticator:
+    """Without a keyring there is no key, and nobody is asked for one if there is no mode."""
     store = Mock(KeyStore)
     store.all_keys.return_value = []
-    return Gate(
-        keyring or Keyring(store, Mock()), mode, is_local=True, account="123456789012", default_region="us-east-1"
+    return Authenticator(
+        keyring or Keyring(store, Mock()),
+        Enforcement(mode),
+        is_local=True,
+        account="123456789012",
+        default_region="us-east-1",
     )
 
 
@@ -76,51 +83,51 @@ class Remembering(Observer):
 
 
 class Server:
-    """A server with one worker and one slot to wait for albums, whose operation waits at a gate (open at first)."""
+    """A server with one worker and one slot to wait for albums, whose operation waits until released (as it is at first)."""
 
     def __init__(
         self, model: ServiceModel, *, mode: Mode | None = None, keyring: Keyring | None = None, **rates: float
     ) -> None:
-        self.gate = threading.Event()
-        self.gate.set()
+        self.released = threading.Event()
+        self.released.set()
         self.called = threading.Semaphore(0)
         self.callers: list[Caller] = []
         self.logged: list[object] = []
         self.observer = Remembering()
         handlers = {"ListFaces": self.list_faces, "ListCollections": lambda _caller, _request: {"CollectionIds": []}}
-        self.dispatcher = Dispatcher(model, handlers, lambda _error, _operation: None, "README")
-        entrance = gate(mode, keyring)
+        self.dispatcher = Dispatcher(
+            model,
+            handlers,
+            lambda _error, _operation: None,
+            "README",
+            authorize=lambda *_: None,
+            context_for=lambda caller, _: caller,
+        )
+        observers = [self.observer]
+        self.recorded: list[tuple[Caller, WireResponse]] = []
         self.handler = RequestHandler(
             self.dispatcher.operation,
-            gate=entrance,
-            rates=RateLimiter(rates),
-            workers=1,
-            queue_max=1,
-            bulk={"ListFaces"},
-            observers=[self.observer],
+            authenticator=authenticator(mode, keyring),
+            admission=Admission(RateLimiter(rates), workers=1, queue_max=1, bulk={"ListFaces"}, observers=observers),
+            record=lambda caller, answer: self.recorded.append((caller, answer)),
+            observers=observers,
         )
         self.pages: dict[str, Any] = {}
-        self.app = create_app(
-            self.handler,
-            self.dispatcher,
-            lambda caller, _: caller,
-            gate=entrance,
-            issue_session=Mock(),
-            pages=self.pages,
-        )
+        endpoint = Endpoint(self.dispatcher.body_bytes_max, self.dispatcher.dispatch)
+        self.app = create_app(self.handler, {"/": endpoint}, self.pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, as ASGI has it."""
         await self.app(scope, receive, send)
 
     def list_faces(self, caller: Caller, _request: dict[str, Any]) -> dict[str, Any]:
-        """Remembers who came, and waits until the gate is open."""
+        """Remembers who came, and waits until it is released."""
         self.callers.append(caller)
         self.logged.append(structlog.contextvars.get_contextvars().get("request_id"))
         self.called.release()
         current().count("faces_found", 2)
-        with stage("gate"):
-            assert self.gate.wait(10)
+        with stage("work"):
+            assert self.released.wait(10)
         return {"Faces": []}
 
     def client(self) -> httpx.AsyncClient:
@@ -148,7 +155,7 @@ def serving(model: ServiceModel) -> Iterator[Callable[..., Server]]:
 
     yield make
     for each in made:
-        each.gate.set()
+        each.released.set()
 
 
 @pytest.fixture
@@ -238,7 +245,7 @@ def test_tells_to_slow_down_when_all_places_are_taken(server: Server) -> None:
 
     async def scenario() -> None:
         async with server.client() as client, asyncio.TaskGroup() as group:
-            server.gate.clear()
+            server.released.clear()
             working = group.create_task(client.post("/", content=BODY))
             assert await asyncio.to_thread(server.called.acquire, timeout=10)
             waiting = group.create_task(client.post("/", content=BODY))
@@ -249,7 +256,7 @@ def test_tells_to_slow_down_when_all_places_are_taken(server: Server) -> None:
             assert throttled.json()["Message"] == "Slow down; sudden increase in rate of requests."
             assert not working.done()
             assert not waiting.done()
-            server.gate.set()
+            server.released.set()
             assert [(await task).status_code for task in (working, waiting)] == [200, 200]
             assert (await client.post("/", content=BODY)).status_code == 200
 
@@ -263,14 +270,14 @@ def test_nobody_waits_for_an_album(server: Server) -> None:
 
     async def scenario() -> None:
         async with server.client() as client, asyncio.TaskGroup() as group:
-            server.gate.clear()
+            server.released.clear()
             album = [group.create_task(client.post("/", content=BODY)) for _ in range(2)]
             assert await asyncio.to_thread(server.observer.someone_waits.wait, 10)
             assert (await client.post("/", content=BODY)).status_code == 400
             for _ in range(3):
                 assert (await client.post("/", content=b"{}", headers=express)).status_code == 200
             assert not any(task.done() for task in album)
-            server.gate.set()
+            server.released.set()
 
     asyncio.run(scenario())
 
@@ -335,23 +342,36 @@ def test_writes_one_log_line_for_each_request(server: Server) -> None:
         "stages_ms": {},
         "faces_found": 2,
     }
-    assert list(logs[0]["stages_ms"]) == ["receive", "wait", "parse", "gate", "render"]
+    assert list(logs[0]["stages_ms"]) == ["receive", "wait", "parse", "work", "render"]
     assert 0 < sum(logs[0]["stages_ms"].values()) <= logs[0]["ms"] + 0.5  # each is rounded
     assert (logs[1]["status"], logs[1]["error"]) == (400, "SerializationException")
+
+
+def test_what_a_worker_has_answered_is_recorded(server: Server) -> None:
+    """With who has asked, and with what was counted for it; what never got to a worker is not."""
+    server.request("POST", "/", content=BODY)
+    server.request("POST", "/", content=b"{")
+    server.request("POST", "/", content=BODY, headers={"host": "album.example"})
+    server.request("GET", "/")
+    assert [(answer.operation, answer.error, answer.collection) for _, answer in server.recorded] == [
+        ("ListFaces", None, "a"),
+        ("ListFaces", "SerializationException", None),
+    ]
+    assert [dict(caller.trail.counts) for caller, _ in server.recorded] == [{"faces_found": 2}, {}]
 
 
 def test_observers_are_told_of_every_request(server: Server) -> None:
     """They learn how each ended, also those that found no place or no page, and how many are inside and wait."""
 
     async def crowd() -> list[int]:
-        server.gate.clear()
+        server.released.clear()
         async with server.client() as client:
             first = asyncio.create_task(client.post("/", content=BODY))
             assert await asyncio.to_thread(server.called.acquire, timeout=10)
             second = asyncio.create_task(client.post("/", content=BODY))
             assert await asyncio.to_thread(server.observer.someone_waits.wait, 10)
             third = await client.post("/", content=BODY)
-            server.gate.set()
+            server.released.set()
             elsewhere = await client.get("/")
             return [answer.status_code for answer in [third, await first, await second, elsewhere]]
 
@@ -449,7 +469,8 @@ def test_who_is_not_proved_takes_no_slot_no_token_and_no_worker(serving: Callabl
     assert server.observer.occupancies == []
     assert server.request("POST", "/", content=BODY, headers=signed(KEY)).status_code == 200
     assert server.request("POST", "/", content=BODY, headers=signed(KEY)).json()["__type"] == BEYOND["__type"]
-    assert [each.key_id for each in server.observer.observations][:6] == [*[None] * 5, KEY.access_key_id]
+    assert [each.account for each in server.observer.observations][:6] == [*[None] * 5, KEY.account]
+    assert [caller.principal and caller.principal.key for caller, _ in server.recorded] == [KEY.access_key_id]
 
 
 def test_a_key_that_is_deleted_while_the_body_comes_opens_nothing(serving: Callable[..., Server]) -> None:
@@ -478,14 +499,14 @@ def test_who_finds_no_slot_keeps_its_token(serving: Callable[..., Server]) -> No
     server = serving(ListFaces=3)
 
     async def scenario() -> list[int]:
-        server.gate.clear()
+        server.released.clear()
         slow = [Slow(server) for _ in range(3)]
         tasks = [asyncio.create_task(each.run()) for each in slow]
         for each in slow:
             await each.has_begun.wait()
             each.comes.set()
         assert await asyncio.to_thread(server.observer.someone_waits.wait, 10)
-        server.gate.set()
+        server.released.set()
         statuses = [status for status, _ in await asyncio.gather(*tasks)]
         async with server.client() as client:
             statuses.append((await client.post("/", content=BODY)).status_code)
@@ -536,7 +557,7 @@ def test_a_foreign_name_is_refused_for_its_head(server: Server, host: str) -> No
 
 
 def test_what_a_head_is_enough_for_is_decided_once(serving: Callable[..., Server]) -> None:
-    """Also by a gate that only counts what it would refuse: one line for a request, under its id."""
+    """Also where only counted is what would be refused: one line for a request, under its id."""
     server = serving(mode="warn", ListFaces=1000)
     with capture_logs() as logs:
         answer = server.request("POST", "/", content=BODY)
@@ -544,3 +565,5 @@ def test_what_a_head_is_enough_for_is_decided_once(serving: Callable[..., Server
     spared = [line for line in logs if line["event"] == "would be denied"]
     assert {line["request_id"] for line in logs} == {answer.headers["x-amzn-requestid"]}
     assert [line["error"] for line in spared] == ["MissingAuthenticationTokenException"]
+    assert server.observer.observations[0].would_be_denied == spared[0]["error"]
+    assert server.recorded[0][0].trail.would_be_denied == spared[0]["error"]

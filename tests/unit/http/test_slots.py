@@ -55,14 +55,14 @@ class Traffic:
 
     def __init__(self) -> None:
         self.told: list[tuple[int, int]] = []
-        self.lanes = Slots(2, 3, lambda *told: self.told.append(told))
+        self.slots = Slots(2, 3, lambda *told: self.told.append(told))
         self.work = Work()
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def send(self, priority: PriorityClass, *names: str, account: str = "somebody") -> None:
         """Sends requests that take a slot of a class and then wait for a worker."""
         for name in names:
-            self._tasks.append(asyncio.create_task(self.lanes.work(priority, account, self.work.named(name))))
+            self._tasks.append(asyncio.create_task(self.slots.work(priority, account, self.work.named(name))))
         await asyncio.sleep(0)  # each takes its slot
 
     async def finish(self, *names: str) -> None:
@@ -84,9 +84,9 @@ def test_albums_leave_a_worker_to_others() -> None:
     """However many of an album wait, the first that is none of it starts at once."""
 
     async def scenario(traffic: Traffic) -> None:
-        await traffic.send(traffic.lanes.bulk, "a1", "a2", "a3", "a4")
+        await traffic.send(traffic.slots.bulk, "a1", "a2", "a3", "a4")
         assert sorted(await traffic.work.have_started(2)) == ["a1", "a2"]
-        await traffic.send(traffic.lanes.interactive, "visitor")
+        await traffic.send(traffic.slots.interactive, "visitor")
         assert sorted(await traffic.work.have_started(3)) == ["a1", "a2", "visitor"]
         assert traffic.told[-1] == (5, 2)
         await traffic.finish("a1", "a2", "a3", "a4", "visitor")
@@ -98,7 +98,7 @@ def test_visitors_take_all_workers_where_there_is_no_album() -> None:
     """None stands idle while somebody waits."""
 
     async def scenario(traffic: Traffic) -> None:
-        await traffic.send(traffic.lanes.interactive, "v1", "v2", "v3", "v4")
+        await traffic.send(traffic.slots.interactive, "v1", "v2", "v3", "v4")
         assert sorted(await traffic.work.have_started(3)) == ["v1", "v2", "v3"]
         assert traffic.told[-1] == (4, 1)
         await traffic.finish("v1", "v2", "v3", "v4")
@@ -110,10 +110,10 @@ def test_an_album_goes_on_among_visitors() -> None:
     """Its request starts before visitors that came after it."""
 
     async def scenario(traffic: Traffic) -> None:
-        await traffic.send(traffic.lanes.interactive, "v1", "v2", "v3")
+        await traffic.send(traffic.slots.interactive, "v1", "v2", "v3")
         await traffic.work.have_started(3)
-        await traffic.send(traffic.lanes.bulk, "album")
-        await traffic.send(traffic.lanes.interactive, "v4", "v5")
+        await traffic.send(traffic.slots.bulk, "album")
+        await traffic.send(traffic.slots.interactive, "v4", "v5")
         traffic.work.let_go("v1")
         assert (await traffic.work.have_started(4))[3] == "album"
         await traffic.finish("v2", "v3", "v4", "v5", "album")
@@ -126,21 +126,21 @@ def test_a_full_class_leaves_the_other_open(taken: str, free: str) -> None:
     """Slots are the class's own, and come back."""
 
     async def scenario(traffic: Traffic) -> None:
-        priority: PriorityClass = getattr(traffic.lanes, taken)
-        other: PriorityClass = getattr(traffic.lanes, free)
+        priority: PriorityClass = getattr(traffic.slots, taken)
+        other: PriorityClass = getattr(traffic.slots, free)
         names = [f"r{number}" for number in range(priority.workers + 3)]
         await traffic.send(priority, *names)
-        assert [traffic.lanes.has_room(each, "somebody") for each in (priority, other)] == [False, True]
-        assert traffic.lanes.has_room(priority, "another"), "one account cannot fill it"
+        assert [traffic.slots.has_room(each, "somebody") for each in (priority, other)] == [False, True]
+        assert traffic.slots.has_room(priority, "another"), "one account cannot fill it"
         await traffic.finish(*names)
-        assert [traffic.lanes.has_room(each, "somebody") for each in (priority, other)] == [True, True]
+        assert [traffic.slots.has_room(each, "somebody") for each in (priority, other)] == [True, True]
         assert traffic.told[-1] == (0, 0)
 
     driven(scenario)
 
 
 class Decoders:
-    """Decodes pictures for accounts in lanes; each large one takes until the test lets it end."""
+    """Decodes pictures for accounts in both classes; each large one takes until the test lets it end."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.turns: list[str] = []
