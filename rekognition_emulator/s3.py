@@ -111,7 +111,7 @@ class S3:
             _require_plain(bucket, key)
             return self._fetch_in_time(bucket, key, version)
         except (BotoCoreError, ClientError, HTTPError, OSError, ValueError) as error:  # botocore: nonsense in a header
-            log.warning("no picture from S3", bucket=bucket, key=key, version=version, cause=str(error))
+            log.warning("s3_image_unavailable", bucket=bucket, key=key, version=version, cause=str(error))
             raise ObjectUnavailable(bucket, key) from error
 
     def _fetch_in_time(self, bucket: str, key: str, version: str | None) -> bytes:

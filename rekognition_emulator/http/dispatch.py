@@ -151,7 +151,7 @@ class Dispatcher:
         except Exception as error:
             translated = self._faults(error, name)
             if translated is None:
-                log.exception("unforeseen error", operation=name)
+                log.exception("unhandled_error", operation=name)
                 translated = InternalServerError()
             return self._error(translated, operation)
 

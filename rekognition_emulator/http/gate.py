@@ -222,7 +222,7 @@ class Gate:
         except CredentialsExpired as error:
             raise ExpiredTokenException("The security token included in the request is expired") from error
         except KeysUnavailable as error:
-            log.error("access keys are not available", access_key_id=signature.access_key_id)  # noqa: TRY400 - no news
+            log.error("access_keys_unavailable", access_key_id=signature.access_key_id)  # noqa: TRY400 - no news
             raise InternalServerError from error
 
     def _refuse(self, error: ServiceError, request_id: str) -> None:
@@ -235,7 +235,7 @@ class Gate:
     def _spare(self, code: str, why: str | None, request_id: str) -> None:
         """Counts a refusal that ``warn`` does not carry out, and says so."""
         current().would_be_denied = code
-        log.warning("would be denied", request_id=request_id, error=code, why=why, refusals=next(self._refusals))
+        log.warning("would_be_denied", request_id=request_id, error=code, cause=why, refusals=next(self._refusals))
 
 
 def _require_no_proxy(head: Head) -> None:

@@ -80,7 +80,7 @@ def embedded_database(directory: Path, settings: Mapping[str, str] | None = None
     with _lock_file(directory) as lock:
         settings = SETTINGS | dict(settings or {})
         if not _join(lock, data, settings):
-            log.info("shares the embedded database with another process", directory=str(directory))
+            log.info("embedded_database_shared", directory=str(directory))
         try:
             with _kept_running(data, settings):
                 yield _url(data)
@@ -155,7 +155,7 @@ def _kept_running(data: Path, settings: Mapping[str, str]) -> Iterator[None]:
             try:
                 _restart(data, settings, sockets)
             except (DatabaseUnsuitable, OSError) as error:
-                log.error("the embedded database has ended and does not start", why=str(error))  # noqa: TRY400 - no news
+                log.error("embedded_database_restart_failed", cause=str(error))  # noqa: TRY400 - no news
                 pause = RESTART_PAUSE_S
 
     watching = threading.Thread(target=watch, name="embedded database", daemon=True)
@@ -171,7 +171,7 @@ def _restart(data: Path, settings: Mapping[str, str], sockets: Path) -> None:
     with open(data.with_suffix(".restart.lock"), "w", opener=private) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # others have noticed, too
         if not _running(data):
-            log.warning("the embedded database has ended and is started again")
+            log.warning("embedded_database_restarted")
             _start(data, settings, sockets)
 
 

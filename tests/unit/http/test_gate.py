@@ -464,8 +464,8 @@ def test_warn_lets_images_in_s3_pass_and_says_so() -> None:
     with capture_logs() as logs, Observation().current():
         assert at.may_read(caller, "photos", "a", None)
         assert current().would_be_denied == "InvalidS3ObjectException"
-    assert [line["event"] for line in logs] == ["would be denied"]
-    assert "perform: s3:GetObject on resource: arn:aws:s3:::photos/a because no identity-based" in logs[0]["why"]
+    assert [line["event"] for line in logs] == ["would_be_denied"]
+    assert "perform: s3:GetObject on resource: arn:aws:s3:::photos/a because no identity-based" in logs[0]["cause"]
 
 
 def test_a_session_is_denied_by_its_own_policy() -> None:
@@ -493,14 +493,14 @@ def test_warn_lets_pass_and_says_so() -> None:
         assert caller.account == ACCOUNT
         at.permit(caller, "SearchFaces", HERE)
         at.permit(caller, "DeleteFaces", HERE)
-    warned = [line for line in logs if line["event"] == "would be denied"]
+    warned = [line for line in logs if line["event"] == "would_be_denied"]
     assert [(line["event"], line["error"], line["refusals"]) for line in warned] == [
-        ("would be denied", "MissingAuthenticationTokenException", 1),
-        ("would be denied", "IncompleteSignatureException", 2),
-        ("would be denied", "InvalidSignatureException", 3),
-        ("would be denied", "AccessDeniedException", 4),
+        ("would_be_denied", "MissingAuthenticationTokenException", 1),
+        ("would_be_denied", "IncompleteSignatureException", 2),
+        ("would_be_denied", "InvalidSignatureException", 3),
+        ("would_be_denied", "AccessDeniedException", 4),
     ]
-    assert "user/search is not authorized" in warned[3]["why"]
+    assert "user/search is not authorized" in warned[3]["cause"]
     assert "secret" not in str(logs)
 
 
