@@ -70,5 +70,5 @@ def test_events_in_the_log_have_stable_names() -> None:
     assert len(lines) > 25
     for name, event, keys in lines:
         assert isinstance(event, ast.Constant), f"{name} makes an event's name up: {ast.unparse(event)}"
-        assert re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", str(event.value)), f"{name}: {event.value}"
-        assert not keys & {"why", "reason", "because"}, f"{name}: {event.value} has a cause"
+        assert re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", str(event.value)), f"{name}: {event.value!r}"
+        assert not keys & {"why", "reason", "because"}, f"{name}: {event.value!r} has a cause"
