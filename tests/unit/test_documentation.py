@@ -153,6 +153,22 @@ def test_the_first_page_is_short() -> None:
     ] == []
 
 
+FIGURE = re.compile(r"\d (?:ms|µs)\b|\d (?:images|pictures|faces) a second\b")
+MEASURED = {"performance.md", "indexes.md", "CHANGELOG.md"}
+"""The page of all figures, the one that compares indexes by theirs, and what was said of a version."""
+
+
+def test_figures_of_time_stand_in_one_place() -> None:
+    """Of two pages that say how fast it is, one is soon behind the other. Others link; a threat's row may weigh a cost."""
+    found = {
+        page.name
+        for page in PAGES
+        if page.name not in MEASURED | {"threat-model.md"} and FIGURE.search(page.read_text())
+    }
+    assert found == set()
+    assert FIGURE.search((ROOT / "docs" / "design" / "performance.md").read_text())
+
+
 def test_the_command_is_installed() -> None:
     """By whatever has set up the environment: ``make run`` does."""
     assert SCRIPT.is_file(), f"{SCRIPT} is absent: `make .venv/run.stamp` installs it"
