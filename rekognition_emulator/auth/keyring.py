@@ -2,6 +2,8 @@
 
 Every server reads all keys every two seconds. So a request costs no query, an unknown key costs nothing at all, and a
 key that is made, disabled or deleted anywhere counts everywhere two seconds later, without messages between servers.
+
+Differs from AWS (#before-the-first-key): where there has never been a key, nobody is asked for one.
 """
 
 import threading

@@ -112,7 +112,11 @@ def test_a_command_that_does_not_exist_is_noticed(line: str) -> None:
 def anchors(page: Path) -> set[str]:
     """Returns what the headings of a page are called in links, as the hosts of repositories and MkDocs make it."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    return {_anchor(heading) for heading in headings}
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
 
 
 def broken_links(page: Path, text: str) -> list[str]:
@@ -151,6 +155,21 @@ def test_the_first_page_is_short() -> None:
     assert [
         name for page, name in zip(PAGES, NAMES, strict=True) if page.name != "README.md" and page not in linked
     ] == []
+
+
+COMPATIBILITY = ROOT / "docs" / "reference" / "compatibility.md"
+DIFFERS = re.compile(r"Differs from AWS\b(?: \(#(?P<anchor>[a-z0-9-]+)\))?")
+
+
+def test_each_difference_from_aws_is_explained_and_each_explanation_has_its_code() -> None:
+    """Who reads the code finds why, and who reads the page can trust that it is still so."""
+    sources = [file.read_text(encoding="utf-8") for file in (ROOT / "rekognition_emulator").rglob("*.py")]
+    named = [found["anchor"] for source in sources for found in DIFFERS.finditer(source)]
+    section = COMPATIBILITY.read_text().partition("## Where it differs from AWS")[2]
+    explained = {_anchor(heading) for heading in re.findall(r"^### (.+)$", section, re.MULTILINE)}
+    assert len(explained) > 20
+    assert None not in named, "a comment names no anchor of compatibility.md"
+    assert set(named) == explained
 
 
 FIGURE = re.compile(r"\d (?:ms|µs)\b|\d (?:images|pictures|faces) a second\b")
