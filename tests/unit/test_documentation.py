@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.cli.commands import app
 
 ROOT = Path(__file__).parents[2]
@@ -157,6 +159,24 @@ def test_the_first_page_is_short() -> None:
     ] == []
 
 
+def test_the_page_for_browsers_is_javascript(tmp_path: Path) -> None:
+    """As Node's parser has it; and the command and its members are those of the service."""
+    page = (ROOT / "docs" / "guides" / "browser-sessions.md").read_text()
+    (script,) = re.findall(r"^```javascript\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (command,) = re.findall(r"new (\w+)Command\(", script)
+    assert command in api.Operations.__annotations__
+    request = api.SearchFacesByImageRequest.__annotations__.keys()
+    assert set(re.findall(r"^      (\w+): ", script, re.MULTILINE)) - {"accessKeyId", "secretAccessKey"} <= (
+        request | {"sessionToken", "expiration"}
+    )
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("Node is not installed")
+    file = tmp_path / "page.mjs"
+    file.write_text(script)
+    subprocess.run([node, "--check", file], check=True)
+
+
 COMPATIBILITY = ROOT / "docs" / "reference" / "compatibility.md"
 DIFFERS = re.compile(r"Differs from AWS\b(?: \(#(?P<anchor>[a-z0-9-]+)\))?")
 
@@ -178,7 +198,7 @@ MEASURED = {"performance.md", "indexes.md", "CHANGELOG.md"}
 
 
 def test_figures_of_time_stand_in_one_place() -> None:
-    """Of two pages that say how fast it is, one is soon behind the other. Others link; a threat's row may weigh a cost."""
+    """Of two pages that say how fast it is, one is soon behind the other. A threat's row may weigh a cost."""
     found = {
         page.name
         for page in PAGES
