@@ -28,6 +28,8 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 README_LINES_MAX = 150
 """More than this nobody reads who only wants to know what it is."""
 
+README_IMAGE_BYTES_MAX = 100_000
+
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 WRITTEN = re.compile(
@@ -147,6 +149,12 @@ def test_a_broken_link_is_noticed() -> None:
         "docs/no.md",
         "#no-heading",
     ]
+
+
+def test_the_first_page_shows_a_result() -> None:
+    """Small enough to load at once; a clone carries every version of it for ever."""
+    (image,) = re.findall(r"!\[[^\]]+\]\((\S+\.png)\)", (ROOT / "README.md").read_text())
+    assert 10_000 < (ROOT / image).stat().st_size <= README_IMAGE_BYTES_MAX
 
 
 def test_the_first_page_is_short() -> None:
