@@ -48,7 +48,7 @@ demo: .venv/demo.stamp  ## index an album of generated people and find one of th
 
 check: lint docs  ## everything that is proven without running the product
 	$(RUN) botocore_models.generate --check
-	$(RUN) rekognition_emulator.documentation --check
+	$(RUN) tools.documentation --check
 	$(RUN) tools.third_party --check
 
 lint: .venv/dev.stamp  ## style, types and floors
@@ -63,7 +63,7 @@ docs: .venv/dev.stamp  ## build the documentation as a site, into build/site
 
 generate: .venv/dev.stamp  ## write the types and tables that follow from the service model and the code
 	$(RUN) botocore_models.generate
-	$(RUN) rekognition_emulator.documentation
+	$(RUN) tools.documentation
 	$(RUN) tools.third_party
 
 format: .venv/dev.stamp  ## rewrite the sources in the house's style

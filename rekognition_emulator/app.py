@@ -259,7 +259,7 @@ def _fetch_for(caller: Caller, authorizer: Authorizer, s3: S3) -> FetchObject:
 
     def fetch(bucket: str, key: str, version: str | None) -> bytes:
         if not authorizer.may_read(caller, bucket, key, version):
-            log.warning("no picture from S3", bucket=bucket, key=key, version=version, cause="no policy allows it")
+            log.warning("s3_image_unavailable", bucket=bucket, key=key, version=version, cause="no policy allows it")
             raise ObjectUnavailable(bucket, key)
         return s3.fetch_object(bucket, key, version)
 
@@ -325,7 +325,7 @@ def _record(audit: AuditLog, caller: Caller, answer: WireResponse) -> None:
 def _translate_error(error: Exception, operation: str) -> ServiceError | None:
     """Returns the answer for an error that a caller or the database's operator can cause; None for one that is ours."""
     if (why := outage(error)) is not None:
-        log.error("the database does not serve", operation=operation, why=why)
+        log.error("database_unavailable", operation=operation, cause=why)
         return internal_error()
     return translate_error(error, operation)
 

@@ -4,6 +4,8 @@ One GET per picture, to one endpoint that the operator chose: AWS, or any server
 chooses bucket, key and version, never the host: redirects are refused. One client serves all threads; it is made when
 the first picture is asked for, because that takes a third of a second that a server without S3 need not spend.
 
+Differs from AWS (#credentials-for-s3): it reads with the caller's.
+
 The client's region is the server's, not the request's, which a caller could make up: as at AWS, the buckets must be
 where the endpoint is. Little is asked of the endpoint itself: what it says, and how long it takes to say it, is bounded
 as a whole. Each fetch has a thread of its own, because nothing else ends a header that comes a byte at a time: the
@@ -111,7 +113,7 @@ class S3:
             _require_plain(bucket, key)
             return self._fetch_in_time(bucket, key, version)
         except (BotoCoreError, ClientError, HTTPError, OSError, ValueError) as error:  # botocore: nonsense in a header
-            log.warning("no picture from S3", bucket=bucket, key=key, version=version, cause=str(error))
+            log.warning("s3_image_unavailable", bucket=bucket, key=key, version=version, cause=str(error))
             raise ObjectUnavailable(bucket, key) from error
 
     def _fetch_in_time(self, bucket: str, key: str, version: str | None) -> bytes:
@@ -191,6 +193,8 @@ def _require_plain(bucket: str, key: str) -> None:
     botocore does not touch ``.`` and ``..`` in a path, and percent-encodes the rest once. A server or proxy that
     resolves them, undoes the encoding twice, or takes a backslash for a slash would read another object, or bucket,
     than the one that policies were asked about; one written in C, only what stands before a zero byte.
+
+    Differs from AWS (#names-of-s3-objects).
 
     Raises:
         ValueError: they do not.

@@ -74,4 +74,4 @@ class UnknownOperationException(FrameworkError):
 
 
 class UnsupportedOperationException(FrameworkError):
-    """An operation that AWS has and this server does not. Differs from AWS: it has no such operations."""
+    """An operation that AWS has and this server does not. Differs from AWS (#operations-without-a-handler)."""

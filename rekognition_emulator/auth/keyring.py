@@ -2,6 +2,8 @@
 
 Every server reads all keys every two seconds. So a request costs no query, an unknown key costs nothing at all, and a
 key that is made, disabled or deleted anywhere counts everywhere two seconds later, without messages between servers.
+
+Differs from AWS (#before-the-first-key): where there has never been a key, nobody is asked for one.
 """
 
 import time
@@ -129,9 +131,9 @@ class Keyring:
         try:
             self.refresh()
         except (MasterKeyUnusable, MasterKeyWrong) as error:
-            log.error("access keys cannot be opened", why=str(error))  # noqa: TRY400 - the sentence says it all
+            log.error("access_keys_undecryptable", cause=str(error))  # noqa: TRY400 - the sentence says it all
         except Exception as error:  # noqa: BLE001 - whatever the store raises, this thread goes on
-            log.warning("access keys cannot be read", why=type(error).__name__)
+            log.warning("access_keys_unreadable", cause=type(error).__name__)
 
     def find(self, access_key_id: str, token: str | None, now: datetime) -> Credentials:
         """Returns the secret with which a request must be signed, and whose it is.

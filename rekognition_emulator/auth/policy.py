@@ -3,6 +3,7 @@
 A condition that is ignored opens a door that its author believes to be shut, so an element that has no meaning here is
 an error when a key is made, never a surprise when it is used.
 
+Differs from AWS (#policies).
 Source: IAM User Guide, "IAM JSON policy elements reference" and "Policy evaluation logic", 2026.
 """
 

@@ -1,5 +1,7 @@
 """Temporary credentials whose session token carries everything that is known of them, encrypted.
 
+Differs from AWS (#temporary-credentials): AWS has a service of its own for them, STS.
+
 A session is nowhere but in its own token: the token holds the secret, the policy and the end, sealed with the master
 key, and is worthless without the secret in the same hands. It names the key that it was derived from; when that is
 disabled, deleted or expired, its sessions are over, and a session is never allowed what its key is not. A table of

@@ -54,6 +54,7 @@ app = typer.Typer(help="Create and manage access keys: who may call, and what th
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_+=,.@-]{1,64}")
 """As IAM's user names, which stand in the same place of an ARN."""
+_MINUTES: Final = typer.Option(min=1, max=int(LIFETIME_MAX.total_seconds() // 60), help="When the session ends.")
 _ID: Final = re.compile(r"A[KS]IA[A-Z0-9]{16}")
 
 DAYS_MIN: Final = 0.001
@@ -189,7 +190,7 @@ def session(
     key: Annotated[str, typer.Option(help="Name of the key to derive it from; when that ends, so does the session.")],
     collection: Annotated[str, typer.Option(help="The only one that it opens.")],
     s3: _Objects = None,
-    minutes: Annotated[int, typer.Option(min=1, max=int(LIFETIME_MAX.total_seconds() // 60))] = 15,
+    minutes: Annotated[int, _MINUTES] = 15,
 ) -> None:
     """Print temporary credentials, for SearchFacesByImage in one collection, as a credential_process does."""
     with _keys("keys session") as desk:

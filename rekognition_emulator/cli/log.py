@@ -77,17 +77,17 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Traceb
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
     else:
-        log.critical("uncaught exception", exc_info=(kind, error, trace))
+        log.critical("uncaught_exception", exc_info=(kind, error, trace))
 
 
 def _log_uncaught_in_thread(raised: threading.ExceptHookArgs) -> None:
     name = raised.thread.name if raised.thread else None
     if raised.exc_value is not None and not isinstance(raised.exc_value, SystemExit):
         exc_info = (raised.exc_type, raised.exc_value, raised.exc_traceback)
-        log.critical("uncaught exception", thread=name, exc_info=exc_info)
+        log.critical("uncaught_exception", thread=name, exc_info=exc_info)
 
 
 def _log_unraisable(raised: "sys.UnraisableHookArgs") -> None:
     if raised.exc_value is not None:
         exc_info = (raised.exc_type, raised.exc_value, raised.exc_traceback)
-        log.error("ignored exception", where=raised.err_msg, exc_info=exc_info)
+        log.error("ignored_exception", where=raised.err_msg, exc_info=exc_info)

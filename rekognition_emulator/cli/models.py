@@ -1,7 +1,7 @@
 """``models``: shows what is known of models, and fetches and checks their weights."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -153,9 +153,17 @@ def _pull_recommended(files: ModelFiles, settings: Settings) -> None:
     if unreachable:
         names = " and ".join(", ".join(unreachable).rsplit(", ", 1))
         typer.echo(f"The publishers of {names} cannot be reached. {meanwhile}", err=True)
+        _tell_addresses(unreachable.values(), settings.recommended_dir)
     else:
         typer.echo(meanwhile, err=True)
     raise typer.Exit(1)
+
+
+def _tell_addresses(unreachable: Iterable[Model], folder: Path) -> None:
+    typer.echo(f"Files that another machine fetches from these addresses belong into {folder}:", err=True)
+    for model in unreachable:
+        for file in model.files:
+            typer.echo(f"  {file}: {' or '.join(model.addresses(file))}", err=True)
 
 
 def _pull(model: Model, files: ModelFiles, folder: Path, settings: Settings) -> None:

@@ -70,7 +70,7 @@ def keep_running(  # noqa: PLR0913 # three functions, and what each needs
             wait([child.process.sentinel for child in children])
             for number, child in enumerate(children):
                 if not child.process.is_alive():
-                    log.warning("a process ended and is started again", pid=child.process.pid, why=child.why_it_ended())
+                    log.warning("process_restarted", pid=child.process.pid, cause=child.why_it_ended())
                     ended(child.process.pid or 0)
                     time.sleep(max(0, child.started + START_PAUSE_S - time.monotonic()))
                     children[number] = _Child(serve, arguments)

@@ -87,7 +87,7 @@ There is no access key yet, so nobody is asked for one: whoever can reach this l
 can be told from a program on this machine."""
 _GUARDED: Final = "Requests have to be signed with an access key; `{list}` shows which there are."
 _WARNING: Final = (
-    "Requests that are not signed with an access key are logged as `would be denied`, and served all the same."
+    "Requests that are not signed with an access key are logged as `would_be_denied`, and served all the same."
 )
 
 
@@ -121,7 +121,7 @@ def serve(host: str | None = None, port: int | None = None) -> None:
     configure_logging(settings.log_level)
     for name in unknown_variables(os.environ):
         # No end: a file of settings may be that of another version.
-        log.warning("unknown setting", name=name, similar=similar_settings(name))
+        log.warning("unknown_setting", name=name, similar=similar_settings(name))
     try:
         check_overrides(Connection, "uvicorn")
         _log_licences(settings.model_files)
@@ -224,7 +224,7 @@ def _serve_as_one_of_many(settings: Settings, listener: socket.socket, say: Say)
     except CannotServe:
         raise
     except Exception:  # what starts processes would print it, in lines of its own
-        log.critical("uncaught exception", exc_info=True)
+        log.critical("uncaught_exception", exc_info=True)
         sys.exit(1)
 
 
@@ -288,6 +288,6 @@ def _take_port(settings: Settings) -> socket.socket:
 def _log_licences(files: ModelFiles) -> None:
     """Says once at every start which licences the operator has accepted, and how."""
     for name in sorted(files.accepted):
-        log.info("licence accepted", model=name, accepted_by="REKOGNITION_ACCEPT_LICENCES")
+        log.info("licence_accepted", model=name, accepted_by="REKOGNITION_ACCEPT_LICENCES")
     for each in read_acceptances(files.models_dir):
-        log.info("licence accepted", model=each.model, licence=each.licence, on=each.date, accepted_by=each.user)
+        log.info("licence_accepted", model=each.model, licence=each.licence, on=each.date, accepted_by=each.user)

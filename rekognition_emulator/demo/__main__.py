@@ -1,7 +1,8 @@
 """``python -m rekognition_emulator.demo``: an album is indexed and a selfie finds its person.
 
 Makes an album of people who do not exist, indexes it through boto3, searches it with a selfie of one of them, and
-writes one of the pictures found with its faces boxed. Talks to the server at REKOGNITION_ENDPOINT_URL, or starts one.
+writes one image of the selfie and the best matches, with their faces boxed. Talks to the server at
+REKOGNITION_ENDPOINT_URL, or starts one.
 """
 
 import io
@@ -20,12 +21,20 @@ from typing import Any, Final
 import boto3
 import PIL.Image
 import PIL.ImageDraw
+import PIL.ImageOps
 
 from rekognition_emulator.demo.people import PEOPLE, AlbumPicture, album, selfie
 from rekognition_emulator.domain.detection import BoundingBox
 
 PICTURES: Final = 24
 OUTPUT: Final = Path("out/demo.png")
+
+COLUMNS, ROWS = 3, 2
+TILE_PX: Final = (300, 200)
+"""Width and height at which each match is shown."""
+
+COLOURS: Final = 200
+"""Of the palette: few enough for a file below 100 kB."""
 
 
 def main() -> None:
@@ -50,11 +59,8 @@ def main() -> None:
         finally:
             rekognition.delete_collection(CollectionId=collection)
     found = {match["Face"]["ExternalImageId"] for match in matches}
-    if matches:
-        best = matches[0]["Face"]
-        others = [who.box for who in pictures[best["ExternalImageId"]].appearances if who.seed != visitor]
-        _draw(pictures[best["ExternalImageId"]].jpeg, best["BoundingBox"], others)
-        print(f"\nThe best match, boxed: {OUTPUT}")
+    _draw(selfie(visitor), visitor, [(pictures[match["Face"]["ExternalImageId"]], match) for match in matches])
+    print(f"\nThe selfie and what it finds, boxed: {OUTPUT}")
     print(f"In {len(truth)} pictures; found in {len(found & truth)} of them, and in {len(found - truth)} others.")
     sys.exit(found != truth)
 
@@ -101,18 +107,32 @@ def _search(rekognition: Any, collection: str, picture: bytes) -> list[dict[str,
     return matches
 
 
-def _draw(jpeg: bytes, found: dict[str, float], others: Sequence[BoundingBox]) -> None:
-    """Writes a picture with the face that was found boxed in green, and the others in white."""
-    image = PIL.Image.open(io.BytesIO(jpeg))
-    draw = PIL.ImageDraw.Draw(image)
-    boxes = [(box, "white") for box in others]
-    boxes.append((BoundingBox(found["Left"], found["Top"], found["Width"], found["Height"]), "lime"))
-    for box, colour in boxes:
-        corners = (box.left, box.top, box.left + box.width, box.top + box.height)
-        size = (image.width, image.height) * 2
-        draw.rectangle([ratio * side for ratio, side in zip(corners, size, strict=True)], outline=colour, width=4)
+def _draw(selfie_jpeg: bytes, visitor: int, matches: Sequence[tuple[AlbumPicture, dict[str, Any]]]) -> None:
+    """Writes the selfie and beside it the best matches: the face that was found boxed in green, others in white."""
+    width, height = TILE_PX
+    sheet = PIL.Image.new("RGB", ((COLUMNS + 1) * width, ROWS * height), "white")
+    sheet.paste(PIL.ImageOps.fit(_opened(selfie_jpeg), (width, ROWS * height)))
+    draw = PIL.ImageDraw.Draw(sheet)
+    for number, (picture, match) in enumerate(matches[: COLUMNS * ROWS]):
+        row, column = divmod(number, COLUMNS)
+        left, top = (column + 1) * width, row * height
+        sheet.paste(_opened(picture.jpeg).resize(TILE_PX), (left, top))
+        found = match["Face"]["BoundingBox"]
+        boxes = [(who.box, "white") for who in picture.appearances if who.seed != visitor]
+        boxes.append((BoundingBox(found["Left"], found["Top"], found["Width"], found["Height"]), "lime"))
+        for box, colour in boxes:
+            ratios = (box.left, box.top, box.left + box.width, box.top + box.height)
+            corners = [ratio * side for ratio, side in zip(ratios, TILE_PX * 2, strict=True)]
+            draw.rectangle(
+                [corner + (left, top)[axis % 2] for axis, corner in enumerate(corners)], outline=colour, width=2
+            )
+        draw.text((left + 6, top + height - 18), f"{match['Similarity']:.1f} %", fill="white")
     OUTPUT.parent.mkdir(exist_ok=True)
-    image.save(OUTPUT)
+    sheet.quantize(COLOURS).save(OUTPUT, optimize=True)
+
+
+def _opened(jpeg: bytes) -> PIL.Image.Image:
+    return PIL.Image.open(io.BytesIO(jpeg)).convert("RGB")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ own rounding and the crop's, and a little more."""
 
 
 DARKNESS_POWER: Final = 2.5
-"""Brightness on AWS's scale is taken for 1 - (1 - luma)^this: an estimate. Source: three faces of which AWS's own
+"""Brightness on AWS's scale is taken for 1 - (1 - luma)^this: an estimate.
+Differs from AWS (#qualitys-brightness). Source: three faces of which AWS's own
 answers are public have brightness 76.2, 86.4 and 92.5 there and a mean luma of 46.9, 52.3 and 63.2 % here, of which
 this makes 79.5, 84.3 and 91.8. One parameter, as three points carry no more. Refused: a power of the luma itself, which
 fits worse (80.9, 83.4, 88.0) and calls a face of 1 % luma 28 % bright."""
@@ -96,7 +97,9 @@ REQUIREMENTS: Final = {
         turn_degrees_max=30, brightness_min=brightness_of(25), sharpness_min=50, confidence_min=99, side_px_min=50
     ),
 }
-"""Differs from AWS: its bars are not published. Source: ours. Faces of 28 portraits, shrunk or blurred, against
+"""Differs from AWS (#qualityfilter): its thresholds are not published. Source: ours.
+
+Faces of 28 portraits, shrunk or blurred, against
 themselves with the embedded engine: at 24 px all, at 16 px half are still as similar as 80; so are, after a Gaussian
 blur of 2, 3 and 4 % of the face (sharpness 35, 12 and 0 in the median), 100, 93 and 29 %. Of 68 portraits
 AUTO refuses no face but blurred ones in the background. The side that HIGH asks for is AWS's: its guide says that

@@ -6,6 +6,8 @@ cancels out and the person remains; sources: Cao et al., "VGGFace2", 2018; Cross
 Face Verification and Identification", 2017. The nearest of a user's faces was refused: one face of somebody else among
 a hundred would make the user match that person for ever.
 
+Differs from AWS (#how-users-are-matched): how it matches users is not public.
+
 A similarity to a user is read off the curve that was measured between single faces. That errs on the safe side: of
 comparisons of strangers among 32 people, with the embedded engine, 0.08 % reach 60 face to face, 0.02 % face to a user
 of two faces and none to one of three.

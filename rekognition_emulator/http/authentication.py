@@ -169,7 +169,7 @@ class Authenticator:
         except CredentialsExpired as error:
             raise ExpiredTokenException("The security token included in the request is expired") from error
         except KeysUnavailable as error:
-            log.error("access keys are not available", access_key_id=signature.access_key_id)  # noqa: TRY400 - no news
+            log.error("access_keys_unavailable", access_key_id=signature.access_key_id)  # noqa: TRY400 - no news
             raise internal_error() from error
 
 

@@ -129,7 +129,7 @@ class Dispatcher:
         except Exception as error:
             told = error if isinstance(error, ServiceError) else self._translate_error(error, name)
             if told is None:
-                log.exception("unforeseen error", operation=name)
+                log.exception("unhandled_error", operation=name)
                 told = internal_error()
             if self._strict:
                 _check_error(told, operation.model)

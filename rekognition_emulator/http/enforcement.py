@@ -43,4 +43,4 @@ class Enforcement:
     def let_pass(self, code: str, request_id: str, trail: AuditTrail, *, cause: str | None = None) -> None:
         """Notes and logs an error that the caller of a request is spared."""
         trail.would_be_denied = code
-        log.warning("would be denied", request_id=request_id, error=code, why=cause, refusals=next(self._refusals))
+        log.warning("would_be_denied", request_id=request_id, error=code, cause=cause, refusals=next(self._refusals))

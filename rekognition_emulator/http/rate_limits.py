@@ -1,7 +1,8 @@
 """Rate limits of accounts: how many requests of each operation one may send a second.
 
-As at AWS, an account has so many requests a second of each operation; a second's worth may come at once. Differs from
-AWS: regions share one limit, because here a caller is in whichever it names. Source: AWS General Reference, Amazon
+As at AWS, an account has so many requests a second of each operation; a second's worth may come at once.
+Differs from AWS (#requests-a-second): regions share one limit, because here a caller is in whichever it names.
+Source: AWS General Reference, Amazon
 Rekognition endpoints and quotas, 2026.
 
 Only a caller who is proved to be of an account takes from its bucket, so nobody can use up what is another's. That a

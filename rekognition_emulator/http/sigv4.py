@@ -3,7 +3,8 @@
 Source: IAM User Guide, "AWS Signature Version 4 for API requests"; texts of errors as the front of other JSON 1.1
 services words them. Two steps, because the second needs the body: ``read_signature`` refuses what can be seen to be
 wrong from the headers alone, ``verify`` the rest. The content is always hashed, whatever the client says of it, so
-UNSIGNED-PAYLOAD is a wrong signature; and what the query says is only signed, so a presigned URL carries no signature.
+UNSIGNED-PAYLOAD is a wrong signature; and what the query says is only signed, so a presigned URL carries no signature:
+Differs from AWS (#signatures-in-the-query).
 
 Anybody may send what is read here. So every step is linear in the bytes that came, what is made of them is no longer
 than they are, and lists that no SDK fills are short: names of signed headers, parameters of the query.
@@ -40,7 +41,7 @@ UNSIGNED_ON_THE_WAY: Final = frozenset({b"x-amz-cf-id"})
 """Headers of AWS's form that no client signs, because CloudFront adds them."""
 
 AUTHORIZATION_CHARS_MAX: Final = 8192
-SIGNED_HEADERS_MAX: Final = 64
+SIGNED_HEADERS_MAX: Final = 64  # Differs from AWS (#length-of-signedheaders)
 QUERY_PARAMETERS_MAX: Final = 64
 QUERY_BYTES_MAX: Final = 8192
 """Ours. SDKs sign some ten headers, with those of tracing some fifteen, in 500 characters, and send no query: 60 kB of
@@ -59,7 +60,8 @@ MISMATCH: Final = (
 
 _REGION: Final = re.compile(r"[a-z0-9-]{0,32}")
 """The default region, where it is empty; any other name, such as ``local``, is a region of its own. Ours: AWS knows its
-regions by name. Resource names have no other characters for them, and ``REKOGNITION_REGION`` has the same."""
+regions by name. Resource names have no other characters for them, and ``REKOGNITION_REGION`` has the same.
+Differs from AWS (#regions)."""
 
 _DAY: Final = re.compile(r"[0-9]{8}")
 _DATE_FORMAT: Final = "%Y%m%dT%H%M%SZ"

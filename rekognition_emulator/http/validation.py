@@ -30,7 +30,8 @@ PATTERN_CHARS_UNTIMED: Final = 1000
 take more than milliseconds on them. Measured: 4,096 face ids in 4 ms instead of 13."""
 
 SHOWN_CHARS_MAX: Final = 2**18
-"""Of a value in an error. Differs from AWS, which has no such bound that is known. Ours: a list of one FaceId more than
+"""Of a value in an error. Differs from AWS (#errors-that-are-long): no such bound is known.
+Ours: a list of one FaceId more than
 may be named takes 156,000 characters, and is shown whole."""
 
 SIZED: Final = {"string", "blob", "list", "map"}

@@ -71,7 +71,7 @@ class ComposedEngine(FaceEngine):
                 self._open[version] = self._others[version]()
             except ModelUnusable as error:
                 del self._others[version]  # not to read a damaged file again for every request
-                log.error("face model unusable", version=version, cause=str(error))  # noqa: TRY400 - a sentence says it
+                log.error("face_model_unusable", version=version, cause=str(error))  # noqa: TRY400 - a sentence says it
                 return None
         self._open.move_to_end(version)
         while len(self._open) > OTHERS_OPEN_MAX:

@@ -2,6 +2,8 @@
 
 Pure composition over an engine, without I/O. Embedding is left to the caller, because only faces that were selected
 are worth its cost.
+
+Differs from AWS (#faces-that-lie): detectors look at lying images, too.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Curves from the cosine of two embeddings to their similarity: those that we measured, and those that are provisional.
 
-``evaluation.calibration`` says which false match rate a similarity means.
+``evaluation.calibration`` says which false match rate a similarity means. Differs from AWS (#similarity).
 """
 
 from collections.abc import Sequence

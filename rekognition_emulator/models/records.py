@@ -170,7 +170,7 @@ class Embedder(Model):
         version: what clients see as FaceModelVersion, ours from 100.1 on, operators' own from 1000.0 on; another
             template, mirroring or normalisation is another version. The detector is no part of it. Source: ours, 265
             faces embedded by dlib's network: cosines between MTCNN's and YuNet's landmarks are 0.995 in the median,
-            0.960 for one in a hundred.
+            0.960 for one in a hundred. Differs from AWS (#facemodelversion).
         dimension: of an embedding.
         side_px: of the chip.
         template: that the chip is aligned to.

@@ -93,6 +93,11 @@ def coverage() -> Iterator[tuple[str, str | None]]:
         yield operation, None if operation in OPERATIONS else _REASONS[operation]
 
 
+# Differs from AWS (#face-attributes): what nothing estimates is left out.
+# Differs from AWS (#landmarks-of-a-single-attribute): ``ALL`` alone brings a mesh.
+# Differs from AWS (#agerange): wider, so that it holds the true age more often.
+# Differs from AWS (#emotions): none is ``CONFUSED``.
+# Differs from AWS (#eyedirections-confidence): one for every face.
 _MEASURED: Final = "measured on every face"
 _MESH: Final = "read off a mesh of the face, by MediaPipe's networks"
 _AGE: Final = "age-v1, the mean of its scores ± 10 years; with its licence accepted, DeepFace's network"

@@ -9,7 +9,8 @@ from rekognition_emulator.domain import errors
 
 
 def _collection_not_found(error: errors.CollectionNotFound, operation: str) -> ServiceError:
-    if operation == "DescribeCollection":  # the service words it differently there. Source: recorded answer, 2019
+    if operation == "DescribeCollection":  # the service words it differently there
+        # Differs from AWS (#describecollection-of-a-missing-collection). Source: an answer recorded in 2019.
         return api.ResourceNotFoundException(f"Collection:{error.name} not found!")
     return api.ResourceNotFoundException(f"The collection id: {error.name} does not exist")
 
@@ -68,7 +69,8 @@ ERROR_MAP: Final[Mapping[type[errors.FaceError], Callable[[Any, str], ServiceErr
     errors.UserNotFound: lambda error, _: api.ResourceNotFoundException(f"The user id: {error.user_id} does not exist"),
 }
 """What can go wrong with faces → what AWS calls it, given the operation. Texts: recorded answers of the service; for
-objects its API reference, for tokens its developer guide; for users and tags, where nothing public has one, ours."""
+objects its API reference, for tokens its developer guide; for users and tags, where nothing public has one, ours.
+Differs from AWS (#texts-of-errors-about-users-and-tags)."""
 
 
 def translate_error(error: Exception, operation: str) -> ServiceError | None:

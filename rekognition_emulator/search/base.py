@@ -3,6 +3,7 @@
 An index answers only for the store's truth. One that lives inside the store's database needs nothing; one outside
 follows the collection's revision: it remembers the revision it holds and pulls what it misses before it answers. So a
 search sees every face whose addition has been acknowledged, on every replica, without a message ever being sent.
+Differs from AWS (#consistency): there it may take a moment.
 """
 
 from abc import ABC, abstractmethod

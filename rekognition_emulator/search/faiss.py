@@ -185,4 +185,4 @@ def _held(snapshot: Snapshot, face_model_version: str) -> CachedSnapshot[_Galler
 def _report(work: "Future[None]") -> None:
     """Tells what went wrong in the background. Searches do without snapshots, and try for the next one later."""
     if not work.cancelled() and (error := work.exception()):
-        _LOG.warning("no snapshot", error=str(error) or type(error).__name__)
+        _LOG.warning("snapshot_failed", cause=str(error) or type(error).__name__)

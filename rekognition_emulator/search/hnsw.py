@@ -255,13 +255,13 @@ class Builder:
                 if not graph.is_complete(connection) and not self._closed.is_set():
                     graph.drop(connection)  # half made by a server that was killed
                     graph.create(connection)
-                    log.info("a collection has its graph", graph=graph.name, seconds=round(time.monotonic() - started))
+                    log.info("hnsw_graph_built", graph=graph.name, seconds=round(time.monotonic() - started))
                 graph.unlock(connection)
                 _drop_graphs_of_deleted_collections(connection)
         except psycopg.Error as error:
             self._not_before[graph] = time.monotonic() + RETRY_S
             if not self._closed.is_set():
-                log.warning("a collection gets no graph", graph=graph.name, why=str(error))
+                log.warning("hnsw_graph_failed", graph=graph.name, cause=str(error))
             raise
         finally:
             self._connection = None

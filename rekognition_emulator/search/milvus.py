@@ -363,4 +363,4 @@ def _taken(connection: Connection[TupleRow], locks: dict[str, int]) -> bool:
 
 
 def _note(collection: Collection, reason: Exception) -> None:
-    _LOG.warning("searched in the database", collection=collection.name, cause=str(reason) or type(reason).__name__)
+    _LOG.warning("search_fell_back_to_database", collection=collection.name, cause=str(reason) or type(reason).__name__)

@@ -50,7 +50,7 @@ class Replica:
                 answer = question(connection)
                 row = revision.fetchone()
         except psycopg.Error as error:
-            log.warning("no answer from the read replica", why=str(error))
+            log.warning("read_replica_unavailable", cause=str(error))
             with self._lock:
                 self._away_until = time.monotonic() + AWAY_S
             return None

@@ -94,7 +94,7 @@ class AuditLog:
             if not ending and time.monotonic() >= self._expire_at and not expire(self._pool):
                 self._expire_at = time.monotonic() + EXPIRE_S
         except Exception as error:  # noqa: BLE001 - whatever the database raises, this thread goes on
-            log.warning("the audit log waits", rows=len(self._rows), why=type(error).__name__)
+            log.warning("audit_log_delayed", rows=len(self._rows), cause=type(error).__name__)
 
     def _keep(self, row: NewAuditRecord) -> None:
         """Keeps a row if there is room; to be called with the lock."""
@@ -119,7 +119,7 @@ class AuditLog:
         with self._lock:
             lost, self._lost = self._lost, 0
         if lost:
-            log.error("rows are missing in the audit log; the lines of their requests are here", rows=lost)
+            log.error("audit_rows_lost", rows=lost)
 
 
 @dataclass(slots=True)

@@ -152,7 +152,7 @@ def _kept_running(data: Path, settings: Mapping[str, str]) -> Iterator[None]:
         try:
             _restart(data, settings, sockets)
         except (DatabaseUnsuitable, OSError) as error:
-            log.error("the embedded database has ended and does not start", why=str(error))  # noqa: TRY400 - no news
+            log.error("embedded_database_restart_failed", cause=str(error))  # noqa: TRY400 - no news
             return RESTART_PAUSE_S
         return None
 

@@ -40,6 +40,47 @@ since the start, how many had to wait, how many in vain, and how many connection
 
 PoolStatistics = Callable[[], Mapping[str, int]]
 
+PREFIX: Final = "rekognition_"
+"""Of every metric's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric: what it means, and the labels that tell its time series apart."""
+
+    meaning: str
+    labels: tuple[str, ...] = ()
+
+
+COUNTERS: Final[Mapping[str, Family]] = {
+    "requests": Family("Requests answered, by error code; none on success.", ("operation", "error")),
+    "would_be_denied": Family("Requests that enforced access control would deny.", ("error",)),
+    "rate_limited": Family("Requests refused because their account's rate was spent.", ("operation",)),
+    "attributes_absent": Family("Requests for attributes that no model here estimates.", ("attribute",)),
+    "faces_found": Family("Faces found in images."),
+    "faces_indexed": Family("Faces in the answers of IndexFaces."),
+    "billable_images": Family("Images that AWS would charge for, by its group of operations.", ("group",)),
+}
+"""Name → what is counted. Prometheus adds ``_total``."""
+
+GAUGES: Final[Mapping[str, Family]] = {
+    "requests_in_flight": Family("Requests that are read, wait for a worker or are worked on."),
+    "requests_waiting": Family("Requests that wait for a worker."),
+    "database_pool": Family("Connections to the database, as the driver's pools count them.", ("pool", "statistic")),
+    "server_info": Family(
+        "Serving processes, by what they run.",
+        ("version", "face_model", "face_model_version", "detector", "device", "index", "absent_attributes"),
+    ),
+}
+"""Name → what is measured at this moment."""
+
+HISTOGRAMS: Final[Mapping[str, Family]] = {
+    "request_duration_seconds": Family("Seconds from a request's headers to its answer.", ("operation",)),
+    "stage_duration_seconds": Family("Seconds of each stage of a request.", ("stage",)),
+    "index_lag_revisions": Family("Changes of a collection that a search had to wait for."),
+}
+"""Name → what is distributed over buckets. Prometheus adds ``_bucket``, ``_sum`` and ``_count``."""
+
 
 class Metrics(Observer):
     """Counts and measures requests.
@@ -52,40 +93,32 @@ class Metrics(Observer):
     def __init__(self, billing_groups: Mapping[str, str], registry: CollectorRegistry = REGISTRY) -> None:
         self._billing_groups = billing_groups
 
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"rekognition_{name}", text, labels, registry=registry)
+        def counter(name: str) -> Counter:
+            return Counter(PREFIX + name, COUNTERS[name].meaning, COUNTERS[name].labels, registry=registry)
 
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            # Of a process that has ended, nothing is inside any more.
-            return Gauge(f"rekognition_{name}", text, labels, registry=registry, multiprocess_mode="livesum")
+        def gauge(name: str) -> Gauge:
+            # What a process held ends with it.
+            family = GAUGES[name]
+            return Gauge(PREFIX + name, family.meaning, family.labels, registry=registry, multiprocess_mode="livesum")
 
-        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-            return Histogram(f"rekognition_{name}", text, labels, buckets=buckets, registry=registry)
+        def histogram(name: str, buckets: tuple[float, ...]) -> Histogram:
+            family = HISTOGRAMS[name]
+            return Histogram(PREFIX + name, family.meaning, family.labels, buckets=buckets, registry=registry)
 
-        self._requests = counter("requests", "Answers, by error code; none on success.", "operation", "error")
-        self._seconds = histogram("request_seconds", "From headers to answer.", REQUEST_SECONDS, "operation")
-        self._stage_seconds = histogram("stage_seconds", "Parts of that.", STAGE_SECONDS, "stage")
-        self._inside = gauge("requests_inside", "Requests that are read, wait for a worker or are worked on.")
-        self._waiting = gauge("requests_waiting", "Requests that wait for a worker.")
-        self._spared = counter("would_be_denied", "Requests that enforced access control would refuse.", "error")
-        self._beyond = counter("beyond_rate", "Requests refused because their account had none left.", "operation")
-        self._absent = counter("attributes_absent", "Requests for attributes that nothing estimates.", "attribute")
-        self._found = counter("faces_found", "Faces in pictures.")
-        self._indexed = counter("faces_indexed", "Faces that IndexFaces has answered with.")
-        self._billable = counter("billable_images", "Pictures that AWS would charge for.", "group")
-        self._lag = histogram("index_lag_revisions", "Changes that a search had to wait for.", LAG_REVISIONS)
-        self._pool = gauge("pool", "Connections to the database.", "pool", "statistic")
-        self._server = gauge(
-            "server",
-            "Serving processes, and what they run.",
-            "version",
-            "face_model",
-            "face_model_version",
-            "detector",
-            "device",
-            "index",
-            "absent_attributes",
-        )
+        self._requests = counter("requests")
+        self._duration = histogram("request_duration_seconds", REQUEST_SECONDS)
+        self._stage_duration = histogram("stage_duration_seconds", STAGE_SECONDS)
+        self._in_flight = gauge("requests_in_flight")
+        self._waiting = gauge("requests_waiting")
+        self._would_be_denied = counter("would_be_denied")
+        self._rate_limited = counter("rate_limited")
+        self._absent = counter("attributes_absent")
+        self._found = counter("faces_found")
+        self._indexed = counter("faces_indexed")
+        self._billable = counter("billable_images")
+        self._lag = histogram("index_lag_revisions", LAG_REVISIONS)
+        self._pool = gauge("database_pool")
+        self._server = gauge("server_info")
         for group in sorted(set(billing_groups.values())):
             self._billable.labels(group)  # so that it is there, and 0, before the first call
 
@@ -93,23 +126,23 @@ class Metrics(Observer):
         """Says what runs here: version, face_model, face_model_version, detector, device, index, absent_attributes."""
         self._server.labels(**what).set(1)
 
-    def occupied(self, inside: int, waiting: int) -> None:
+    def occupied(self, in_flight: int, waiting: int) -> None:
         """Sets the gauges."""
-        self._inside.set(inside)
+        self._in_flight.set(in_flight)
         self._waiting.set(waiting)
 
     def answered(self, observation: Observation) -> None:
         """Counts a request and measures its stages."""
         operation = observation.operation or "none"
         self._requests.labels(operation, observation.error or "none").inc()
-        self._seconds.labels(operation).observe(observation.seconds)
+        self._duration.labels(operation).observe(observation.seconds)
         for name, seconds in observation.stage_seconds().items():
-            self._stage_seconds.labels(name).observe(seconds)
+            self._stage_duration.labels(name).observe(seconds)
         if observation.would_be_denied:
-            self._spared.labels(observation.would_be_denied).inc()
+            self._would_be_denied.labels(observation.would_be_denied).inc()
         if observation.limit:
             _, operation_limited = observation.limit
-            self._beyond.labels(operation_limited).inc()
+            self._rate_limited.labels(operation_limited).inc()
         for attribute in observation.absent_attributes:
             self._absent.labels(attribute).inc()
         self._found.inc(observation.counts.get("faces_found", 0))

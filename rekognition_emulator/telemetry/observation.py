@@ -130,8 +130,8 @@ class Observer:
     def answered(self, observation: Observation) -> None:
         """Takes note of a request that is over."""
 
-    def occupied(self, inside: int, waiting: int) -> None:
-        """Takes note of how many requests are inside, and how many of them wait for a worker."""
+    def occupied(self, in_flight: int, waiting: int) -> None:
+        """Takes note of how many requests are in flight, and how many of them wait for a worker."""
 
 
 def current() -> Observation:

@@ -10,6 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.cli.commands import app
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +23,8 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 README_LINES_MAX = 150
 """More than this nobody reads who only wants to know what it is."""
+
+README_IMAGE_BYTES_MAX = 100_000
 
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
@@ -109,7 +112,11 @@ def test_a_command_that_does_not_exist_is_noticed(line: str) -> None:
 def anchors(page: Path) -> set[str]:
     """Returns what the headings of a page are called in links, as the hosts of repositories and MkDocs make it."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    return {_anchor(heading) for heading in headings}
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
 
 
 def broken_links(page: Path, text: str) -> list[str]:
@@ -140,6 +147,12 @@ def test_a_broken_link_is_noticed() -> None:
     ]
 
 
+def test_the_first_page_shows_a_result() -> None:
+    """Small enough to load at once; a clone carries every version of it for ever."""
+    (image,) = re.findall(r"!\[[^\]]+\]\((\S+\.png)\)", (ROOT / "README.md").read_text())
+    assert 10_000 < (ROOT / image).stat().st_size <= README_IMAGE_BYTES_MAX
+
+
 def test_the_first_page_is_short() -> None:
     """And every other page of the documentation is reached from it."""
     text = (ROOT / "README.md").read_text()
@@ -148,3 +161,46 @@ def test_the_first_page_is_short() -> None:
     assert [
         name for page, name in zip(PAGES, NAMES, strict=True) if page.name != "README.md" and page not in linked
     ] == []
+
+
+def test_the_page_for_browsers_names_the_service() -> None:
+    """The command and its members are those of the service."""
+    page = (ROOT / "docs" / "guides" / "browser-sessions.md").read_text()
+    (script,) = re.findall(r"^```javascript\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (command,) = re.findall(r"new (\w+)Command\(", script)
+    assert command in api.Operations.__annotations__
+    request = api.SearchFacesByImageRequest.__annotations__.keys()
+    assert set(re.findall(r"^      (\w+): ", script, re.MULTILINE)) - {"accessKeyId", "secretAccessKey"} <= (
+        request | {"sessionToken", "expiration"}
+    )
+
+
+COMPATIBILITY = ROOT / "docs" / "reference" / "compatibility.md"
+DIFFERS = re.compile(r"Differs from AWS\b(?: \(#(?P<anchor>[a-z0-9-]+)\))?")
+
+
+def test_each_difference_from_aws_is_explained_and_each_explanation_has_its_code() -> None:
+    """Who reads the code finds why, and who reads the page can trust that it is still so."""
+    sources = [file.read_text(encoding="utf-8") for file in (ROOT / "rekognition_emulator").rglob("*.py")]
+    named = [found["anchor"] for source in sources for found in DIFFERS.finditer(source)]
+    section = COMPATIBILITY.read_text().partition("## Where it differs from AWS")[2]
+    explained = {_anchor(heading) for heading in re.findall(r"^### (.+)$", section, re.MULTILINE)}
+    assert len(explained) > 20
+    assert None not in named, "a comment names no anchor of compatibility.md"
+    assert set(named) == explained
+
+
+FIGURE = re.compile(r"\d (?:ms|µs)\b|\d (?:images|pictures|faces) a second\b")
+MEASURED = {"performance.md", "indexes.md", "CHANGELOG.md"}
+"""The page of all figures, the one that compares indexes by theirs, and what was said of a version."""
+
+
+def test_figures_of_time_stand_in_one_place() -> None:
+    """Of two pages that say how fast it is, one is soon behind the other. A threat's row may weigh a cost."""
+    found = {
+        page.name
+        for page in PAGES
+        if page.name not in MEASURED | {"threat-model.md"} and FIGURE.search(page.read_text())
+    }
+    assert found == set()
+    assert FIGURE.search((ROOT / "docs" / "design" / "performance.md").read_text())

@@ -49,11 +49,13 @@ def test_counts_answers_by_operation_and_error(metrics: Metrics, registry: Colle
     assert count("ListFaces", "none") == 2
     assert count("ListFaces", "ResourceNotFoundException") == 1
     assert count("none", "ThrottlingException") == 1
-    assert registry.get_sample_value("rekognition_request_seconds_sum", {"operation": "ListFaces"}) == pytest.approx(
-        0.09
+    assert registry.get_sample_value(
+        "rekognition_request_duration_seconds_sum", {"operation": "ListFaces"}
+    ) == pytest.approx(0.09)
+    assert registry.get_sample_value("rekognition_stage_duration_seconds_count", {"stage": "decode"}) == 4
+    assert registry.get_sample_value("rekognition_stage_duration_seconds_sum", {"stage": "decode"}) == pytest.approx(
+        0.08
     )
-    assert registry.get_sample_value("rekognition_stage_seconds_count", {"stage": "decode"}) == 4
-    assert registry.get_sample_value("rekognition_stage_seconds_sum", {"stage": "decode"}) == pytest.approx(0.08)
 
 
 def test_counts_attributes_that_nothing_estimates(metrics: Metrics, registry: CollectorRegistry) -> None:
@@ -86,7 +88,7 @@ def test_counts_faces_and_changes_and_whom_it_spared_or_held_up(metrics: Metrics
     beyond = observation(None, "ProvisionedThroughputExceededException")
     beyond.limit = ("123456789012", "IndexFaces")
     metrics.answered(beyond)
-    assert registry.get_sample_value("rekognition_beyond_rate_total", {"operation": "IndexFaces"}) == 1
+    assert registry.get_sample_value("rekognition_rate_limited_total", {"operation": "IndexFaces"}) == 1
     assert registry.get_sample_value("rekognition_faces_found_total") == 5
     assert registry.get_sample_value("rekognition_faces_indexed_total") == 3
     assert registry.get_sample_value("rekognition_index_lag_revisions_count") == 1
@@ -108,7 +110,7 @@ def test_shows_the_pools(metrics: Metrics, registry: CollectorRegistry) -> None:
     with metrics.following({"main": lambda: {"pool_size": 3, "returns_bad": 9}}):
         pass
     values = {
-        name: registry.get_sample_value("rekognition_pool", {"pool": "main", "statistic": name})
+        name: registry.get_sample_value("rekognition_database_pool", {"pool": "main", "statistic": name})
         for name in POOL_STATISTICS
     }
     assert values == {**dict.fromkeys(POOL_STATISTICS, 0), "pool_size": 3}

@@ -42,3 +42,35 @@ def test_private_words_are_gone() -> None:
             if file != Path(__file__):
                 words = set(re.findall(r"\w+", file.read_text(encoding="utf-8")))
                 assert not words & GONE.keys(), file
+
+
+LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
+LOGS = {"log", "_LOG"}
+"""What a module calls its logger."""
+
+
+def logged(source: str) -> list[tuple[ast.expr, set[str | None]]]:
+    """Returns the event of each log line that a module writes, and the names of its keys."""
+    return [
+        (node.args[0], {keyword.arg for keyword in node.keywords})
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in LEVELS
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id in LOGS
+    ]
+
+
+def test_events_in_the_log_have_stable_names() -> None:
+    """An alert matches a name; a sentence would change with its wording. What caused an event is always `cause`."""
+    lines = [
+        (file.name, event, keys)
+        for file in (ROOT / "rekognition_emulator").rglob("*.py")
+        for event, keys in logged(file.read_text(encoding="utf-8"))
+    ]
+    assert len(lines) > 25
+    for name, event, keys in lines:
+        assert isinstance(event, ast.Constant), f"{name} makes an event's name up: {ast.unparse(event)}"
+        assert re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", str(event.value)), f"{name}: {event.value!r}"
+        assert not keys & {"why", "reason", "because"}, f"{name}: {event.value!r} has a cause"

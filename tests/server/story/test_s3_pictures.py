@@ -169,7 +169,7 @@ def test_who_may_not_read_an_object_learns_nothing_of_it(
         assert answer(client, stored()) is None
     assert answer(server.client(keys=narrow), stored("text.jpg"))["Code"] == "InvalidImageFormatException"
     lines = [json.loads(line) for line in (data_dir / "server.log").read_text().splitlines()]
-    causes = [line["cause"] for line in lines if line["event"] == "no picture from S3"]
+    causes = [line["cause"] for line in lines if line["event"] == "s3_image_unavailable"]
     assert causes == ["no policy allows it"] * 12
 
 

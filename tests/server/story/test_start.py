@@ -177,7 +177,7 @@ def test_two_servers_on_one_data_directory_say_so_and_share_it(
     first = start_server(data_dir)
     first.client().create_collection(CollectionId="first")
     second = start_server(data_dir)
-    assert (data_dir / "server.log").read_text().count("shares the embedded database with another process") == 1
+    assert (data_dir / "server.log").read_text().count("embedded_database_shared") == 1
     assert first.stop() == 0
     assert second.client().list_collections()["CollectionIds"] == ["first"]
     assert second.stop() == 0

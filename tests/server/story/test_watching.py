@@ -72,12 +72,12 @@ def test_every_request_is_logged_counted_and_timed(
     assert known['rekognition_billable_images_total{group="1"}'] == 7
     assert known['rekognition_billable_images_total{group="2"}'] == 1
     assert known["rekognition_faces_indexed_total"] == 5
-    assert known['rekognition_request_seconds_count{operation="IndexFaces"}'] == 5
-    assert known['rekognition_stage_seconds_count{stage="search"}'] == 1
+    assert known['rekognition_request_duration_seconds_count{operation="IndexFaces"}'] == 5
+    assert known['rekognition_stage_duration_seconds_count{stage="search"}'] == 1
     assert known["rekognition_index_lag_revisions_sum"] == 4  # pictures with faces, of which the index had not heard
-    assert known["rekognition_requests_inside"] == known["rekognition_requests_waiting"] == 0
-    assert known['rekognition_pool{pool="main",statistic="pool_size"}'] > 0
-    (runs,) = (name for name in known if name.startswith("rekognition_server{"))
+    assert known["rekognition_requests_in_flight"] == known["rekognition_requests_waiting"] == 0
+    assert known['rekognition_database_pool{pool="main",statistic="pool_size"}'] > 0
+    (runs,) = (name for name in known if name.startswith("rekognition_server_info{"))
     assert 'face_model="dlib"' in runs
     assert 'detector="mtcnn"' in runs
     assert url.startswith("http://127.0.0.1:")  # nobody is asked for a key there
@@ -103,7 +103,7 @@ def test_every_line_of_the_log_is_json(start_server: Callable[..., Server], new_
     assert server.stop() == 0
     lines = [json.loads(line) for line in (data_dir / "server.log").read_text().splitlines()]
     assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
-    assert [line["name"] for line in lines if line["event"] == "unknown setting"] == ["REKOGNITION_THUMBNAILS"]
+    assert [line["name"] for line in lines if line["event"] == "unknown_setting"] == ["REKOGNITION_THUMBNAILS"]
 
 
 def test_of_several_processes_the_page_shows_the_sum(start_server: Callable[..., Server]) -> None:
@@ -113,7 +113,7 @@ def test_of_several_processes_the_page_shows_the_sum(start_server: Callable[...,
 
     def known() -> tuple[float, float]:
         values = metrics(url)
-        (processes,) = (value for name, value in values.items() if name.startswith("rekognition_server{"))
+        (processes,) = (value for name, value in values.items() if name.startswith("rekognition_server_info{"))
         return values.get('rekognition_requests_total{error="none",operation="ListCollections"}', 0), processes
 
     for _ in range(20):  # each on a new connection, which either may take
@@ -169,8 +169,8 @@ def test_what_the_database_does_not_do_costs_a_line(new_data_dir: Callable[[], P
     assert server.stop() == 0
     said = [json.loads(line) for line in (data_dir / "server.log").read_text().splitlines() if line.startswith("{")]
     (line,) = (line for line in said if line["level"] == "error")
-    assert (line["event"], line["operation"]) == ("the database does not serve", "ListFaces")
-    assert "terminating connection" in line["why"]
+    assert (line["event"], line["operation"]) == ("database_unavailable", "ListFaces")
+    assert "terminating connection" in line["cause"]
     assert line["request_id"] == answer.headers["x-amzn-requestid"]
     assert "exception" not in line
 

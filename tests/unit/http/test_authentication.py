@@ -283,7 +283,7 @@ def test_warn_lets_pass_and_says_so() -> None:
         assert at.enter(signed(ALL.access_key_id)).trail.would_be_denied is None
     assert let_in[0] == let_in[1] == Caller("000000000000", "us-east-1", "id")
     assert let_in[2] == Caller("000000000000", "eu-west-1", "id")
-    warned = [line for line in logs if line["event"] == "would be denied"]
+    warned = [line for line in logs if line["event"] == "would_be_denied"]
     errors = ["MissingAuthenticationTokenException", "IncompleteSignatureException", "InvalidSignatureException"]
     assert [(line["error"], line["refusals"]) for line in warned] == list(zip(errors, (1, 2, 3), strict=True))
     assert [caller.trail.would_be_denied for caller in let_in] == errors

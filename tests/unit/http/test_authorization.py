@@ -202,8 +202,8 @@ def test_warn_lets_images_in_s3_pass_and_says_so() -> None:
     with capture_logs() as logs:
         assert at.authorizer.may_read(caller, "photos", "a", None)
     assert caller.trail.would_be_denied == "InvalidS3ObjectException"
-    assert [line["event"] for line in logs] == ["would be denied"]
-    assert "perform: s3:GetObject on resource: arn:aws:s3:::photos/a because no identity-based" in logs[0]["why"]
+    assert [line["event"] for line in logs] == ["would_be_denied"]
+    assert "perform: s3:GetObject on resource: arn:aws:s3:::photos/a because no identity-based" in logs[0]["cause"]
 
 
 def test_a_session_is_denied_by_its_own_policy() -> None:
@@ -230,6 +230,6 @@ def test_warn_lets_pass_and_says_so() -> None:
         authorize(at, caller, "DeleteFaces", HERE)
     assert caller.trail.would_be_denied == "AccessDeniedException"
     assert [(line["event"], line["error"], line["refusals"]) for line in logs] == [
-        ("would be denied", "AccessDeniedException", 1)
+        ("would_be_denied", "AccessDeniedException", 1)
     ]
-    assert "user/search is not authorized" in logs[0]["why"]
+    assert "user/search is not authorized" in logs[0]["cause"]
