@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -21,6 +22,7 @@ from rekognition_emulator.inference.details.face_details import FaceDetails
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.registry import OPERATIONS
 from rekognition_emulator.reembedding.store import PostgresReembeddingStore
+from rekognition_emulator.retention.store import RetentionStore
 from rekognition_emulator.search.base import FaceIndex
 from rekognition_emulator.search.memory import MemoryIndex
 from rekognition_emulator.search.pgvector import PgvectorIndex
@@ -177,9 +179,9 @@ def tell(context: Context, name: str) -> set[str]:
 
 
 def literals() -> Iterator[str]:
-    """Every statement in the sources of the store and the indexes that touches a distributed table."""
-    for floor in ("store", "indexes"):
-        for file in (Path(rekognition_emulator.__file__).parent / floor).glob("*.py"):
+    """Every statement in the sources of what works on the database that touches a distributed table."""
+    for folder in ("storage", "search", "reembedding", "retention"):
+        for file in (Path(rekognition_emulator.__file__).parent / folder).glob("*.py"):
             tree = ast.parse(file.read_text())
             for node in ast.walk(tree):
                 match node:
@@ -212,6 +214,10 @@ def test_no_statement_lacks_the_collection(
             prepared = store.get_collection(OWNER, created.name)
             staging.standing(prepared)
             staging.discard(ACTOR, prepared, ["99.0"])
+            retention = RetentionStore(pool)
+            retention.choose(ACTOR, prepared, 1)
+            tomorrow = datetime.now(UTC) + timedelta(days=1)
+            assert retention.count_expired(prepared.key, tomorrow) == len(retention.expired(prepared.key, tomorrow, 9))
             store.set_history_token(prepared, uuid4())
             store.milestones([prepared.key])
     store.sweep()
