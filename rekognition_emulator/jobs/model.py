@@ -110,5 +110,8 @@ class JobOver(Exception):
     """The job has ended already; the text is its status."""
 
 
-class AmbiguousJobId(Exception):
-    """Several jobs' ids begin so."""
+class SeveralJobs(Exception):
+    """Several jobs' ids begin so; the text says it."""
+
+    def __init__(self, beginning: str) -> None:
+        super().__init__(f"Several jobs' ids begin with {beginning!r}: give more of it.")

@@ -22,7 +22,6 @@ from psycopg.types.json import Jsonb
 
 from rekognition_emulator.actor import Actor
 from rekognition_emulator.jobs.model import (
-    AmbiguousJobId,
     Checkpoint,
     Job,
     JobCancelled,
@@ -31,6 +30,7 @@ from rekognition_emulator.jobs.model import (
     JobStatus,
     LeaseLost,
     NewJob,
+    SeveralJobs,
 )
 from rekognition_emulator.storage.audit import record
 from rekognition_emulator.storage.transactions import JoiningPool
@@ -47,6 +47,9 @@ RETRY_S: Final = 5.0
 """Until a job is tried again after the first attempt that did not get ahead, then twice as long each time."""
 
 RETRY_MAX_S: Final = 600.0
+
+COUNT_TIMEOUT_S: Final = 2
+"""For a connection to count jobs with: who watches a server does not wait for its database."""
 
 _COLUMNS: Final = """
 id, kind, actor, subject, payload, status, fence, attempts, attempts_max, checkpoint, done, total, cancel_requested,
@@ -180,13 +183,13 @@ class JobStore:
 
         Raises:
             JobNotFound: there is none.
-            AmbiguousJobId: there are several.
+            SeveralJobs: there are several.
         """
         query = f"SELECT {_COLUMNS} FROM jobs WHERE account = %s AND starts_with(id, %s) LIMIT 2"  # noqa: S608 - likewise
         with self._pool.connection() as connection:
             jobs = _jobs(connection, query, [account, beginning])
         if len(jobs) > 1:
-            raise AmbiguousJobId(beginning)
+            raise SeveralJobs(beginning)
         if not jobs:
             raise JobNotFound(beginning)
         return jobs[0]
@@ -285,7 +288,7 @@ class JobStore:
 
     def count(self) -> Mapping[tuple[str, str], tuple[int, float]]:
         """Returns (kind, status) → how many there are, and for how many seconds the next of those that wait is due."""
-        with self._pool.connection() as connection:
+        with self._pool.connection(timeout=COUNT_TIMEOUT_S) as connection:
             rows = connection.execute(_COUNT).fetchall()
         return {(kind, status): (count, max(0.0, late)) for kind, status, count, late in rows}
 

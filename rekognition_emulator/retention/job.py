@@ -1,9 +1,7 @@
-"""The job that removes the faces of a collection that are over its time, as DisassociateFaces and DeleteFaces would."""
+"""The job that removes the faces of a collection whose time is over, as DisassociateFaces and DeleteFaces would."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -13,58 +11,70 @@ from rekognition_emulator.domain.errors import CollectionNotFound
 from rekognition_emulator.domain.faces import Collection, Owner
 from rekognition_emulator.jobs.model import NewJob
 from rekognition_emulator.jobs.run import JobKind, JobRun
-from rekognition_emulator.retention.store import RetentionStore
+from rekognition_emulator.jobs.store import JobStore
+from rekognition_emulator.retention.store import Expiry, RetentionStore
 from rekognition_emulator.storage.postgres import PostgresStore
 from rekognition_emulator.storage.transactions import JoiningPool
 from rekognition_emulator.storage.users import PostgresUserStore
 from rekognition_emulator.telemetry.observation import new_id
 
+KIND: Final = "retention"
+
 BATCH: Final = 200
 """Faces that go in one transaction, for which whoever writes into the collection waits. Ours: 0.1 s at the most."""
 
-KIND: Final = "retention"
-
-
-@dataclass(frozen=True, slots=True)
-class Expiry:
-    """What one job removes: the faces of a collection that came before a moment.
-
-    Attributes:
-        key: of the collection. Another one that is made later by the same name is not meant.
-        before: fixed when the job is made, so that it has an end however often it begins again.
-    """
-
-    account: str
-    region: str
-    name: str
-    key: int
-    before: datetime
-
 
 def retention_jobs(pool: JoiningPool) -> JobKind[Expiry]:
-    """Returns the kind of job that keeps collections to their time."""
+    """Returns the kind of job that keeps collections to their time, hourly."""
     return JobKind(KIND, Expiry, partial(_expire, pool), due=partial(_due, pool))
+
+
+def set_retention(pool: JoiningPool, actor: Actor, collection: Collection, days: int | None) -> int:
+    """Keeps a collection's faces for so many days from when they came, and has go at once what is older.
+
+    Args:
+        pool: to the database.
+        actor: who sets it.
+        collection: whose faces.
+        days: 1 to ``DAYS_MAX``; None: for ever.
+
+    Returns:
+        How many faces are over that time already. A job removes them.
+
+    Raises:
+        CollectionNotFound: it was deleted since it was read.
+    """
+    store = RetentionStore(pool)
+    with pool.transaction():
+        store.choose(actor, collection, days)
+        expired = 0
+        for expiry in store.expiries():
+            if expiry.key == collection.key and (expired := store.count(expiry)):
+                JobStore(pool).submit(actor, _job(pool, expiry))
+    return expired
 
 
 def _due(pool: JoiningPool) -> Iterator[tuple[Actor, NewJob]]:
     """Yields a job for each collection in which a face is over its time."""
-    store, kind = RetentionStore(pool), retention_jobs(pool)
-    for owner, name, key, before in store.limited():
-        if store.expired(key, before, 1):
-            actor = Actor("retention", owner.account, new_id(), f"({KIND})", owner.region)
-            expiry = Expiry(owner.account, owner.region, name, key, before)
-            yield actor, kind.new(expiry, subject=name, single=str(key))
+    store = RetentionStore(pool)
+    for expiry in store.expiries():
+        if store.faces(expiry, 1):
+            yield Actor(KIND, expiry.account, new_id(), f"({KIND})", expiry.region), _job(pool, expiry)
+
+
+def _job(pool: JoiningPool, expiry: Expiry) -> NewJob:
+    return retention_jobs(pool).new(expiry, subject=expiry.name, single=str(expiry.key))
 
 
 def _expire(pool: JoiningPool, expiry: Expiry, run: JobRun) -> None:
     """Removes what is over the time, batch by batch; each batch is one transaction with its rows of the audit log."""
-    retention = RetentionStore(pool)
-    total = run.done + retention.count_expired(expiry.key, expiry.before)
+    store = RetentionStore(pool)
+    total = run.done + store.count(expiry)
     more = True
     while more:
         with run.step():
             collection = _collection(pool, expiry)
-            faces = retention.expired(expiry.key, expiry.before, BATCH) if collection else ()
+            faces = store.faces(expiry, BATCH) if collection else ()
             if collection and faces:
                 _remove(pool, run.actor, collection, faces)
             done = run.done + len(faces)

@@ -1,26 +1,44 @@
 """For how long collections keep their faces, in PostgreSQL: the setting, and which faces are over it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from psycopg.rows import class_row
 from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.actor import Actor
 from rekognition_emulator.domain.errors import CollectionNotFound
-from rekognition_emulator.domain.faces import Collection, Owner
+from rekognition_emulator.domain.faces import Collection
 from rekognition_emulator.storage.audit import record
 
 DAYS_MAX: Final = 36_500
 """A hundred years. As the table has it."""
 
-# What was set since the job was made counts, where it keeps faces for longer; without a setting nothing is over it.
+# What was set since the job was made counts where it keeps faces for longer; without a setting nothing is over it.
 _EXPIRED: Final = """
 FROM faces WHERE collection_id = %(key)s AND created_at < %(before)s AND created_at < (
     SELECT now() - make_interval(days => retention_days) FROM collections WHERE id = %(key)s
 )
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """Those faces of a collection whose time is over at one moment.
+
+    Attributes:
+        key: of the collection. Another one that is made later by the same name is not meant.
+        before: they came before then. It is fixed, so that there is an end to them.
+    """
+
+    account: str
+    region: str
+    name: str
+    key: int
+    before: datetime
 
 
 class RetentionStore:
@@ -42,7 +60,11 @@ class RetentionStore:
             record(connection, actor, collection=collection.name, subject=f"{days} days" if days else "off")
 
     def days(self, collection: Collection) -> int | None:
-        """Returns for how many days a collection keeps its faces; None: for ever."""
+        """Returns for how many days a collection keeps its faces; None: for ever.
+
+        Raises:
+            CollectionNotFound: it was deleted since it was read.
+        """
         with self._pool.connection() as connection:
             query = "SELECT retention_days FROM collections WHERE id = %s"
             row = connection.execute(query, [collection.key]).fetchone()
@@ -51,26 +73,27 @@ class RetentionStore:
         days: int | None = row[0]
         return days
 
-    def limited(self) -> Sequence[tuple[Owner, str, int, datetime]]:
-        """Returns the collections that keep their faces for a time: owner, name, key, and the moment it reaches to."""
-        with self._pool.connection() as connection:
-            rows = connection.execute(
+    def expiries(self) -> Sequence[Expiry]:
+        """Returns what is over its time now: one for each collection that has a time, whether there are such faces."""
+        with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Expiry)) as cursor:
+            return cursor.execute(
                 """
-                SELECT account, region, name, id, now() - make_interval(days => retention_days) FROM collections
-                WHERE retention_days IS NOT NULL ORDER BY id
+                SELECT account, region, name, id AS key, now() - make_interval(days => retention_days) AS before
+                FROM collections WHERE retention_days IS NOT NULL ORDER BY id
                 """
             ).fetchall()
-        return [(Owner(account, region), name, key, before) for account, region, name, key, before in rows]
 
-    def count_expired(self, key: int, before: datetime) -> int:
-        """Returns how many faces of a collection are over its time, and came before a moment."""
+    def count(self, expiry: Expiry) -> int:
+        """Returns how many faces there are whose time is over."""
         with self._pool.connection() as connection:
-            row = connection.execute(f"SELECT count(*) {_EXPIRED}", {"key": key, "before": before}).fetchone()
+            query = f"SELECT count(*) {_EXPIRED}"
+            row = connection.execute(query, {"key": expiry.key, "before": expiry.before}).fetchone()
         assert row is not None
         return int(row[0])
 
-    def expired(self, key: int, before: datetime, limit: int) -> Sequence[tuple[UUID, str | None]]:
-        """Returns such faces, the oldest first, with the users that they are of; at most so many."""
+    def faces(self, expiry: Expiry, limit: int) -> Sequence[tuple[UUID, str | None]]:
+        """Returns ids of such faces, the oldest first, with the user that each is of; at most so many."""
         query = f"SELECT face_id, user_id {_EXPIRED} ORDER BY created_at, face_id LIMIT %(limit)s"
         with self._pool.connection() as connection:
-            return connection.execute(query, {"key": key, "before": before, "limit": limit}).fetchall()
+            parameters = {"key": expiry.key, "before": expiry.before, "limit": limit}
+            return connection.execute(query, parameters).fetchall()

@@ -40,6 +40,12 @@ since the start, how many had to wait, how many in vain, and how many connection
 
 PoolStatistics = Callable[[], Mapping[str, int]]
 
+JobCounts = Mapping[tuple[str, str], tuple[int, float]]
+"""(kind, status) → how many jobs there are, and for how many seconds the oldest that waits could have begun."""
+
+JOB_STATUSES: Final = ("queued", "running", "succeeded", "failed", "cancelled")
+"""Of a kind that there is, every one is shown, so that a count falls to 0 and does not stay."""
+
 
 class Metrics(Observer):
     """Counts and measures requests.
@@ -51,6 +57,7 @@ class Metrics(Observer):
 
     def __init__(self, billing_groups: Mapping[str, str], registry: CollectorRegistry = REGISTRY) -> None:
         self._billing_groups = billing_groups
+        self._job_kinds: set[str] = set()
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"rekognition_{name}", text, labels, registry=registry)
@@ -58,6 +65,10 @@ class Metrics(Observer):
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             # Of a process that has ended, nothing is inside any more.
             return Gauge(f"rekognition_{name}", text, labels, registry=registry, multiprocess_mode="livesum")
+
+        def shared_gauge(name: str, text: str, *labels: str) -> Gauge:
+            # Every process tells the same of the database.
+            return Gauge(f"rekognition_{name}", text, labels, registry=registry, multiprocess_mode="livemostrecent")
 
         def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
             return Histogram(f"rekognition_{name}", text, labels, buckets=buckets, registry=registry)
@@ -75,6 +86,8 @@ class Metrics(Observer):
         self._billable = counter("billable_images", "Pictures that AWS would charge for.", "group")
         self._lag = histogram("index_lag_revisions", "Changes that a search had to wait for.", LAG_REVISIONS)
         self._pool = gauge("pool", "Connections to the database.", "pool", "statistic")
+        self._jobs = shared_gauge("jobs", "Jobs of the database; those that are over for a week.", "kind", "status")
+        self._jobs_late = shared_gauge("jobs_oldest_queued_seconds", "For which a job could have begun.", "kind")
         self._server = gauge(
             "server",
             "Serving processes, and what they run.",
@@ -120,8 +133,10 @@ class Metrics(Observer):
             self._lag.observe(observation.counts["index_lag"])
 
     @contextmanager
-    def following(self, pools: Mapping[str, PoolStatistics]) -> Iterator[None]:
-        """Looks at the pools now and again, until the end."""
+    def following(
+        self, pools: Mapping[str, PoolStatistics], count_jobs: Callable[[], JobCounts | None] = dict
+    ) -> Iterator[None]:
+        """Looks at the pools and jobs now and again, until the end; what cannot be counted now stays as it was."""
         over = threading.Event()
 
         def look() -> None:
@@ -130,6 +145,8 @@ class Metrics(Observer):
                     known = statistics()
                     for statistic in POOL_STATISTICS:
                         self._pool.labels(name, statistic).set(known.get(statistic, 0))
+                if (counts := count_jobs()) is not None:
+                    self._show_jobs(counts)
                 if over.wait(POOL_PAUSE_S):
                     return
 
@@ -140,6 +157,13 @@ class Metrics(Observer):
         finally:
             over.set()
             thread.join()
+
+    def _show_jobs(self, counts: JobCounts) -> None:
+        for kind in {kind for kind, _ in counts} | self._job_kinds:
+            self._job_kinds.add(kind)
+            for status in JOB_STATUSES:
+                self._jobs.labels(kind, status).set(counts.get((kind, status), (0, 0.0))[0])
+            self._jobs_late.labels(kind).set(counts.get((kind, "queued"), (0, 0.0))[1])
 
 
 @dataclass(frozen=True, slots=True)

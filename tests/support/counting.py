@@ -14,7 +14,7 @@ class Counting:
     until: int = 10
 
 
-def counting(pool: JoiningPool, between: Callable[[int], None] = lambda _: None) -> JobKind[Counting]:
+def counting(pool: JoiningPool, between: Callable[[int], object] = lambda _: None) -> JobKind[Counting]:
     """Returns a kind that writes one number in each step, and calls ``between`` before each, with that number."""
 
     def work(payload: Counting, run: JobRun) -> None:

@@ -4,13 +4,13 @@ from datetime import timedelta
 import pytest
 
 from rekognition_emulator.jobs.model import (
-    AmbiguousJobId,
     Job,
     JobCancelled,
     JobNotFound,
     JobOver,
     JobStatus,
     LeaseLost,
+    SeveralJobs,
 )
 from rekognition_emulator.jobs.store import JobStore
 from rekognition_emulator.storage.audit import AuditFilter, entries
@@ -63,7 +63,7 @@ def test_ids_of_others_and_half_ids_find_nothing(jobs: JobStore, pool: JoiningPo
     for account, beginning in (("999999999999", job_id), (ACTOR.account, "%"), (ACTOR.account, "x")):
         with pytest.raises(JobNotFound):
             jobs.get(account, beginning)
-    with pytest.raises(AmbiguousJobId):
+    with pytest.raises(SeveralJobs):
         jobs.get(ACTOR.account, "")
     assert jobs.list("999999999999", limit=9) == []
 

@@ -107,7 +107,12 @@ def test_a_lease_is_extended_while_the_function_works(jobs: JobStore, pool: Join
 
 def test_cancelling_is_seen_between_steps(jobs: JobStore, pool: JoiningPool, counted: Callable[[], list[int]]) -> None:
     """By a step, and by what takes long and only asks whether it may go on."""
-    kind = counting(pool, lambda number: number == 3 and jobs.cancel(ACTOR, jobs.list(ACTOR.account, limit=1)[0]))
+
+    def cancel(number: int) -> None:
+        if number == 3:
+            jobs.cancel(ACTOR, jobs.list(ACTOR.account, limit=1)[0])
+
+    kind = counting(pool, cancel)
     job_id = submitted(jobs, kind)
     assert Worker(jobs, [kind], POLL_S).work_once()
     assert jobs.get(ACTOR.account, job_id).status == JobStatus.CANCELLED
@@ -130,15 +135,21 @@ def test_a_job_goes_on_where_a_stopping_worker_has_left_it(
 ) -> None:
     """It is put back at once, not after a lease, and each worker does another part of it."""
     workers: list[Worker] = []
-    kind = counting(pool, lambda number: number % 3 == 2 and workers[-1].stop())
+
+    def stop(number: int) -> None:
+        if number == 2 + 3 * (len(workers) - 1):
+            workers[-1].stop()
+
+    kind = counting(pool, stop)
     job_id = submitted(jobs, kind)
-    for _ in range(4):
+    for done in (2, 5, 8):
         workers.append(Worker(jobs, [kind], POLL_S))
         assert workers[-1].work_once()
-    job = jobs.get(ACTOR.account, job_id)
-    assert job.status == JobStatus.QUEUED  # stopped at 2 again and again: nothing got ahead
-    assert counted() == [0, 1]
-    assert Worker(jobs, [counting(pool)], POLL_S).work_once()
+        assert counted() == list(range(done))
+        job = jobs.get(ACTOR.account, job_id)
+        assert (job.status, job.done, job.error) == (JobStatus.QUEUED, done, None)
+    workers.append(Worker(jobs, [kind], POLL_S))
+    assert workers[-1].work_once()
     assert jobs.get(ACTOR.account, job_id).status == JobStatus.SUCCEEDED
     assert counted() == list(range(10))
 
