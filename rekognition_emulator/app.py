@@ -36,10 +36,13 @@ from rekognition_emulator.inference.details.face_details import load_face_detail
 from rekognition_emulator.inference.engine import FaceEngine
 from rekognition_emulator.inference.selection import choose_detector, load_engine
 from rekognition_emulator.invocation import command
+from rekognition_emulator.jobs.store import JobStore
+from rekognition_emulator.jobs.worker import Worker
 from rekognition_emulator.operations.context import Context, FetchObject
 from rekognition_emulator.operations.coverage import PAGE, coverage
 from rekognition_emulator.operations.error_map import translate_error
 from rekognition_emulator.operations.registry import BILLING_GROUPS, BULK, SERVED
+from rekognition_emulator.retention.job import retention_jobs
 from rekognition_emulator.s3 import S3
 from rekognition_emulator.search.registry import IndexDependencies
 from rekognition_emulator.search.router import IndexRouter
@@ -51,6 +54,7 @@ from rekognition_emulator.storage.embedded_postgres import embedded_database
 from rekognition_emulator.storage.keys import PostgresKeyStore
 from rekognition_emulator.storage.postgres import PostgresStore
 from rekognition_emulator.storage.tags import PostgresTagStore
+from rekognition_emulator.storage.transactions import JoiningPool
 from rekognition_emulator.storage.users import PostgresUserStore
 from rekognition_emulator.telemetry.observation import Observer
 
@@ -62,6 +66,9 @@ PREFLIGHT_SECONDS: Final = 7200
 
 _CONNECTIONS_BESIDE: Final = 2
 """To the database, for what goes on beside the workers: keys are read, the audit log is written."""
+
+JOB_CONNECTIONS: Final = 2
+"""For the job that is done, and for its lease."""
 
 log = structlog.get_logger(__name__)
 
@@ -109,7 +116,10 @@ def open_service(settings: Settings) -> Iterator[Service]:
             with (
                 open_pool(
                     url,
-                    connections_max=settings.workers + INTERACTIVE_WORKERS + _CONNECTIONS_BESIDE,
+                    connections_max=settings.workers
+                    + INTERACTIVE_WORKERS
+                    + _CONNECTIONS_BESIDE
+                    + JOB_CONNECTIONS * settings.job_workers,
                     audit_days=settings.audit_days,
                 ) as pool,
                 _read_pool(settings) as read_pool,
@@ -134,7 +144,8 @@ def open_service(settings: Settings) -> Iterator[Service]:
                 with (
                     keyring.followed(),
                     AuditLog(pool).followed() as audit,
-                    _observers(settings, engine, pools) as observers,
+                    _observers(settings, engine, pools, JobStore(pool)) as observers,
+                    _jobs_done(settings, pool),
                 ):
                     enforcement = Enforcement(settings.auth)
                     authenticator, authorizer = _authenticator(settings, keyring, enforcement), Authorizer(enforcement)
@@ -173,6 +184,21 @@ def open_service(settings: Settings) -> Iterator[Service]:
                         _create_pages(settings, engine, store, handler),
                     )
                     yield Service(_for_browsers(settings, app), engine, settings.detector, authenticator.is_open)
+
+
+def open_worker(settings: Settings, pool: JoiningPool) -> Worker:
+    """Returns what does every kind of job there is."""
+    return Worker(JobStore(pool), [retention_jobs(pool)], settings.job_poll_seconds)
+
+
+@contextmanager
+def _jobs_done(settings: Settings, pool: JoiningPool) -> Iterator[None]:
+    """Does jobs beside requests, where the settings want that."""
+    if settings.job_workers:
+        with open_worker(settings, pool).running():
+            yield
+    else:
+        yield
 
 
 @contextmanager
@@ -268,7 +294,7 @@ def _fetch_for(caller: Caller, authorizer: Authorizer, s3: S3) -> FetchObject:
 
 @contextmanager
 def _observers(
-    settings: Settings, engine: FaceEngine, pools: Mapping[str, ConnectionPool]
+    settings: Settings, engine: FaceEngine, pools: Mapping[str, ConnectionPool], jobs: JobStore
 ) -> Iterator[Sequence[Observer]]:
     """Opens what the settings want to be told of requests: nothing by default."""
     what = {
@@ -287,7 +313,8 @@ def _observers(
 
             metrics = Metrics(BILLING_GROUPS)
             metrics.describe(**what)
-            opened.enter_context(metrics.following({name: pool.get_stats for name, pool in pools.items()}))
+            statistics = {name: pool.get_stats for name, pool in pools.items()}
+            opened.enter_context(metrics.following(statistics, partial(_count_jobs, jobs)))
             observers.append(metrics)
         if settings.otlp_endpoint:
             try:
@@ -313,6 +340,14 @@ def _actor(caller: Caller, operation: str) -> Actor:
         in_session=principal.session_policy is not None,
         trail=caller.trail,
     )
+
+
+def _count_jobs(jobs: JobStore) -> Mapping[tuple[str, str], tuple[int, float]] | None:
+    """Returns what the metrics say of jobs; None while the database does not serve."""
+    try:
+        return jobs.count()
+    except psycopg.Error:
+        return None
 
 
 def _record(audit: AuditLog, caller: Caller, answer: WireResponse) -> None:

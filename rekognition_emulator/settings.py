@@ -198,6 +198,20 @@ class Settings(BaseSettings):
         description="Requests of IndexFaces and DetectFaces that may wait for a worker, and as many others; beyond it "
         "the answer is AWS's throttling error.",
     )
+    job_workers: int = Field(
+        1,
+        ge=0,
+        le=1,
+        description="Whether each server process does [jobs](../operations/jobs.md) beside its requests, 1 or 0; "
+        "`rekognition-emulator worker` does them in a process of its own.",
+    )
+    job_poll_seconds: float = Field(
+        5.0,
+        ge=0.1,
+        le=600,
+        description="Between two looks for a job. A worker that was not heard of for six of these is held for dead, "
+        "and its job goes on elsewhere.",
+    )
     keep_alive_seconds: int = Field(
         75,
         ge=1,

@@ -24,7 +24,7 @@ from rekognition_emulator.operations.error_map import ERROR_MAP
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.storage.archive import ArchiveWriter, Part
 from rekognition_emulator.storage.archive_lines import Described
-from rekognition_emulator.telemetry.metrics import COUNTERS, GAUGES, HISTOGRAMS, PREFIX
+from rekognition_emulator.telemetry.metrics import COUNTERS, GAUGES, HISTOGRAMS, PREFIX, SHARED_GAUGES
 
 _GZIP: Final = 31
 """What zlib calls the format of gzip."""
@@ -147,6 +147,7 @@ def metrics_table() -> Iterator[str]:
     for kind, suffix, families in (
         ("counter", "_total", COUNTERS),
         ("gauge", "", GAUGES),
+        ("gauge", "", SHARED_GAUGES),
         ("histogram", "", HISTOGRAMS),
     ):
         for name, family in families.items():

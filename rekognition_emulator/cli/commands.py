@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from rekognition_emulator import __version__
-from rekognition_emulator.cli import index, keys
+from rekognition_emulator.cli import collections, index, jobs, keys
 from rekognition_emulator.cli.calibration import calibrate_on_album
 from rekognition_emulator.cli.evaluation import evaluate_album, evaluate_pairs
 from rekognition_emulator.cli.measuring import Way
@@ -27,6 +27,9 @@ app = typer.Typer(
 app.add_typer(models, name="models")
 app.add_typer(keys.app, name="keys")
 app.add_typer(index.app, name="index")
+app.add_typer(collections.app, name="collections")
+app.add_typer(jobs.app, name="jobs")
+app.command(name="worker")(jobs.work)
 
 _ALBUM = typer.Option(exists=True, help="A folder with a folder of pictures per person, or CSV: file, person.")
 _EVENT = typer.Option(exists=True, help="As --album, but an image may show several people: several rows.")

@@ -101,11 +101,13 @@ class NewFace:
 
     Attributes:
         chip: None where the deployment keeps none.
+        created_at: when it came into the collection first; None: now.
     """
 
     face: EnrolledFace
     embedding: Embedding
     chip: FaceChip | None = None
+    created_at: datetime | None = None
 
 
 def name_picture(picture: bytes, external_image_id: str | None) -> UUID:

@@ -34,7 +34,9 @@ from rekognition_emulator.storage.archive_lines import (
 )
 
 FORMAT: Final = "rekognition-emulator collection"
-VERSION: Final = 1
+VERSION: Final = 2
+VERSIONS_READ: Final = (1, 2)
+"""The first one did not say when faces came, nor for how long the collection keeps them."""
 
 PART: Final = 2_000
 """Users or faces between two checksums, which are in memory at once: 20 MB for faces of 512 dimensions."""
@@ -175,8 +177,9 @@ class _Reader:
         content = self._parsed(line, or_else={}) if line else {}
         if content.get("format") != FORMAT:
             raise ArchiveUnusable(f"{self.path} is no export of a collection.")
-        if content.get("version") != VERSION:
-            raise ArchiveUnusable(f"{self.path} is of another version of the format; this program reads {VERSION}.")
+        if content.get("version") not in VERSIONS_READ:
+            readable = " and ".join(map(str, VERSIONS_READ))
+            raise ArchiveUnusable(f"{self.path} is of another version of the format; this program reads {readable}.")
         assert line
         with self._naming(line):
             require_members(content, {"format", "version", "collection"})

@@ -28,6 +28,9 @@ MOMENT_MIN: Final = datetime(1, 1, 2, tzinfo=UTC)
 MOMENT_MAX: Final = datetime(9998, 12, 31, tzinfo=UTC)
 """Of a creation. Beyond, a day's difference of time zones leads out of the years that Python, and so the wire, has."""
 
+RETENTION_DAYS_MAX: Final = 36_500
+"""For which a collection keeps faces, if not for ever: a hundred years. As the table has it."""
+
 COUNT_MAX: Final = 2**53 - 1
 """Whole numbers up to here are the same in every program that reads JSON. Source: RFC 8259, section 6."""
 
@@ -51,6 +54,7 @@ class Described:
 
     Attributes:
         dimension: of its embeddings; None if it has no face.
+        retention_days: for how many days it keeps faces; None: for ever, or not known of a file of the first version.
     """
 
     region: str
@@ -61,6 +65,7 @@ class Described:
     tags: Mapping[str, str]
     face_count: int
     user_count: int
+    retention_days: int | None = None
 
 
 def collection_line(described: Described) -> Mapping[str, object]:
@@ -74,6 +79,7 @@ def collection_line(described: Described) -> Mapping[str, object]:
         "tags": dict(described.tags),
         "face_count": described.face_count,
         "user_count": described.user_count,
+        "retention_days": described.retention_days,
     }
 
 
@@ -95,6 +101,7 @@ def face_line(new: NewFace) -> Mapping[str, object]:
         "confidence": face.confidence,
         "user": face.user_id,
         "embedding": _encoded(new.embedding),
+        "created_at": new.created_at and new.created_at.isoformat(),
     }
 
 
@@ -107,7 +114,7 @@ def read_collection(about: object) -> Described:
     if not isinstance(about, dict):
         raise Unfit("no description of a collection")
     names = ("region", "name", "face_model_version", "dimension", "created_at", "tags", "face_count", "user_count")
-    require_members(about, set(names))
+    require_members(about, set(names), {"retention_days"})
     version = _text(about["face_model_version"], "a face model")
     if not _FACE_MODEL_VERSION.fullmatch(version):
         raise Unfit("a face model whose version is not digits and dots")
@@ -129,6 +136,7 @@ def read_collection(about: object) -> Described:
         tags={_text(name, "a tag"): _text(value, "a tag", empty=True) for name, value in tags.items()},
         face_count=faces,
         user_count=_whole(about["user_count"], "a user count", COUNT_MAX),
+        retention_days=_retention_days(about.get("retention_days")),
     )
 
 
@@ -144,7 +152,8 @@ def read_user(line: Mapping[str, Any], dimension: int | None) -> tuple[User, Emb
 
 def read_face(line: Mapping[str, Any], dimension: int | None) -> NewFace:
     """Reads a face's line, likewise."""
-    require_members(line, {"face", "image", "external_image_id", "box", "confidence", "user", "embedding"})
+    names = {"face", "image", "external_image_id", "box", "confidence", "user", "embedding"}
+    require_members(line, names, {"created_at"})
     box = line["box"]
     if not isinstance(box, list) or len(box) != 4:  # noqa: PLR2004 - left, top, width, height
         raise Unfit("a box that is not four numbers")
@@ -165,14 +174,15 @@ def read_face(line: Mapping[str, Any], dimension: int | None) -> NewFace:
         confidence=_number(line["confidence"], "a confidence", 100.0),
         user_id=None if user is None else _text(user, "a user"),
     )
-    return NewFace(face, embedding)
+    created_at = line.get("created_at")
+    return NewFace(face, embedding, created_at=None if created_at is None else _moment(created_at))
 
 
-def require_members(line: Mapping[str, Any], names: AbstractSet[str]) -> None:
-    """Raises ``Unfit`` unless a line has these members and no other."""
+def require_members(line: Mapping[str, Any], names: AbstractSet[str], optional: AbstractSet[str] = frozenset()) -> None:
+    """Raises ``Unfit`` unless a line has these members, perhaps the optional ones, and no other."""
     if missing := sorted(names - line.keys()):
         raise Unfit(f"no {missing[0]}")
-    if unknown := line.keys() - names:
+    if unknown := line.keys() - names - optional:
         raise Unfit(f"{len(unknown)} members more than an export has")
 
 
@@ -194,6 +204,15 @@ def _whole(value: object, what: str, greatest: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= greatest:
         raise Unfit(f"{what} that is no whole number from 0 to {greatest:,}")
     return value
+
+
+def _retention_days(value: object) -> int | None:
+    if value is None:
+        return None
+    days = _whole(value, "a retention", RETENTION_DAYS_MAX)
+    if not days:
+        raise Unfit("a retention of no day")
+    return days
 
 
 def _number(value: object, what: str, greatest: float) -> float:

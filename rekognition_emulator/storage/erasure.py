@@ -21,7 +21,7 @@ from rekognition_emulator.storage.audit import record
 from rekognition_emulator.storage.integrity import TABLES
 from rekognition_emulator.storage.postgres import PostgresStore
 
-WRITTEN_ANEW: Final = (*TABLES, "collections", "deleted_collections", "answers", "access_keys")
+WRITTEN_ANEW: Final = (*TABLES, "collections", "deleted_collections", "answers", "access_keys", "jobs")
 """All tables from which rows go, but the audit log, which has nothing of faces."""
 
 SNAPSHOTS_S: Final = 60.0

@@ -8,6 +8,7 @@ come in revisions of some thousand, so that an index that follows the collection
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -124,13 +125,14 @@ def import_collection(  # noqa: PLR0913, PLR0917 - what an import takes
             created = connection.execute(
                 """
                 INSERT INTO collections (id, account, region, name, face_model_version, created_at, tags,
-                                         revision, face_count, user_count)
-                OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                                         revision, face_count, user_count, retention_days)
+                OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
                 ON CONFLICT (account, region, name) DO NOTHING
                 """,
                 [
                     *(key, owner.account, owner.region, name, described.face_model_version, described.created_at),
                     *(Jsonb(dict(described.tags)), revision, described.face_count, described.user_count),
+                    described.retention_days,
                 ],
             )
         except (psycopg.DataError, psycopg.IntegrityError) as error:
@@ -152,17 +154,18 @@ def import_collection(  # noqa: PLR0913, PLR0917 - what an import takes
 def _describe(connection: Connection[TupleRow], owner: Owner, name: str) -> tuple[int, Described]:
     row = connection.execute(
         """
-        SELECT id, face_model_version, created_at, tags, face_count, user_count FROM collections
+        SELECT id, face_model_version, created_at, tags, face_count, user_count, retention_days FROM collections
         WHERE account = %s AND region = %s AND name = %s
         """,
         [owner.account, owner.region, name],
     ).fetchone()
     if row is None:
         raise CollectionNotFound(name)
-    key, version, created_at, tags, face_count, user_count = row
+    key, version, created_at, tags, face_count, user_count, retention_days = row
     query = "SELECT vector_dims(embedding) FROM faces WHERE collection_id = %s LIMIT 1"
     (dimension,) = connection.execute(query, [key]).fetchone() or (None,)
-    return key, Described(owner.region, name, version, dimension, created_at, tags, face_count, user_count)
+    counts = (face_count, user_count, retention_days)
+    return key, Described(owner.region, name, version, dimension, created_at, tags, *counts)
 
 
 def _parts(connection: Connection[TupleRow], key: int) -> Iterator[Part]:
@@ -176,7 +179,7 @@ def _parts(connection: Connection[TupleRow], key: int) -> Iterator[Part]:
         cursor.execute(
             """
             SELECT face_id, image_id, external_image_id, box_left, box_top, box_width, box_height, confidence, user_id,
-                   embedding
+                   embedding, created_at
             FROM faces WHERE collection_id = %s ORDER BY face_id
             """,
             [key],
@@ -186,9 +189,11 @@ def _parts(connection: Connection[TupleRow], key: int) -> Iterator[Part]:
 
 
 def _new_face(row: TupleRow) -> NewFace:
-    face_id, image_id, external_image_id, left, top, width, height, confidence, user_id, embedding = row
+    face_id, image_id, external_image_id, left, top, width, height, confidence, user_id, *rest = row
+    embedding, created_at = rest
     box = BoundingBox(left, top, width, height)
-    return NewFace(EnrolledFace(face_id, image_id, external_image_id, box, confidence, user_id), embedding.to_numpy())
+    face = EnrolledFace(face_id, image_id, external_image_id, box, confidence, user_id)
+    return NewFace(face, embedding.to_numpy(), created_at=created_at)
 
 
 def _ahead(parts: Iterator[Part]) -> Iterator[Part]:
@@ -236,19 +241,22 @@ def _store_users(
 
 def _store_faces(connection: Connection[TupleRow], key: int, revision: int, faces: Sequence[NewFace]) -> None:
     if faces:
+        # When a face came is not always known, and a time to come would keep it for longer than it may be kept.
+        (now,) = connection.execute("SELECT now()").fetchone() or (None,)
+        assert isinstance(now, datetime)
         query = """
             COPY faces (collection_id, face_id, image_id, external_image_id, box_left, box_top, box_width, box_height,
-                        confidence, user_id, embedding, revision) FROM STDIN (FORMAT BINARY)
+                        confidence, user_id, embedding, revision, created_at) FROM STDIN (FORMAT BINARY)
         """
         with connection.cursor() as cursor, cursor.copy(query) as copy:
-            copy.set_types(["int8", "uuid", "uuid", "text", *["float8"] * 5, "text", "vector", "int8"])
+            copy.set_types(["int8", "uuid", "uuid", "text", *["float8"] * 5, "text", "vector", "int8", "timestamptz"])
             for new in faces:
                 face, box = new.face, new.face.box
                 copy.write_row(
                     (
                         *(key, face.face_id, face.image_id, face.external_image_id),
                         *(box.left, box.top, box.width, box.height, face.confidence),
-                        *(face.user_id, new.embedding, revision),
+                        *(face.user_id, new.embedding, revision, min(new.created_at or now, now)),
                     )
                 )
 

@@ -74,12 +74,24 @@ GAUGES: Final[Mapping[str, Family]] = {
 }
 """Name → what is measured at this moment."""
 
+SHARED_GAUGES: Final[Mapping[str, Family]] = {
+    "jobs": Family("Jobs of the database; those that are over for a week.", ("kind", "status")),
+    "jobs_oldest_queued_seconds": Family("Seconds for which the oldest queued job could have begun.", ("kind",)),
+}
+"""Likewise, of the database: every process measures the same."""
+
 HISTOGRAMS: Final[Mapping[str, Family]] = {
     "request_duration_seconds": Family("Seconds from a request's headers to its answer.", ("operation",)),
     "stage_duration_seconds": Family("Seconds of each stage of a request.", ("stage",)),
     "index_lag_revisions": Family("Changes of a collection that a search had to wait for."),
 }
 """Name → what is distributed over buckets. Prometheus adds ``_bucket``, ``_sum`` and ``_count``."""
+
+JobCounts = Mapping[tuple[str, str], tuple[int, float]]
+"""(kind, status) → how many jobs there are, and for how many seconds the oldest that waits could have begun."""
+
+JOB_STATUSES: Final = ("queued", "running", "succeeded", "failed", "cancelled")
+"""Of a kind that there is, every one is shown, so that a count falls to 0 and does not stay."""
 
 
 class Metrics(Observer):
@@ -92,6 +104,7 @@ class Metrics(Observer):
 
     def __init__(self, billing_groups: Mapping[str, str], registry: CollectorRegistry = REGISTRY) -> None:
         self._billing_groups = billing_groups
+        self._job_kinds: set[str] = set()
 
         def counter(name: str) -> Counter:
             return Counter(PREFIX + name, COUNTERS[name].meaning, COUNTERS[name].labels, registry=registry)
@@ -100,6 +113,12 @@ class Metrics(Observer):
             # What a process held ends with it.
             family = GAUGES[name]
             return Gauge(PREFIX + name, family.meaning, family.labels, registry=registry, multiprocess_mode="livesum")
+
+        def shared_gauge(name: str) -> Gauge:
+            family = SHARED_GAUGES[name]
+            return Gauge(
+                PREFIX + name, family.meaning, family.labels, registry=registry, multiprocess_mode="livemostrecent"
+            )
 
         def histogram(name: str, buckets: tuple[float, ...]) -> Histogram:
             family = HISTOGRAMS[name]
@@ -118,6 +137,8 @@ class Metrics(Observer):
         self._billable = counter("billable_images")
         self._lag = histogram("index_lag_revisions", LAG_REVISIONS)
         self._pool = gauge("database_pool")
+        self._jobs = shared_gauge("jobs")
+        self._jobs_late = shared_gauge("jobs_oldest_queued_seconds")
         self._server = gauge("server_info")
         for group in sorted(set(billing_groups.values())):
             self._billable.labels(group)  # so that it is there, and 0, before the first call
@@ -153,18 +174,29 @@ class Metrics(Observer):
             self._lag.observe(observation.counts["index_lag"])
 
     @contextmanager
-    def following(self, pools: Mapping[str, PoolStatistics]) -> Iterator[None]:
-        """Looks at the pools now and again, until the end."""
+    def following(
+        self, pools: Mapping[str, PoolStatistics], count_jobs: Callable[[], JobCounts | None] = dict
+    ) -> Iterator[None]:
+        """Looks at the pools and jobs now and again, until the end; what cannot be counted now stays as it was."""
 
         def look() -> None:
             for name, statistics in pools.items():
                 known = statistics()
                 for statistic in POOL_STATISTICS:
                     self._pool.labels(name, statistic).set(known.get(statistic, 0))
+            if (counts := count_jobs()) is not None:
+                self._show_jobs(counts)
 
         look()
         with Repeating("pool statistics", look, POOL_PAUSE_S):
             yield
+
+    def _show_jobs(self, counts: JobCounts) -> None:
+        for kind in {kind for kind, _ in counts} | self._job_kinds:
+            self._job_kinds.add(kind)
+            for status in JOB_STATUSES:
+                self._jobs.labels(kind, status).set(counts.get((kind, status), (0, 0.0))[0])
+            self._jobs_late.labels(kind).set(counts.get((kind, "queued"), (0, 0.0))[1])
 
 
 @dataclass(frozen=True, slots=True)

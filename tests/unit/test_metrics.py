@@ -116,6 +116,25 @@ def test_shows_the_pools(metrics: Metrics, registry: CollectorRegistry) -> None:
     assert values == {**dict.fromkeys(POOL_STATISTICS, 0), "pool_size": 3}
 
 
+def test_counts_jobs(metrics: Metrics, registry: CollectorRegistry) -> None:
+    """By kind and status; what is no longer there is 0, and what cannot be counted stays as it was."""
+
+    def values() -> list[float | None]:
+        waiting = registry.get_sample_value("rekognition_jobs", {"kind": "retention", "status": "queued"})
+        late = registry.get_sample_value("rekognition_jobs_oldest_queued_seconds", {"kind": "retention"})
+        return [waiting, late]
+
+    with metrics.following({}, lambda: {("retention", "queued"): (3, 61.5)}):
+        pass
+    assert values() == [3, 61.5]
+    with metrics.following({}, lambda: None):
+        pass
+    assert values() == [3, 61.5]
+    with metrics.following({}, dict):
+        pass
+    assert values() == [0, 0]
+
+
 def _panels() -> list[Any]:
     panels: list[Any] = json.loads(DASHBOARD.read_text())["panels"]
     return panels
@@ -130,7 +149,7 @@ def test_the_dashboard_asks_for_metrics_that_exist(metrics: Metrics, registry: C
     metrics.describe(
         version="", face_model="", face_model_version="", detector="", device="", index="", absent_attributes=""
     )
-    with metrics.following({"main": dict}):
+    with metrics.following({"main": dict}, lambda: {("retention", "failed"): (1, 0.0)}):
         pass
     page = generate_latest(registry).decode()
     names = set(re.findall(r"^(rekognition_\w+)[{ ]", page, re.MULTILINE))

@@ -71,6 +71,6 @@ def test_without_the_extra_the_start_ends_with_a_sentence(monkeypatch: pytest.Mo
     settings = Settings(otlp_endpoint="http://127.0.0.1:4318")
     with (
         pytest.raises(app.TracingUnusable, match="needs OpenTelemetry"),
-        app._observers(settings, Mock(), {}),
+        app._observers(settings, Mock(), {}, Mock()),
     ):
         pass

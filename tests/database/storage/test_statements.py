@@ -21,6 +21,7 @@ from rekognition_emulator.inference.details.face_details import FaceDetails
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.registry import OPERATIONS
 from rekognition_emulator.reembedding.store import PostgresReembeddingStore
+from rekognition_emulator.retention.store import RetentionStore
 from rekognition_emulator.search.base import FaceIndex
 from rekognition_emulator.search.memory import MemoryIndex
 from rekognition_emulator.search.pgvector import PgvectorIndex
@@ -212,6 +213,11 @@ def test_no_statement_lacks_the_collection(
             prepared = store.get_collection(OWNER, created.name)
             staging.standing(prepared)
             staging.discard(ACTOR, prepared, ["99.0"])
+            retention = RetentionStore(pool)
+            retention.choose(ACTOR, prepared, 1)
+            assert [(retention.count(expiry), retention.faces(expiry, 9)) for expiry in retention.expiries()] == [
+                (0, [])
+            ]
             store.set_history_token(prepared, uuid4())
             store.milestones([prepared.key])
     store.sweep()

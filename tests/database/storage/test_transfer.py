@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.domain.errors import CollectionExists, CollectionNotFound
 from rekognition_emulator.domain.faces import Collection, NewFace, Owner
+from rekognition_emulator.retention.store import RetentionStore
 from rekognition_emulator.search.memory import MemoryIndex
 from rekognition_emulator.storage import archive, transfer
 from rekognition_emulator.storage.archive import ArchiveUnusable
@@ -188,7 +189,7 @@ def test_a_file_can_be_checked_without_this_program(exported: Path) -> None:
     assert json.loads(last)["sha256"] == hashlib.sha256(content + b"\n").hexdigest()
     assert json.loads(last)["end"] == {"users": 3, "faces": 5}
     described, *_ = lines(exported)
-    assert (described["version"], described["collection"]["dimension"]) == (1, 8)
+    assert (described["version"], described["collection"]["dimension"]) == (2, 8)
 
 
 def test_an_export_is_of_one_moment(pool: ConnectionPool, album: Collection, tmp_path: Path) -> None:
@@ -284,14 +285,53 @@ def test_an_index_outside_follows_an_import_in_parts(
 def test_an_export_of_another_version_is_refused(pool: ConnectionPool, exported: Path, tmp_path: Path) -> None:
     """A file of a later program says so, and one of another program, or nothing, is none of ours."""
     described, *rest = lines(exported)
-    with pytest.raises(ArchiveUnusable, match="another version of the format; this program reads 1"):
-        bring_in(pool, write(tmp_path / "later.gz", [{**described, "version": 2}, *rest]))
+    with pytest.raises(ArchiveUnusable, match="another version of the format; this program reads 1 and 2"):
+        bring_in(pool, write(tmp_path / "later.gz", [{**described, "version": 3}, *rest]))
     with pytest.raises(ArchiveUnusable, match="no export of a collection"):
         bring_in(pool, write(tmp_path / "other.gz", [{"version": 1}]))
     for name, content in {"empty": b"", "text": b"{}\n", "nothing": gzip.compress(b"")}.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ArchiveUnusable, match=r"no export of a collection|is cut"):
             bring_in(pool, tmp_path / name)
+
+
+def ages(pool: ConnectionPool, collection: Collection) -> list[datetime]:
+    """When a collection's faces came, by their ids."""
+    with pool.connection() as connection:
+        query = "SELECT created_at FROM faces WHERE collection_id = %s ORDER BY face_id"
+        return [created_at for (created_at,) in connection.execute(query, [collection.key]).fetchall()]
+
+
+def test_faces_keep_their_age_and_the_collection_its_retention(
+    pool: ConnectionPool, album: Collection, tmp_path: Path
+) -> None:
+    """What is to go after thirty days does not stay for another thirty because it was carried over."""
+    with pool.connection() as connection:
+        connection.execute("UPDATE collections SET retention_days = 30 WHERE id = %s", [album.key])
+        connection.execute(
+            "UPDATE faces SET created_at = created_at - interval '9 days' WHERE collection_id = %s AND user_id = 'ada'",
+            [album.key],
+        )
+    export(pool, album.name, tmp_path / "aged.gz")
+    bring_in(pool, tmp_path / "aged.gz")
+    came = PostgresStore(pool).get_collection(ELSEWHERE, album.name)
+    assert ages(pool, came) == ages(pool, album)
+    assert RetentionStore(pool).days(came) == 30
+
+
+def test_a_file_cannot_keep_faces_from_ageing(pool: ConnectionPool, exported: Path, tmp_path: Path) -> None:
+    """A moment to come becomes now; a file of the first version, which has none, begins now as well."""
+    described, *rest = lines(exported)
+    to_come = [{**line, "created_at": "9000-01-01T00:00:00+00:00"} if "face" in line else line for line in rest]
+    first = [{name: value for name, value in line.items() if name != "created_at"} for line in rest]
+    collection = {name: value for name, value in described["collection"].items() if name != "retention_days"}
+    begun = datetime.now(UTC)
+    bring_in(pool, write(tmp_path / "to-come.gz", [described, *to_come]), name="to-come")
+    bring_in(pool, write(tmp_path / "1.gz", [{**described, "version": 1, "collection": collection}, *first]), name="1")
+    for name in ("to-come", "1"):
+        came = PostgresStore(pool).get_collection(ELSEWHERE, name)
+        assert all(begun <= moment <= datetime.now(UTC) for moment in ages(pool, came))
+        assert RetentionStore(pool).days(came) is None
 
 
 def test_embeddings_of_another_dimension_are_refused(
@@ -328,6 +368,11 @@ CRAFTED: dict[str, Callable[[list[Any]], object]] = {
     "no moment": lambda content: content[0]["collection"].update(created_at="yesterday"),
     "no count": lambda content: content[0]["collection"].update(face_count="five"),
     "no object": lambda content: content.__setitem__(5, 7),
+    "a face that came some day": lambda content: content[5].update(created_at="yesterday"),
+    "a face of no time zone": lambda content: content[5].update(created_at="2026-05-01T12:00:00"),
+    "a retention of no day": lambda content: content[0]["collection"].update(retention_days=0),
+    "a retention of true": lambda content: content[0]["collection"].update(retention_days=True),
+    "a retention of centuries": lambda content: content[0]["collection"].update(retention_days=36_501),
     "something after the end": lambda content: content.append({}),
 }
 

@@ -1,0 +1,1 @@
+"""Long work as jobs in PostgreSQL: what a job is, where jobs are stored, and what does them."""
