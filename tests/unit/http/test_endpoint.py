@@ -83,7 +83,7 @@ class Remembering(Observer):
 
 
 class Server:
-    """A server with one worker and one slot to wait for albums, whose operation waits until it is released (as it is at first)."""
+    """A server with one worker and one slot to wait for albums, whose operation waits until it is released."""
 
     def __init__(
         self, model: ServiceModel, *, mode: Mode | None = None, keyring: Keyring | None = None, **rates: float
