@@ -20,10 +20,11 @@ from structlog.testing import capture_logs
 from rekognition_emulator.auth.keyring import Keyring
 from rekognition_emulator.auth.keys import AccessKey, KeyStore
 from rekognition_emulator.http import bodies
+from rekognition_emulator.http.access_log import AccessLog
 from rekognition_emulator.http.admission import Admission
 from rekognition_emulator.http.authentication import Authenticator, Caller
 from rekognition_emulator.http.dispatch import Dispatcher
-from rekognition_emulator.http.endpoint import Endpoint, RequestHandler, create_app
+from rekognition_emulator.http.endpoint import Endpoint, RequestHandler
 from rekognition_emulator.http.enforcement import Enforcement, Mode
 from rekognition_emulator.http.rate_limits import RateLimiter
 from rekognition_emulator.http.responses import WireResponse
@@ -105,16 +106,16 @@ class Server:
         )
         observers = [self.observer]
         self.recorded: list[tuple[Caller, WireResponse]] = []
-        self.handler = RequestHandler(
-            self.dispatcher.operation,
+        self.pages: dict[str, Any] = {}
+        self.app = RequestHandler(
+            {"/": Endpoint(self.dispatcher.body_bytes_max, self.dispatcher.dispatch)},
+            self.pages,
+            operation_of=self.dispatcher.operation,
             authenticator=authenticator(mode, keyring),
             admission=Admission(RateLimiter(rates), workers=1, queue_max=1, bulk={"ListFaces"}, observers=observers),
             record=lambda caller, answer: self.recorded.append((caller, answer)),
-            observers=observers,
+            access_log=AccessLog(observers),
         )
-        self.pages: dict[str, Any] = {}
-        endpoint = Endpoint(self.dispatcher.body_bytes_max, self.dispatcher.dispatch)
-        self.app = create_app(self.handler, {"/": endpoint}, self.pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, as ASGI has it."""
