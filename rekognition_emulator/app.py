@@ -10,7 +10,6 @@ from typing import Final
 import psycopg
 import structlog
 from psycopg_pool import ConnectionPool
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 import botocore_models
@@ -20,11 +19,13 @@ from rekognition_emulator.api.core import ServiceError
 from rekognition_emulator.auth.keyring import Keyring
 from rekognition_emulator.domain.errors import ObjectUnavailable
 from rekognition_emulator.domain.faces import Owner
+from rekognition_emulator.http.access_log import AccessLog
 from rekognition_emulator.http.admission import Admission
 from rekognition_emulator.http.authentication import Authenticator, Caller
 from rekognition_emulator.http.authorization import Authorizer
+from rekognition_emulator.http.cors import allow_origins
 from rekognition_emulator.http.dispatch import Dispatcher
-from rekognition_emulator.http.endpoint import Endpoint, RequestHandler, create_app
+from rekognition_emulator.http.endpoint import Endpoint, RequestHandler
 from rekognition_emulator.http.enforcement import Enforcement
 from rekognition_emulator.http.pages import create_pages
 from rekognition_emulator.http.rate_limits import RateLimiter
@@ -60,9 +61,6 @@ from rekognition_emulator.telemetry.observation import Observer
 
 OPERATIONS_PATH: Final = "/"
 SESSIONS_PATH: Final = "/sessions"
-
-PREFLIGHT_SECONDS: Final = 7200
-"""For which a browser remembers that it may call. Source: Chromium's own limit."""
 
 _CONNECTIONS_BESIDE: Final = 2
 """To the database, for what goes on beside the workers: keys are read, the audit log is written."""
@@ -163,15 +161,8 @@ def open_service(settings: Settings) -> Iterator[Service]:
                         ),
                         strict=settings.strict,
                     )
-                    handler = RequestHandler(
-                        dispatcher.operation,
-                        authenticator=authenticator,
-                        admission=_admission(settings, observers),
-                        record=partial(_record, audit),
-                        observers=observers,
-                    )
-                    app = create_app(
-                        handler,
+                    access_log = AccessLog(observers)
+                    app = RequestHandler(
                         {
                             OPERATIONS_PATH: Endpoint(dispatcher.body_bytes_max, dispatcher.dispatch),
                             SESSIONS_PATH: Endpoint(
@@ -181,9 +172,16 @@ def open_service(settings: Settings) -> Iterator[Service]:
                                 ),
                             ),
                         },
-                        _create_pages(settings, engine, store, handler),
+                        _create_pages(settings, engine, store, access_log),
+                        operation_of=dispatcher.operation,
+                        authenticator=authenticator,
+                        admission=_admission(settings, observers),
+                        record=partial(_record, audit),
+                        access_log=access_log,
                     )
-                    yield Service(_for_browsers(settings, app), engine, settings.detector, authenticator.is_open)
+                    yield Service(
+                        allow_origins(app, settings.cors_origins), engine, settings.detector, authenticator.is_open
+                    )
 
 
 def open_worker(settings: Settings, pool: JoiningPool) -> Worker:
@@ -366,7 +364,7 @@ def _translate_error(error: Exception, operation: str) -> ServiceError | None:
 
 
 def _create_pages(
-    settings: Settings, engine: FaceEngine, store: PostgresStore, handler: RequestHandler
+    settings: Settings, engine: FaceEngine, store: PostgresStore, access_log: AccessLog
 ) -> Mapping[str, ASGIApp]:
     def database_answers() -> bool:
         try:
@@ -386,19 +384,5 @@ def _create_pages(
         },
         coverage_page=PAGE,
         coverage={operation: reason or "served" for operation, reason in coverage()},
-        finish=handler.finish,
-    )
-
-
-def _for_browsers(settings: Settings, app: ASGIApp) -> ASGIApp:
-    """Returns the application as pages of the sites in the settings may call it; refusals, too, are told to them."""
-    if not settings.cors_origins:
-        return app
-    return CORSMiddleware(
-        app,
-        allow_origins=settings.cors_origins,
-        allow_methods=["POST"],
-        allow_headers=["*"],  # what browsers ask for is granted: SDKs add headers with every version
-        expose_headers=["x-amzn-RequestId", "Date"],  # SDKs correct their clocks by the latter
-        max_age=PREFLIGHT_SECONDS,
+        access_log=access_log,
     )

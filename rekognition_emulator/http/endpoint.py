@@ -1,4 +1,4 @@
-"""The service as an ASGI application: authenticates a request, has it admitted, gives it a worker, logs its answer.
+"""The service as an ASGI application: authenticates each request, has it admitted, and gives it a worker.
 
 Most requests may have to be refused, and then a refusal has to be cheap. So this stands in front of the web framework,
 which serves the pages about the server alone.
@@ -8,24 +8,24 @@ them.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 import structlog
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rekognition_emulator.actor import AuditTrail
 from rekognition_emulator.api.core import ServiceError
 from rekognition_emulator.api.rekognition import ProvisionedThroughputExceededException, ThrottlingException
+from rekognition_emulator.http.access_log import AccessLog
 from rekognition_emulator.http.admission import Admission, BodyTooLarge, ClientGone, Overloaded, RateExceeded
 from rekognition_emulator.http.authentication import Authenticator, Caller, UnverifiedRequest
 from rekognition_emulator.http.bodies import BodyTooSlow
 from rekognition_emulator.http.responses import WireResponse, error_response, not_found
 from rekognition_emulator.http.sigv4 import Head
-from rekognition_emulator.telemetry.observation import Observation, Observer
+from rekognition_emulator.telemetry.observation import Observation
 
 PAYLOAD_TOO_LARGE: Final = WireResponse(413, None, b"", error="413")
 """Not JSON; botocore then reports the code 413 without a message."""
@@ -37,8 +37,6 @@ Work = Callable[[Caller, Head, bytes], WireResponse]
 """(who calls, head, body) → the answer; runs in a worker's thread."""
 Record = Callable[[Caller, WireResponse], None]
 """(who has called, the answer) → nothing; likewise."""
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,36 +53,46 @@ class Endpoint:
 
 
 class RequestHandler:
-    """Answers requests to endpoints.
+    """The service; what is sent elsewhere by mistake gets AWS's answer to that.
 
     Args:
+        endpoints: path → what answers a POST there.
+        pages: path → what answers there, whoever asks.
         operation_of: returns the model's name of what a target header asks for, or None.
         authenticator: tells who calls.
         admission: lets requests in.
         record: is told of every answer that a worker has given, for the audit log.
-        observers: are told of every request, all on the thread of the event loop.
+        access_log: ends every request.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # each is a part of one server and named at the call
         self,
-        operation_of: Callable[[str | None], str | None],
+        endpoints: Mapping[str, Endpoint],
+        pages: Mapping[str, ASGIApp],
         *,
+        operation_of: Callable[[str | None], str | None],
         authenticator: Authenticator,
         admission: Admission,
         record: Record,
-        observers: Sequence[Observer] = (),
+        access_log: AccessLog,
     ) -> None:
+        self._endpoints = endpoints
+        self._pages = pages
         self._operation_of = operation_of
         self._authenticator = authenticator
         self._admission = admission
         self._record = record
-        self._observers = observers
+        self._access_log = access_log
 
-    async def serve(self, scope: Scope, receive: Receive, endpoint: Endpoint) -> Response:
-        """Returns the answer to a request."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request, as ASGI has it."""
+        if page := self._pages.get(scope["path"]):
+            await page(scope, receive, send)
+            return
         observation = Observation()
         try:
-            answer = await self._answer(scope, receive, endpoint, observation)
+            endpoint = self._endpoints.get(scope["path"]) if scope["method"] == "POST" else None
+            answer = await self._answer(scope, receive, endpoint, observation) if endpoint else not_found()
         except ServiceError as error:
             # What the client still sends is read by the server and dropped, so that it gets round to the answer.
             answer = error_response(error)
@@ -99,20 +107,8 @@ class RequestHandler:
             answer = PAYLOAD_TOO_LARGE
         except ClientGone:
             answer = CLIENT_GONE
-        return self.finish(answer, observation)
-
-    def finish(self, answer: WireResponse, observation: Observation) -> Response:
-        """Writes the access log's line and returns the answer with the headers that AWS sends, and no others."""
-        observation.operation, observation.collection = answer.operation, answer.collection
-        observation.status, observation.error = answer.status, answer.error
-        observation.seconds = time.perf_counter() - observation.started
-        _log_line(observation, len(answer.body))
-        for observer in self._observers:
-            observer.answered(observation)
-        headers = {"x-amzn-RequestId": observation.request_id}
-        if answer.content_type is not None:
-            headers["Content-Type"] = answer.content_type
-        return Response(answer.body, answer.status, headers)
+        response = self._access_log.finish(answer, observation)
+        await response(scope, receive, send)
 
     async def _answer(
         self, scope: Scope, receive: Receive, endpoint: Endpoint, observation: Observation
@@ -139,64 +135,17 @@ class RequestHandler:
                 )
             caller = self._authenticator.authenticate(request, unverified, content_hash)
             observation.account = caller.account
-            work = partial(endpoint.work, caller, head, body)
-            handed_over = time.perf_counter()
-            return await self._admission.work(
-                caller.account, operation, lambda: self._work(work, caller, observation, handed_over)
-            )
+            work = partial(self._work, endpoint.work, caller, head, body, observation, time.perf_counter())
+            return await self._admission.work(caller.account, operation, work)
         finally:
             observation.would_be_denied = trail.would_be_denied
 
-    def _work(
-        self, work: Callable[[], WireResponse], caller: Caller, observation: Observation, handed_over: float
+    def _work(  # noqa: PLR0913, PLR0917 # in another thread nothing else is at hand
+        self, work: Work, caller: Caller, head: Head, body: bytes, observation: Observation, handed_over: float
     ) -> WireResponse:
         """Answers a request in a worker's thread, whose context is not that of the request's task."""
         observation.passed("wait", handed_over)
         with structlog.contextvars.bound_contextvars(request_id=caller.request_id), observation.current():
-            answer = work()
+            answer = work(caller, head, body)
         self._record(caller, answer)
         return answer
-
-
-def create_app(handler: RequestHandler, endpoints: Mapping[str, Endpoint], pages: Mapping[str, ASGIApp]) -> ASGIApp:
-    """Returns the service as an ASGI application; what is sent elsewhere by mistake gets AWS's answer to that.
-
-    Args:
-        handler: answers what is sent to an endpoint.
-        endpoints: path → what answers a POST there.
-        pages: path → what answers there, whoever asks.
-    """
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if page := pages.get(scope["path"]):
-            await page(scope, receive, send)
-            return
-        endpoint = endpoints.get(scope["path"]) if scope["method"] == "POST" else None
-        if endpoint is None:
-            answer = handler.finish(not_found(), Observation())
-        else:
-            answer = await handler.serve(scope, receive, endpoint)
-        await answer(scope, receive, send)
-
-    return app
-
-
-def _log_line(observation: Observation, length: int) -> None:
-    log.info(
-        "request",
-        request_id=observation.request_id,
-        account=observation.account,
-        operation=observation.operation,
-        collection=observation.collection,
-        status=observation.status,
-        error=observation.error,
-        ms=_ms(observation.seconds),
-        bytes=length,
-        stages_ms={name: _ms(seconds) for name, seconds in observation.stage_seconds().items()},
-        **({} if observation.limit is None else {"limit": observation.limit}),
-        **observation.counts,
-    )
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 1)

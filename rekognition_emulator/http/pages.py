@@ -6,15 +6,13 @@ from typing import Final
 from fastapi import FastAPI, HTTPException, Request, Response
 
 from rekognition_emulator import __version__
+from rekognition_emulator.http.access_log import AccessLog
 from rekognition_emulator.http.readiness import Readiness
 from rekognition_emulator.http.responses import WireResponse
 from rekognition_emulator.telemetry.observation import Observation
 
 LIVENESS_PATH: Final = "/healthz"
 READINESS_PATH: Final = "/readyz"
-
-Finish = Callable[[WireResponse, Observation], Response]
-"""Logs an answer and makes a response of it."""
 
 
 def create_pages(
@@ -23,7 +21,7 @@ def create_pages(
     describe: Callable[[], Mapping[str, str]],
     coverage_page: str,
     coverage: Mapping[str, str],
-    finish: Finish,
+    access_log: AccessLog,
 ) -> Mapping[str, FastAPI]:
     """Returns path → application.
 
@@ -32,7 +30,7 @@ def create_pages(
         describe: says what a server that is ready runs.
         coverage_page: path of the next.
         coverage: operation → ``served``, or why it is not.
-        finish: for what is refused.
+        access_log: for what is refused.
     """
     pages = FastAPI(title="rekognition-emulator", version=__version__, openapi_url=None)
 
@@ -55,9 +53,10 @@ def create_pages(
         return dict(coverage)
 
     async def refuse(_request: Request, error: HTTPException) -> Response:
-        answer = finish(WireResponse(error.status_code, None, b"", error=str(error.status_code)), Observation())
-        answer.headers.update(error.headers or {})
-        return answer
+        refusal = WireResponse(error.status_code, None, b"", error=str(error.status_code))
+        response = access_log.finish(refusal, Observation())
+        response.headers.update(error.headers or {})
+        return response
 
     pages.exception_handler(405)(refuse)
     return dict.fromkeys((LIVENESS_PATH, READINESS_PATH, coverage_page), pages)

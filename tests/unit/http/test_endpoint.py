@@ -20,10 +20,11 @@ from structlog.testing import capture_logs
 from rekognition_emulator.auth.keyring import Keyring
 from rekognition_emulator.auth.keys import AccessKey, KeyStore
 from rekognition_emulator.http import bodies
+from rekognition_emulator.http.access_log import AccessLog
 from rekognition_emulator.http.admission import Admission
 from rekognition_emulator.http.authentication import Authenticator, Caller
 from rekognition_emulator.http.dispatch import Dispatcher
-from rekognition_emulator.http.endpoint import Endpoint, RequestHandler, create_app
+from rekognition_emulator.http.endpoint import Endpoint, RequestHandler
 from rekognition_emulator.http.enforcement import Enforcement, Mode
 from rekognition_emulator.http.rate_limits import RateLimiter
 from rekognition_emulator.http.responses import WireResponse
@@ -83,7 +84,7 @@ class Remembering(Observer):
 
 
 class Server:
-    """A server with one worker and one slot to wait for albums; its operation waits until it is released."""
+    """A server with one worker and one slot to wait for albums, whose operation waits until it is released."""
 
     def __init__(
         self, model: ServiceModel, *, mode: Mode | None = None, keyring: Keyring | None = None, **rates: float
@@ -105,16 +106,16 @@ class Server:
         )
         observers = [self.observer]
         self.recorded: list[tuple[Caller, WireResponse]] = []
-        self.handler = RequestHandler(
-            self.dispatcher.operation,
+        self.pages: dict[str, Any] = {}
+        self.app = RequestHandler(
+            {"/": Endpoint(self.dispatcher.body_bytes_max, self.dispatcher.dispatch)},
+            self.pages,
+            operation_of=self.dispatcher.operation,
             authenticator=authenticator(mode, keyring),
             admission=Admission(RateLimiter(rates), workers=1, queue_max=1, bulk={"ListFaces"}, observers=observers),
             record=lambda caller, answer: self.recorded.append((caller, answer)),
-            observers=observers,
+            access_log=AccessLog(observers),
         )
-        self.pages: dict[str, Any] = {}
-        endpoint = Endpoint(self.dispatcher.body_bytes_max, self.dispatcher.dispatch)
-        self.app = create_app(self.handler, {"/": endpoint}, self.pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, as ASGI has it."""
@@ -562,7 +563,7 @@ def test_what_a_head_is_enough_for_is_decided_once(serving: Callable[..., Server
     with capture_logs() as logs:
         answer = server.request("POST", "/", content=BODY)
     assert answer.status_code == 200
-    spared = [line for line in logs if line["event"] == "would_be_denied"]
+    spared = [line for line in logs if line["event"] == "would be denied"]
     assert {line["request_id"] for line in logs} == {answer.headers["x-amzn-requestid"]}
     assert [line["error"] for line in spared] == ["MissingAuthenticationTokenException"]
     assert server.observer.observations[0].would_be_denied == spared[0]["error"]
