@@ -171,10 +171,10 @@ def _measure_index(data_dir: Path, name: str, albums: Mapping[str, Album]) -> di
     with _opened(data_dir) as pool:
         around = _surroundings(pool, data_dir)
         for album_name, album in albums.items():
-            with closing(INDEXES[name](around)) as index:
+            with closing(INDEXES[name].open(around)) as index:
                 new[album_name] = timed(partial(Warm(pool, index, album_name, album).search_faces, 0))
                 index.prepare(PostgresStore(pool).get_collection(OWNER, album_name), lambda *_: None)
-        with closing(INDEXES[name](around)) as index:
+        with closing(INDEXES[name].open(around)) as index:
             for album_name, album in albums.items():
                 searched = Warm(pool, index, album_name, album)
                 again[album_name] = timed(partial(searched.search_faces, 1))
@@ -250,7 +250,7 @@ def _writes(pool: ConnectionPool, data_dir: Path, name: str) -> report.Section:
         each = together(write, writers, SECONDS * 2)
         rows.append([f"write, {writers} at once", *each.row()])
     for index in FAST:
-        with closing(INDEXES[index](_surroundings(pool, data_dir))) as opened:
+        with closing(INDEXES[index].open(_surroundings(pool, data_dir))) as opened:
             searched = Warm(pool, opened, name, probe)
             opened.prepare(store.get_collection(OWNER, name), lambda *_: None)
             times = in_turn({"write": write, "search": searched.search_faces_by_image}, TIMES_MIN)
@@ -286,8 +286,8 @@ def _neighbours(data_dir: Path, scratch: Path) -> report.Section:
             with (
                 _opened(data_dir, f"among_{few}") as few_pool,
                 _opened(data_dir, f"among_{many}") as many_pool,
-                closing(INDEXES[name](_surroundings(few_pool, data_dir / str(few)))) as few_index,
-                closing(INDEXES[name](_surroundings(many_pool, data_dir / str(many)))) as many_index,
+                closing(INDEXES[name].open(_surroundings(few_pool, data_dir / str(few)))) as few_index,
+                closing(INDEXES[name].open(_surroundings(many_pool, data_dir / str(many)))) as many_index,
             ):
                 runs = {
                     "few": Warm(few_pool, few_index, "between", album).search_faces,

@@ -76,12 +76,12 @@ def measure(folder: Path, album: Album) -> report.Section:
     collection: Collection = told.collection
     nowhere: Any = None  # the index is not in a database
     around = IndexDependencies(told, nowhere, folder, MEMORY_BYTES)
-    with closing(INDEXES["faiss"](around)) as index:
+    with closing(INDEXES["faiss"].open(around)) as index:
         preparing = timed(lambda: index.prepare(collection, lambda *_: None))
         holding = index.holding(collection)
     # Without codes nothing is missed; so many are never searched like that by the index itself.
     exact = Segment(_packed(album.ids), album.embeddings, None, mapped=False)
-    with closing(INDEXES["faiss"](around)) as index:
+    with closing(INDEXES["faiss"].open(around)) as index:
         first = timed(lambda: _ask(index, collection, probes, 0))
         finds: dict[str, Find] = {
             "faiss, by codes": partial(_ask, index, collection, probes),

@@ -66,7 +66,7 @@ def measure(scratch: Path, indexes: Sequence[str], album: Album) -> list[Section
         _fill(connection, [album, *others])
         theirs, insert_ms = _deepface(url, connection, album, probes)
         finds = {
-            f"ours, {name}": _ours(stack.enter_context(closing(INDEXES[name](around))), collection, album, probes)
+            f"ours, {name}": _ours(stack.enter_context(closing(INDEXES[name].open(around))), collection, album, probes)
             for name in indexes
         }
         finds |= {

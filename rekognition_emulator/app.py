@@ -229,16 +229,16 @@ def open_index(settings: Settings, pool: ConnectionPool, read_pool: ConnectionPo
         IndexUnusable: the one of the settings cannot be had here.
     """
     return IndexRouter(
-        settings.index,
+        settings.index_url.name,
         IndexDependencies(
             PostgresStore(pool),
             pool,
             folder=settings.data_dir / "indexes",
             memory_bytes_max=settings.index_memory_mb * 1_000_000,
             read_pool=read_pool,
-            milvus_uri=settings.milvus_uri,
-            milvus_token=settings.milvus_token,
+            token=settings.index_token or settings.milvus_token,
         ),
+        settings.index_urls,
     )
 
 
@@ -301,7 +301,7 @@ def _observers(
         "face_model_version": engine.model.version,
         "detector": settings.detector,
         "device": settings.device.value,
-        "index": settings.index,
+        "index": settings.index_url.name,
         "absent_attributes": settings.absent_attributes,
     }
     with ExitStack() as opened:

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -21,7 +22,8 @@ from rekognition_emulator.http.rate_limits import EVERY_OTHER, RATE_MAX, RATE_MI
 from rekognition_emulator.inference.selection import AUTO, ModelFiles
 from rekognition_emulator.inference.sessions import Device
 from rekognition_emulator.models.catalogue import RESEARCH
-from rekognition_emulator.search.registry import INDEXES
+from rekognition_emulator.search.registry import MEMORY_MB, MILVUS, find_index
+from rekognition_emulator.search.url import IndexUrl, parse_index_url
 from rekognition_emulator.storage.audit import KEPT_DAYS
 
 THREADS_PER_CALL: Final = 1
@@ -146,16 +148,26 @@ class Settings(BaseSettings):
         "stop without them; see [its guide](../guides/face-details.md).",
     )
     index: str = Field(
-        "pgvector", description="Which index searches: `pgvector`, `faiss`, `milvus`, or `memory` for tests."
+        "pgvector",
+        description="[Which index](../guides/indexes.md) searches, as a URL: `pgvector`, `faiss`, "
+        "`milvus://host:19530`, `memory` for tests, or one that a package brings; with options such as "
+        "`faiss?memory_mb=4096`.",
+    )
+    index_token: str = Field(
+        "", repr=False, description="What the index's server asks for, of Milvus `user:password` or an API key."
     )
     index_memory_mb: int = Field(
-        2_048, ge=1, description="What `faiss` and `memory` may hold in memory, each; what was searched last stays."
+        2_048,
+        ge=1,
+        description="What `faiss` and `memory` may hold in memory, each, unless their URL has `memory_mb`; what was "
+        "searched last stays.",
     )
     milvus_uri: Annotated[str, StringConstraints(pattern=r"^https?://")] | None = Field(
         None,
-        description="The Milvus of the index `milvus`, such as `http://host:19530`. Default: Milvus Lite, in a file.",
+        description="Where Milvus is if `REKOGNITION_INDEX` does not say it, such as `http://host:19530`; also for "
+        "collections that have chosen `milvus` themselves. Without either: Milvus Lite, in a file.",
     )
-    milvus_token: str = Field("", description="What it asks for: `user:password` or an API key.")
+    milvus_token: str = Field("", repr=False, description="Another name of `REKOGNITION_INDEX_TOKEN`.")
     s3_endpoint_url: (
         Annotated[str, StringConstraints(pattern=r"^https?://(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9.-]+)(:\d+)?(/[^?#\s]*)?$")]
         | None
@@ -247,8 +259,13 @@ class Settings(BaseSettings):
 
     def of_one_process(self) -> "Settings":
         """Returns the settings of each process where there are several: with its share of the work, at least one."""
+        url = self.index_url
+        if MEMORY_MB in url.options:
+            share = max(1, int(url.options[MEMORY_MB]) // self.processes)
+            url = replace(url, options={**url.options, MEMORY_MB: str(share)})
         return self.model_copy(
             update={
+                "index": str(url),
                 "processes": 1,
                 "workers": max(1, self.workers // self.processes),
                 "queue_max": -(-self.queue_max // self.processes),
@@ -258,6 +275,20 @@ class Settings(BaseSettings):
                 },
             }
         )
+
+    @property
+    def index_url(self) -> IndexUrl:
+        """The index that searches collections which have chosen none."""
+        return parse_index_url(self.index)
+
+    @property
+    def index_urls(self) -> Mapping[str, IndexUrl]:
+        """Name → address and options of the indexes that have any."""
+        urls = {self.index_url.name: self.index_url}
+        if self.milvus_uri and not urls.get(MILVUS, IndexUrl(MILVUS)).address:
+            scheme, _, address = self.milvus_uri.partition("://")
+            urls[MILVUS] = IndexUrl(MILVUS, address, {"tls": "true" if scheme == "https" else "false"})
+        return urls
 
     @property
     def model_files(self) -> ModelFiles:
@@ -323,7 +354,16 @@ class Settings(BaseSettings):
     @field_validator("index")
     @classmethod
     def _is_an_index(cls, index: str) -> str:
-        return _one_of(INDEXES, index)
+        url = parse_index_url(index)
+        find_index(url.name).check(url)
+        return index
+
+    @field_validator("milvus_uri")
+    @classmethod
+    def _is_said_once(cls, milvus_uri: str | None, info: ValidationInfo) -> str | None:
+        if milvus_uri and str(info.data.get("index", "")).startswith(f"{MILVUS}://"):
+            raise ValueError("REKOGNITION_INDEX says already where Milvus is; remove one of the two")
+        return milvus_uri
 
     @field_validator("account_requests_per_second", mode="before")
     @classmethod

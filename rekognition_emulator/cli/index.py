@@ -22,7 +22,7 @@ from rekognition_emulator.domain.errors import CollectionNotFound
 from rekognition_emulator.domain.faces import Collection, Owner
 from rekognition_emulator.search.base import FaceIndex
 from rekognition_emulator.search.recall import CollectionChanging, Recall, measure_recall
-from rekognition_emulator.search.registry import INDEXES, IndexUnusable
+from rekognition_emulator.search.registry import INDEXES, IndexUnusable, find_index
 from rekognition_emulator.search.router import IndexRouter
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.storage.postgres import PostgresStore
@@ -64,7 +64,7 @@ class _Desk:
 
     def name_of(self, collection: Collection) -> str:
         """Returns the name of the index that searches a collection."""
-        return collection.index or self.settings.index
+        return collection.index or self.settings.index_url.name
 
 
 @app.command()
@@ -116,17 +116,22 @@ def switch(
     probes: _Probes = 50,
 ) -> None:
     """Make another index ready, check it, and have it search from the next request on, on every server."""
-    if to not in {*INDEXES, SETTINGS}:
-        raise typer.BadParameter(f"{to} is none of {', '.join([*INDEXES, SETTINGS])}", param_hint="--to")
+    try:
+        chosen = None if to == SETTINGS else to
+        if chosen:
+            find_index(chosen)
+    except ValueError as error:
+        raise typer.BadParameter(f"{to} {error}, {SETTINGS}", param_hint="--to") from error
     with _desk(collection, region) as desk:
-        index = desk.index.named(desk.settings.index if to == SETTINGS else to)
+        name = chosen or desk.settings.index_url.name
+        index = desk.index.named(name)
         for each in desk.collections:
             index.prepare(each, desk.bar(each, "building"))
             if not _is_sound(_measured(desk, each, index, probes)):
                 sys.exit(f"{each.name} stays with {desk.name_of(each)}.")
             actor = operator("index switch", each.owner.account, each.owner.region)
-            desk.store.choose_index(actor, each, None if to == SETTINGS else to)
-            typer.echo(f"{each.name}: searched by {desk.settings.index if to == SETTINGS else to}")
+            desk.store.choose_index(actor, each, chosen)
+            typer.echo(f"{each.name}: searched by {name}")
 
 
 def _measured(desk: _Desk, collection: Collection, index: FaceIndex, probes: int) -> Recall:

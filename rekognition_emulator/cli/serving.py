@@ -159,7 +159,7 @@ def _said(service: Service, settings: Settings, url: str) -> str:
     model = service.engine.model
     return _SAID.format(
         models=f"face model {model.name} {model.version}, detector {service.detector}, device {settings.device}",
-        index=settings.index,
+        index=settings.index_url.name,
         curve=_PROVISIONAL.format(model=model.name) if model.evidence is Evidence.PROVISIONAL else "",
         neutral=_NEUTRAL if settings.absent_attributes == "neutral" else "",
         url=url,

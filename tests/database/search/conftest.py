@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -7,15 +8,15 @@ from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.search.base import FaceIndex
 from rekognition_emulator.search.pgvector import PgvectorIndex
-from rekognition_emulator.search.registry import INDEXES, IndexDependencies
+from rekognition_emulator.search.registry import ENTRY_POINTS, INDEXES, IndexDependencies, find_index
 from rekognition_emulator.storage.postgres import PostgresStore
 from rekognition_emulator.storage.users import PostgresUserStore
 
 OPENED: dict[str, Callable[[IndexDependencies], FaceIndex]] = {
-    **INDEXES,
+    **{name: find_index(name).open for name in [*INDEXES, *entry_points(group=ENTRY_POINTS).names]},
     "pgvector with graphs": lambda around: PgvectorIndex(around.pool, exact_max=0),
 }
-"""Each index that is offered, also where it is otherwise another for large collections only."""
+"""Each index that is offered or installed, also where it is otherwise another for large collections only."""
 
 
 @pytest.fixture

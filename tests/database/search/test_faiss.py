@@ -315,7 +315,7 @@ def operate(restarted: Restarted, album: Collection, path: Path, older: list[byt
             path.write_bytes(path.read_bytes()[:4_200])
         case "lose":
             path.unlink(missing_ok=True)
-        case "old" if older:
+        case "old" if older and path.parent.exists():  # no folder before the first snapshot
             path.write_bytes(older[0])
     if how in {"crash", "cut", "lose", "old"}:
         restarted.again()

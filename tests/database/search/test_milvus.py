@@ -169,7 +169,7 @@ def test_the_database_answers_while_somebody_else_fills(
 ) -> None:
     """Another server that is sending a large collection keeps no search waiting, and none incomplete."""
     monkeypatch.setattr(milvus, "PATIENCE_S", 0.05)
-    with closing(INDEXES["milvus"](surroundings)) as index, pool.connection() as other:
+    with closing(INDEXES["milvus"].open(surroundings)) as index, pool.connection() as other:
         other.execute("SELECT pg_advisory_lock(%s, %s)", [milvus.LOCK_CLASS, album.key])
         assert found(index, album) == truth(store, album)
         assert index.holding(album).faces == 0
@@ -182,8 +182,8 @@ def test_the_database_answers_while_milvus_does_not(
     store: PostgresStore, album: Collection, surroundings: IndexDependencies
 ) -> None:
     """A Milvus that is down costs time and a line in the log, but no answer."""
-    nowhere = replace(surroundings, milvus_uri="http://127.0.0.1:9")
-    with closing(INDEXES["milvus"](nowhere)) as index:
+    nowhere = replace(surroundings, address="127.0.0.1:9")
+    with closing(INDEXES["milvus"].open(nowhere)) as index:
         assert found(index, album) == truth(store, album)
         assert index.search_users(album, VECTORS[0], cosine_min=-1, limit=5) == []
 

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from uuid import uuid4
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from rekognition_emulator.domain.errors import CollectionNotFound
 from rekognition_emulator.search.base import FaceIndex
-from rekognition_emulator.search.registry import INDEXES, IndexDependencies, IndexUnusable
+from rekognition_emulator.search.registry import INDEXES, IndexDependencies, IndexRecord, IndexUnusable
 from rekognition_emulator.search.router import IndexRouter
 from rekognition_emulator.storage.postgres import PostgresStore
 from tests.support.gallery import ACTOR, OWNER, embeddings, picture
@@ -27,8 +28,8 @@ def names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return note
 
-    for name, make in list(INDEXES.items()):
-        monkeypatch.setitem(INDEXES, name, noting(name, make))
+    for name, record in list(INDEXES.items()):
+        monkeypatch.setitem(INDEXES, name, replace(record, open=noting(name, record.open)))
     return opened
 
 
@@ -72,7 +73,7 @@ def test_an_index_that_is_not_installed_is_stood_in_for(
     def unusable(_: IndexDependencies) -> FaceIndex:
         raise IndexUnusable("not here")
 
-    monkeypatch.setitem(INDEXES, "milvus", unusable)
+    monkeypatch.setitem(INDEXES, "milvus", IndexRecord(unusable))
     store.choose_index(ACTOR, store.create_collection(ACTOR, OWNER, "album", "128.1"), "milvus")
     assert chosen.search(store.get_collection(OWNER, "album"), PROBE, cosine_min=-1, limit=9) == []
 
