@@ -10,10 +10,10 @@ export ORT_DISABLE_TELEMETRY = 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run replicas test lowest fuzz faults soak conformance demo check lint docs generate format bench quality sbom audit lock clean
+.PHONY: help run replicas test test-unit lowest fuzz faults soak conformance demo check lint docs generate format bench quality sbom audit lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/run.stamp  ## set up what is missing and serve on http://127.0.0.1:8080
 	@$(RUN) rekognition_emulator
@@ -23,6 +23,9 @@ replicas: .venv/run.stamp  ## serve the same with three processes over one datab
 
 test: .venv/dev.stamp  ## set up what is missing and run all tests
 	$(RUN) pytest
+
+test-unit: .venv/dev.stamp  ## run those tests that need no process, no database and no network, with fewer examples each
+	$(RUN) pytest --numprocesses auto --hypothesis-profile quick tests/unit
 
 lowest: .venv-lowest/lowest.stamp  ## run the tests that lean on libraries most with the lowest versions that pyproject.toml allows
 	.venv-lowest/bin/python -m pytest tests/unit/http tests/database/storage

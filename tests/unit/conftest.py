@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime
 import psycopg
 import pytest
+from hypothesis import settings
 
 from rekognition_emulator.domain.detection import BoundingBox, Detection
 from tests.support.scripted import FRONTAL, ScriptedEngine
@@ -27,6 +28,9 @@ def face() -> Callable[..., Detection]:
 def scripted() -> Callable[..., ScriptedEngine]:
     """Makes an engine that finds these detections in every picture."""
     return ScriptedEngine
+
+
+settings.register_profile("quick", max_examples=20)
 
 
 class TierError(AssertionError):
