@@ -1,5 +1,6 @@
 """The words of the code: what a stranger from the field need not learn first."""
 
+import ast
 import re
 from pathlib import Path
 
