@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.domain.detection import BoundingBox, Detection
 from rekognition_emulator.domain.mesh import LANDMARKS_30, POINTS, Mesh, landmarks30, pose_of
+from rekognition_emulator.domain.pose import estimate_pose
 from rekognition_emulator.imaging.image import Image, decode
 from rekognition_emulator.inference.details import face_mesh
 from rekognition_emulator.inference.details.face_mesh import (
@@ -240,6 +241,22 @@ def test_a_turned_face_has_the_same_mesh(
     assert np.abs(upright(mesh.points[:, :2], quarters) - straight.points[:, :2]).max() < 0.01 * apart
     roll = (pose_of(straight, 1.0).roll - 90 * quarters - pose_of(mesh, 1.0).roll + 180) % 360 - 180
     assert roll == pytest.approx(0, abs=1)
+
+
+@pytest.mark.parametrize("file", ["pose/aws_photo06.jpg", "pose/aws_photo07.jpg", "pose/insp_left_profile.jpg"])
+def test_a_profile_is_turned_as_its_five_landmarks_say(
+    network: FaceMeshNetwork, weights: Callable[[str], Path], faces_dir: Path, file: str
+) -> None:
+    """To the same side and within 25°: what ALL says of it must not contradict DEFAULT."""
+    image = decode((faces_dir / file).read_bytes())
+    found = open_detector(YUNET, weights(*YUNET.files).read_bytes(), threads=1).detect(image)
+    profile = max(found, key=lambda each: each.box.area)
+    (mesh,) = network.fit(image, [profile])
+    assert mesh
+    aspect = image.width_px / image.height_px
+    yaw = estimate_pose(profile.landmarks, aspect).yaw
+    assert abs(yaw) > 45
+    assert pose_of(mesh, aspect).yaw == pytest.approx(yaw, abs=25)
 
 
 def test_what_is_no_face_has_no_mesh(network: FaceMeshNetwork) -> None:
