@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rekognition_emulator.inference.conversion.tflite import convert
 from rekognition_emulator.inference.sessions import open_model
 from rekognition_emulator.models.weights import ModelUnusable
-from tests import tflite
+from tests.support import tflite
 from tests.support.tflite import TfLite
 
 ROWS, COLUMNS, CHANNELS = 8, 9, 2
