@@ -3,9 +3,10 @@
 Such detectors see faces in pictures that lie on a side or on the head, too, with landmarks where an upright face would
 have them: who is embedded by those matches strangers and not themselves. So a picture is believed to be upright only
 where a face is surely so, or where a detector that can glance at the other turns sees nothing surer there. Otherwise a
-small copy is looked at in all four quarter turns, and the picture is searched in the turn with the surest face. What is
-doubtful for itself – by its roll, its confidence, or landmarks that are too near to each other – is looked at once more
-in the four turns of its own surroundings, so that somebody who lies among people who stand is found as well.
+small copy is looked at in all four quarter turns and, where that shows nothing, a larger one, whose likeliest places
+are then looked at closely; the picture is searched in the turn with the surest face. What is doubtful for itself – by
+its roll, its confidence, or landmarks that are too near to each other – is looked at once more in the four turns of its
+own surroundings, so that somebody who lies among people who stand is found as well.
 
 Where a constant's source is given as ours, it is the people and groups of a folder of photographs whose numbers are
 odd; what comes out on the others stands beside it: benchmarks/orientation.py.
@@ -51,9 +52,9 @@ NEAR_PX: Final = 320
 """Longest side of the copy that is looked at first, in all turns. Ours: true faces reach 96 there in their own turn."""
 
 DISTANT_PX: Final = 640
-"""Longest side of the copy that is searched next, for faces too small for the first one. Ours: of 28 lone faces of 25
-to 35 px in 960 that lie, 24 are found again by it and closer looks; a copy of 960 px alone shows 14 and takes twice
-the time."""
+"""Longest side of the copy that is searched next, for faces too small for the first one. Ours: of 28 lone faces of
+generated people, 25 to 35 px in 960, that lie, 24 are found by it and closer looks; a copy of 960 px alone shows 14 and
+takes twice the time."""
 
 DISTANT_SCORE_MIN: Final = 0.1
 """YuNet's score from which a place in that copy is worth a closer look. Ours: at 0.2, 20 of those 28."""
