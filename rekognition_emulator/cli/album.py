@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-import boto3
 import typer
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from rich.progress import TextColumn
 
+from rekognition_emulator.cli.client import open_client
 from rekognition_emulator.cli.journal import Journal, Outcome, digest
 from rekognition_emulator.cli.pictures import (
     EXTERNAL_IMAGE_ID_MAX,
@@ -35,9 +34,6 @@ from rekognition_emulator.cli.superseding import EarlierFaces
 from rekognition_emulator.cli.wording import counted, in_words
 from rekognition_emulator.files import private
 from rekognition_emulator.s3 import OBJECT_BYTES_MAX
-
-ATTEMPTS: Final = 10
-"""Of a request that is throttled or lost. By then, with the SDK's pauses, some minutes have passed."""
 
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -115,7 +111,7 @@ def index_album(  # noqa: PLR0913 - each is an option of the command line
     try:
         if report:
             open(report, "ab", opener=private).close()  # not to learn after an hour that it cannot be written
-        client = _client("rekognition", endpoint_url, region, workers)
+        client = open_client("rekognition", endpoint_url, region, workers)
         album = _open_album(source, Exclusions(handling.exclude), s3_endpoint_url, region, workers)
         if isinstance(album, Bucket) and (handling.shrink or handling.convert):
             sys.exit("Pictures in S3 are read by the service as they are: --shrink and --convert are for folders.")
@@ -322,14 +318,6 @@ def _in_parallel(index: Callable[[Picture], Outcome], pictures: Iterable[Picture
                 each.cancel()
 
 
-def _client(service: str, endpoint_url: str | None, region: str | None, workers: int) -> Any:  # noqa: ANN401 - boto3 makes its clients' classes at run time
-    # Adaptive: once a request is throttled, it sends no faster than the service takes them.
-    retries = {"mode": "adaptive", "total_max_attempts": ATTEMPTS}
-    return boto3.session.Session(region_name=region).client(
-        service, endpoint_url=endpoint_url, config=Config(retries=retries, max_pool_connections=workers)
-    )
-
-
 def _open_album(
     source: str, exclusions: Exclusions, endpoint_url: str | None, region: str | None, workers: int
 ) -> Album:
@@ -337,7 +325,7 @@ def _open_album(
         address = urlsplit(source)
         # Not by the address' own path: in a key, a question mark or a hash is a character like any other.
         prefix = source.removeprefix(f"s3://{address.netloc}").lstrip("/")
-        return Bucket(_client("s3", endpoint_url, region, workers), address.netloc, prefix, exclusions)
+        return Bucket(open_client("s3", endpoint_url, region, workers), address.netloc, prefix, exclusions)
     if not Path(source).is_dir():
         raise NotADirectoryError(f"{source} is no folder.")
     return Folder(Path(source), exclusions)

@@ -166,6 +166,39 @@ def test_a_crowd_of_doubtful_faces_is_bounded() -> None:
     assert scout.calls <= 4 * orientation.LOOKS_MAX
 
 
+class Scout(FaceDetector):
+    """Remembers how large what it looks at is, and sees faces all over a copy of one size, none in others."""
+
+    def __init__(self, seeing_px: int = 0) -> None:
+        self.seeing_px = seeing_px
+        self.sides: list[int] = []
+
+    def detect(self, image: Image) -> list[Detection]:
+        """A hundred faces, or none."""
+        self.sides.append(max(image.pixels.shape[:2]))
+        seen = self.sides[-1] == self.seeing_px
+        return [frontal(0.1 * column, 0.1 * row, 0.05) for column in range(10) for row in range(10) if seen]
+
+
+WALL = as_image(np.zeros((1200, 1600, 3), np.uint8))
+
+
+def test_a_picture_without_faces_is_looked_at_in_small_copies_only() -> None:
+    """The smallest in four turns and a larger one in three: what is upright there, the detector has seen."""
+    detector, scout = Scripted([]), Scout()
+    assert not OrientedDetector(detector, scout).detect(WALL)
+    assert detector.calls == 1
+    assert scout.sides == [orientation.NEAR_PX] * 4 + [orientation.DISTANT_PX] * 3
+
+
+def test_closer_looks_at_distant_places_are_bounded() -> None:
+    """However many places seem to be faces; and what a closer look does not confirm turns nothing."""
+    detector, scout = Scripted([]), Scout(seeing_px=orientation.DISTANT_PX)
+    assert not OrientedDetector(detector, scout).detect(WALL)
+    assert detector.calls == 1
+    assert 7 < len(scout.sides) <= 7 + 2 * orientation.DISTANT_LOOKS_MAX
+
+
 @pytest.fixture(scope="module")
 def oriented_engine(request: pytest.FixtureRequest, cache_dir: Path, weights_dir: Path) -> FaceEngine:
     """The engine with dlib's embedder: the embedded one, or with YuNet."""
@@ -231,6 +264,20 @@ def test_one_who_lies_among_people_who_stand_is_found_upright(
     ]
     assert min(similarities) >= 90
     assert difference(roll(faces[1], mixed), lean) < 20
+
+
+@pytest.mark.parametrize("oriented_engine", [YUNET.name], indirect=True)
+@pytest.mark.parametrize(("quarter_turns", "expected"), [(0, 0), (1, 90), (2, 180), (3, -90)])
+@pytest.mark.parametrize("seed", PEOPLE[:3])
+def test_somebody_far_away_is_found_in_every_turn(
+    oriented_engine: FaceEngine, seed: int, quarter_turns: int, expected: float
+) -> None:
+    """One face of some 70 px of 1,920, of which the smallest copies show nothing, with its roll."""
+    wall = np.full((1280, 1920, 3), 150, np.uint8)
+    wall[300:440, 1200:1340] = scene((seed, View(side_px=140)))[170:310, 130:270]
+    image = as_image(np.rot90(wall, -quarter_turns))
+    (face,) = oriented_engine.detect(image)
+    assert difference(roll(face, image), expected) < 20
 
 
 @with_every_detector

@@ -62,6 +62,19 @@ def test_a_face_may_fill_the_picture(yunet: YuNet, portrait: Image) -> None:
         assert face.box.area > 0.2
 
 
+def test_tuned_lower_it_ranks_what_it_would_not_report(yunet: YuNet, portrait: Image) -> None:
+    """What is below the bar at one size is there the surest of all that is; nothing changes for the rest."""
+    wall = np.full((640, 640, 3), 127, np.uint8)
+    wall[100:180, 400:480] = cv2.resize(portrait.pixels[20:220, 120:320], (80, 80), interpolation=cv2.INTER_AREA)
+    image = Image(wall, 640, 640)
+    (found,) = yunet.detect(image)
+    assert not yunet.tuned(224, YUNET.score_min).detect(image)
+    dim = max(yunet.tuned(224, 0.05).detect(image), key=lambda face: face.confidence)
+    assert 0 < dim.confidence < YUNET.confidences[0][1]
+    assert dim.box.overlap(found.box) > 0.3
+    assert [face.confidence for face in yunet.detect(image)] == [found.confidence]
+
+
 def test_faces_are_found_where_they_are_and_nowhere_else(
     yunet: YuNet, faces_dir: Path, photograph: Callable[[str], Image]
 ) -> None:

@@ -8,7 +8,9 @@ keeps the picture's size in itself and so serves one thread at a time.
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, Final
+from copy import copy
+from dataclasses import replace
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +62,21 @@ class SingleShot(FaceDetector):
     def prepared(cls, weights: bytes) -> bytes:
         """Returns the ONNX file as it is opened."""
         return weights
+
+    def tuned(self, side_px: int, score_min: float) -> Self:
+        """Returns the same network for pictures of one size, with another bar.
+
+        Args:
+            side_px: to which the longest side is shrunk.
+            score_min: least score. Confidences below the model's own bar rank what it would not report, and mean no
+                more.
+        """
+        model = replace(self._model, sides_px=(side_px,), score_min=score_min)
+        if score_min < self._model.score_min:
+            model = replace(model, confidences=((score_min, 0), *model.confidences))
+        tuned = copy(self)
+        tuned._model = model  # noqa: SLF001 - of its own class
+        return tuned
 
     @abstractmethod
     def look(self, pixels: Pixels) -> Faces:

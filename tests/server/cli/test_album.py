@@ -124,7 +124,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Service:
         write(journal, line)
         service.tick()
 
-    monkeypatch.setattr(album, "_client", lambda *_: service)
+    monkeypatch.setattr(album, "open_client", lambda *_: service)
     monkeypatch.setattr(Journal, "_write", write_or_die)
     return service
 

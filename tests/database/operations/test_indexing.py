@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from tests.unit.operations.test_users import caller, context, photograph, seen
 
 from rekognition_emulator.domain.detection import Detection
 from rekognition_emulator.imaging.image import Image
 from rekognition_emulator.inference.details.attribute_heads import Head, HeadedAttributes, Heads
 from rekognition_emulator.inference.details.face_details import FaceDetails
 from rekognition_emulator.operations.context import Context
+from tests.database.operations.test_users import caller, context, photograph, seen
 from tests.support.scripted import ScriptedEngine
 
 __all__ = ["context"]
