@@ -22,13 +22,16 @@ replicas: .venv/run.stamp  ## serve the same with three processes over one datab
 	@REKOGNITION_PROCESSES=3 $(RUN) rekognition_emulator
 
 test: .venv/dev.stamp  ## set up what is missing and run all tests
-	$(RUN) pytest
+	$(RUN) pytest --numprocesses auto --dist loadfile tests/unit tests/inference
+	$(RUN) pytest tests/database tests/server tests/faults tests/fuzz
 
 test-unit: .venv/dev.stamp  ## run those tests that need no process, no database and no network, with fewer examples each
 	$(RUN) pytest --numprocesses auto --hypothesis-profile quick tests/unit
 
 lowest: .venv-lowest/lowest.stamp  ## run the tests that lean on libraries most with the lowest versions that pyproject.toml allows
-	.venv-lowest/bin/python -m pytest tests/unit/http tests/database/storage
+	.venv-lowest/bin/python -m pytest --hypothesis-profile quick tests/unit/http tests/server/http $(LOWEST:%=tests/database/storage/test_%.py)
+
+LOWEST = database embedded keys postgres
 
 fuzz: .venv/dev.stamp  ## spoil pictures and requests for MINUTES (5) from SEED (1), and keep what that finds
 	$(RUN) tools.fuzz --minutes $(MINUTES) --seed $(SEED)

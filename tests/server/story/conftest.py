@@ -1,8 +1,11 @@
 """Black box: a server that tests share, and unmodified clients of it."""
 
+import os
 import re
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
@@ -17,8 +20,8 @@ from tests.support.server import Server
 
 
 @pytest.fixture(scope="session")
-def new_data_dir() -> Iterator[Callable[[], Path]]:
-    """Makes data directories that go with the tests."""
+def empty_data_dir() -> Iterator[Callable[[], Path]]:
+    """Makes data directories that go with the tests, for what a first start is about."""
     # Not below pytest's own folder: as root, the database's user must be able to enter every parent.
     with TemporaryDirectory(prefix="rekognition-test-") as parent:
         Path(parent).chmod(0o755)
@@ -26,8 +29,23 @@ def new_data_dir() -> Iterator[Callable[[], Path]]:
 
 
 @pytest.fixture(scope="session")
-def start_server(new_data_dir: Callable[[], Path]) -> Iterator[Callable[..., Server]]:
-    """Starts servers that end with the tests; without a data directory each gets an own one."""
+def new_data_dir(empty_data_dir: Callable[[], Path]) -> Callable[[], Path]:
+    """Makes data directories as a first start leaves them, which takes seconds: that is done once, and copied."""
+    started = empty_data_dir()
+    assert Server.start(started).stop() == 0
+
+    def copy() -> Path:
+        data_dir = empty_data_dir()
+        shutil.copytree(started / "networks", data_dir / "networks", copy_function=os.link)
+        subprocess.run(["cp", "-a", started / "postgres", data_dir], check=True)  # with its files' owner
+        return data_dir
+
+    return copy
+
+
+@contextmanager
+def starting(new_data_dir: Callable[[], Path]) -> Iterator[Callable[..., Server]]:
+    """Yields what starts servers, and stops them all in the end."""
     with ExitStack() as stack:
 
         def start(data_dir: Path | None = None, **environment: str) -> Server:
@@ -38,10 +56,18 @@ def start_server(new_data_dir: Callable[[], Path]) -> Iterator[Callable[..., Ser
         yield start
 
 
+@pytest.fixture(scope="module")
+def start_server(new_data_dir: Callable[[], Path]) -> Iterator[Callable[..., Server]]:
+    """Starts servers that end with a file's tests; without a data directory each gets an own one."""
+    with starting(new_data_dir) as start:
+        yield start
+
+
 @pytest.fixture(scope="session")
-def server(start_server: Callable[..., Server], engine_settings: dict[str, str]) -> Server:
+def server(new_data_dir: Callable[[], Path], engine_settings: dict[str, str]) -> Iterator[Server]:
     """The server that tests share; they keep apart by the names of their collections."""
-    return start_server(**engine_settings)
+    with starting(new_data_dir) as start:
+        yield start(**engine_settings)
 
 
 @pytest.fixture(scope="session")

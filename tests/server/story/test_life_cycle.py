@@ -39,10 +39,10 @@ def answers(server: Server, selfie: bytes, collection: str = "party") -> dict[st
 
 
 def test_backup_export_and_restore_answer_as_the_original(
-    start_server: Callable[..., Server], new_data_dir: Callable[[], Path], party: Path
+    start_server: Callable[..., Server], empty_data_dir: Callable[[], Path], party: Path
 ) -> None:
     """Backed up and exported while it serves, then lost, a collection comes back either way with the same answers."""
-    data_dir, shelf = new_data_dir(), new_data_dir()
+    data_dir, shelf = empty_data_dir(), empty_data_dir()
     server = start_server(data_dir)
     client = server.client()
     client.create_collection(CollectionId="party", Tags={"season": "summer"})
@@ -72,7 +72,7 @@ def test_backup_export_and_restore_answer_as_the_original(
     shutil.rmtree(data_dir / "postgres")
 
     for way in (("restore", "--from", shelf / "backup"), ("import", file)):
-        home = new_data_dir()
+        home = empty_data_dir()
         command(home, *way)
         assert "nothing wrong" in command(home, "verify")
         assert answers(start_server(home), selfie) == before

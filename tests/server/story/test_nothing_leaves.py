@@ -198,24 +198,24 @@ def index(url: str, picture: Path) -> None:
     ],
 )
 def test_a_server_keeps_to_itself(
-    needs: Sequence[str], environment: dict[str, str], watch: Watch, wall: Path, new_data_dir: Callable[[], Path]
+    needs: Sequence[str], environment: dict[str, str], watch: Watch, wall: Path, empty_data_dir: Callable[[], Path]
 ) -> None:
     """Whatever it is made of: it serves, and speaks to nobody but its callers and its database."""
     for module in needs:
         pytest.importorskip(module, reason="an extra")
-    with served(watch, new_data_dir(), **environment) as url:
+    with served(watch, empty_data_dir(), **environment) as url:
         index(url, wall)
     assert watch.left == []
     assert watch.spoken_to == set()
 
 
 def test_a_command_that_indexes_keeps_to_the_server_that_is_named(
-    watch: Watch, wall: Path, new_data_dir: Callable[[], Path], tmp_path: Path
+    watch: Watch, wall: Path, empty_data_dir: Callable[[], Path], tmp_path: Path
 ) -> None:
     """So does boto3 in it, which would otherwise ask the cloud's own addresses for credentials."""
     beside = Watch(watch.home, tmp_path / "server-notes", tmp_path / "server-calls")
     keys = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1"}
-    with served(beside, new_data_dir()) as url:
+    with served(beside, empty_data_dir()) as url:
         album = ("index-album", str(wall.parents[1]), "--collection", "wedding", "--endpoint-url", url)
         ended = watch.run(*SERVER, *album, **keys)
     assert ended.returncode == 0, ended.stderr
@@ -234,11 +234,11 @@ def test_a_command_that_indexes_keeps_to_the_server_that_is_named(
     ids=" ".join,
 )
 def test_a_command_keeps_to_itself(
-    arguments: Sequence[str], watch: Watch, wall: Path, new_data_dir: Callable[[], Path]
+    arguments: Sequence[str], watch: Watch, wall: Path, empty_data_dir: Callable[[], Path]
 ) -> None:
     """Also where it loads the networks, or starts the database."""
     given = [each.format(album=wall.parents[1]) for each in arguments]
-    ended = watch.run(*SERVER, *given, REKOGNITION_DATA_DIR=str(new_data_dir()))
+    ended = watch.run(*SERVER, *given, REKOGNITION_DATA_DIR=str(empty_data_dir()))
     assert "Traceback" not in ended.stderr
     assert watch.left == []
     assert watch.spoken_to == set()

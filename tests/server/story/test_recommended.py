@@ -66,28 +66,28 @@ def test_a_folder_of_the_publishers_files_serves_as_it_is(
 
 
 def test_set_up_fetches_once_for_every_data_directory(
-    start_server: Callable[..., Server], new_data_dir: Callable[[], Path], tmp_path: Path, published: dict[str, bytes]
+    start_server: Callable[..., Server], empty_data_dir: Callable[[], Path], tmp_path: Path, published: dict[str, bytes]
 ) -> None:
     """Weights lie beside the environment: a second server with other data finds them, and neither fetches anything."""
     folder = tmp_path / "recommended"
     with publishing() as publisher:
         publisher.shelf |= published
         environment = {"REKOGNITION_RECOMMENDED_DIR": str(folder), "REKOGNITION_MODEL_MIRRORS": publisher.url}
-        done = command(new_data_dir(), "models", "pull", "recommended", **environment)
+        done = command(empty_data_dir(), "models", "pull", "recommended", **environment)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("was fetched and is verified, from") == len(publisher.asked) == len(published)
         for _ in range(2):
-            server = start_server(new_data_dir(), **environment)
+            server = start_server(empty_data_dir(), **environment)
             assert ready(server) == RECOMMENDED
             assert server.stop() == 0
         assert len(publisher.asked) == len(published)
         assert {path.name for path in folder.iterdir()} == set(published)
 
 
-def test_a_start_fetches_nothing(start_server: Callable[..., Server], new_data_dir: Callable[[], Path]) -> None:
+def test_a_start_fetches_nothing(start_server: Callable[..., Server], empty_data_dir: Callable[[], Path]) -> None:
     """Though the weights are a request away: who serves asks nobody, and what is embedded serves."""
     with publishing() as publisher:
-        server = start_server(new_data_dir(), REKOGNITION_MODEL_MIRRORS=publisher.url)
+        server = start_server(empty_data_dir(), REKOGNITION_MODEL_MIRRORS=publisher.url)
         assert ready(server)["face_model"] == "dlib"
         assert ready(server)["detector"] == "mtcnn"
         assert server.stop() == 0
@@ -95,11 +95,11 @@ def test_a_start_fetches_nothing(start_server: Callable[..., Server], new_data_d
 
 
 def test_a_model_that_nobody_has_measured_serves_and_says_so(
-    start_server: Callable[..., Server], new_data_dir: Callable[[], Path], tmp_path: Path
+    start_server: Callable[..., Server], empty_data_dir: Callable[[], Path], tmp_path: Path
 ) -> None:
     """Pulled and accepted, ArcFace serves; that its curve is provisional is said at the start and on the page."""
     write_embedder(tmp_path, ARCFACE)
-    data_dir, environment = new_data_dir(), {"REKOGNITION_MODELS_DIR": str(tmp_path)}
+    data_dir, environment = empty_data_dir(), {"REKOGNITION_MODELS_DIR": str(tmp_path)}
     done = command(data_dir, "models", "pull", "arcface", "--accept-licence", **environment)
     assert done.returncode == 0, done.stderr
     server = start_server(data_dir, **environment)

@@ -67,22 +67,22 @@ def run(data_dir: Path, *arguments: str, **environment: str) -> subprocess.Compl
     ],
 )
 def test_what_an_operator_can_mend_is_said_in_words(
-    environment: dict[str, str], says: str, new_data_dir: Callable[[], Path]
+    environment: dict[str, str], says: str, empty_data_dir: Callable[[], Path]
 ) -> None:
     """A wrong setting or database ends the start with a sentence and an exit code, without a traceback."""
-    ended = run(new_data_dir(), **environment)
+    ended = run(empty_data_dir(), **environment)
     assert ended.returncode == 1
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_options_take_the_place_of_settings(server: Server, new_data_dir: Callable[[], Path]) -> None:
+def test_options_take_the_place_of_settings(server: Server, empty_data_dir: Callable[[], Path]) -> None:
     """Where to listen may be said either way; what is wrong is named as it was said."""
     port = server.url.rpartition(":")[2]
-    ended = run(new_data_dir(), "serve", "--port", port, "--host", "127.0.0.1", REKOGNITION_HOST="example.com")
+    ended = run(empty_data_dir(), "serve", "--port", port, "--host", "127.0.0.1", REKOGNITION_HOST="example.com")
     assert ended.returncode == 1
     assert f"in use: 127.0.0.1 port {port}; --port or REKOGNITION_PORT chooses another" in ended.stderr
-    ended = run(new_data_dir(), "serve", "--host", "example.com")
+    ended = run(empty_data_dir(), "serve", "--host", "example.com")
     assert ended.returncode == 1
     assert "--host: " in ended.stderr
     assert "REKOGNITION_HOST" not in ended.stderr
@@ -111,26 +111,26 @@ def test_an_address_of_ipv6_has_brackets(start_server: Callable[..., Server], pr
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="here it may be present")
-def test_an_absent_device_ends_the_start_with_a_sentence(new_data_dir: Callable[[], Path]) -> None:
+def test_an_absent_device_ends_the_start_with_a_sentence(empty_data_dir: Callable[[], Path]) -> None:
     """A server that was told to use a GPU does not serve from the CPU instead."""
-    ended = run(new_data_dir(), REKOGNITION_DEVICE="cuda")
+    ended = run(empty_data_dir(), REKOGNITION_DEVICE="cuda")
     assert ended.returncode == 1
     assert ended.stderr.startswith("REKOGNITION_DEVICE=cuda asks for a device")
     assert ended.stderr.count("\n") == 1
 
 
-def test_a_port_in_use_is_said_in_words(server: Server, new_data_dir: Callable[[], Path]) -> None:
+def test_a_port_in_use_is_said_in_words(server: Server, empty_data_dir: Callable[[], Path]) -> None:
     """A second server on the same port does not start."""
-    ended = run(new_data_dir(), REKOGNITION_PORT=server.url.rpartition(":")[2])
+    ended = run(empty_data_dir(), REKOGNITION_PORT=server.url.rpartition(":")[2])
     assert ended.returncode == 1
     assert ended.stderr.startswith("Address already in use: 127.0.0.1 port ")
     assert ended.stderr.count("\n") == 1
 
 
-def test_a_port_for_metrics_in_use_is_said_in_words(server: Server, new_data_dir: Callable[[], Path]) -> None:
+def test_a_port_for_metrics_in_use_is_said_in_words(server: Server, empty_data_dir: Callable[[], Path]) -> None:
     """Nothing serves whose metrics nobody could read."""
     port = server.url.rpartition(":")[2]
-    ended = run(new_data_dir(), REKOGNITION_METRICS_PORT=port)
+    ended = run(empty_data_dir(), REKOGNITION_METRICS_PORT=port)
     assert ended.returncode == 1
     assert f"127.0.0.1 port {port}, for metrics" in ended.stderr
 
@@ -157,10 +157,10 @@ def test_the_page_of_operations(server: Server) -> None:
 
 
 def test_a_second_start_keeps_everything_and_a_stop_is_clean(
-    start_server: Callable[..., Server], new_data_dir: Callable[[], Path]
+    start_server: Callable[..., Server], empty_data_dir: Callable[[], Path]
 ) -> None:
     """Told to stop, the server exits with 0 and takes its database along; started again it knows its collections."""
-    data_dir = new_data_dir()
+    data_dir = empty_data_dir()
     first = start_server(data_dir)
     first.client().create_collection(CollectionId="kept")
     assert first.stop() == 0
@@ -170,10 +170,10 @@ def test_a_second_start_keeps_everything_and_a_stop_is_clean(
 
 
 def test_two_servers_on_one_data_directory_say_so_and_share_it(
-    start_server: Callable[..., Server], new_data_dir: Callable[[], Path]
+    start_server: Callable[..., Server], empty_data_dir: Callable[[], Path]
 ) -> None:
     """The second neither harms the first nor has a database of its own, and the first may leave before it."""
-    data_dir = new_data_dir()
+    data_dir = empty_data_dir()
     first = start_server(data_dir)
     first.client().create_collection(CollectionId="first")
     second = start_server(data_dir)
