@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.domain.detection import Detection
 from rekognition_emulator.domain.errors import NoFaceInPicture
 from rekognition_emulator.imaging.image import Image
@@ -47,7 +48,7 @@ def test_faces_are_described_largest_first(sees: Sees, face: Face, photograph: b
 def test_faces_of_the_target_are_told_apart_by_similarity(sees: Sees, face: Face, photograph: bytes) -> None:
     """Most similar first; the threshold is 80 unless told otherwise, and what lies below is unmatched."""
     engine = TurningEngine([face(0.0, 0.1, 0.4), face(0.5, 0.6, 0.2), face(0.2, 0.1, 0.1), face(0.9, 0.1, 0.1)])
-    image = {"Bytes": photograph}
+    image: api.Image = {"Bytes": photograph}
     answer = compare_faces(sees(engine=engine), {"SourceImage": image, "TargetImage": image})
     assert answer["SourceImageFace"]["BoundingBox"]["Left"] == 0
     assert lefts(match["Face"] for match in answer["FaceMatches"]) == [0.0, 0.2, 0.5]
@@ -65,6 +66,6 @@ def test_faces_of_the_target_are_told_apart_by_similarity(sees: Sees, face: Face
 def test_an_image_without_a_face_is_not_compared(sees: Sees, face: Face, photograph: bytes, quality: Any) -> None:
     """Where there is none, or where the filter keeps the only one out."""
     context = sees(*([] if quality == "NONE" else [face(0.1, 0.1, 0.4, confidence=50)]))
-    image = {"Bytes": photograph}
+    image: api.Image = {"Bytes": photograph}
     with pytest.raises(NoFaceInPicture):
         compare_faces(context, {"SourceImage": image, "TargetImage": image, "QualityFilter": quality})

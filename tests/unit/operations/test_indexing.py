@@ -47,11 +47,9 @@ def test_the_largest_faces_are_stored_and_the_others_told(sees: Sees, face: Face
     assert [record["Face"]["FaceId"] for record in answer["FaceRecords"]] == [str(new.face.face_id) for new in stored]
     assert {record["Face"]["ExternalImageId"] for record in answer["FaceRecords"]} == {"IMG_1"}
     assert answer["FaceModelVersion"] == "99.0"
-    told = [(each["FaceDetail"]["BoundingBox"]["Width"], each["Reasons"]) for each in answer["UnindexedFaces"]]
-    assert told == [
-        (pytest.approx(0.25), ["LOW_CONFIDENCE"]),
-        (pytest.approx(0.2), ["EXCEEDS_MAX_FACES"]),
-    ]
+    refused = answer["UnindexedFaces"]
+    assert [each["FaceDetail"]["BoundingBox"]["Width"] for each in refused] == pytest.approx([0.25, 0.2])
+    assert [each["Reasons"] for each in refused] == [["LOW_CONFIDENCE"], ["EXCEEDS_MAX_FACES"]]
 
 
 def test_stored_numbers_are_rounded_and_answered_ones_are_not(sees: Sees, face: Face, photograph: bytes) -> None:
@@ -60,8 +58,9 @@ def test_stored_numbers_are_rounded_and_answered_ones_are_not(sees: Sees, face: 
     given = storing(context)
     answer = index_faces(context, {"CollectionId": "album", "Image": {"Bytes": photograph}})
     [[new]] = given
-    assert (new.face.box.left, new.face.confidence) == (pytest.approx(0.142857), pytest.approx(99.1235, abs=1e-5))
+    assert new.face.box.left == pytest.approx(0.142857)
     assert new.face.box.left != 1 / 7
+    assert new.face.confidence == pytest.approx(99.1235, abs=1e-5)
     [record] = answer["FaceRecords"]
     assert record["Face"]["BoundingBox"]["Left"] == 1 / 7
     assert record["Face"]["Confidence"] == 99.12345678
