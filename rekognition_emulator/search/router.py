@@ -34,7 +34,7 @@ class IndexRouter(FaceIndex):
         self._surroundings = surroundings
         self._urls = urls
         self._opened: dict[str, FaceIndex] = {}
-        self._unusable: dict[str, IndexUnusable] = {}
+        self._unusable: dict[str, str] = {}
         self._closing = ExitStack()
         self._lock = threading.Lock()
         self.named(default)  # what keeps it from working is said at the start
@@ -47,12 +47,12 @@ class IndexRouter(FaceIndex):
         """
         with self._lock:
             if name in self._unusable:
-                raise self._unusable[name]
+                raise IndexUnusable(self._unusable[name])  # a new one: each raising makes a traceback longer
             if name not in self._opened:
                 try:
                     self._opened[name] = self._closing.enter_context(closing(self._open(name)))
                 except IndexUnusable as error:
-                    self._unusable[name] = error
+                    self._unusable[name] = str(error)
                     raise
             return self._opened[name]
 

@@ -1,6 +1,7 @@
 """Made-up faces for stores and indexes: what matters of them is that they are all different."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -8,10 +9,12 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.actor import Actor
 from rekognition_emulator.domain.detection import BoundingBox
-from rekognition_emulator.domain.faces import EnrolledFace, NewFace, Owner
+from rekognition_emulator.domain.faces import Collection, EnrolledFace, NewFace, Owner
 
 OWNER = Owner("000000000000", "eu-central-1")
 ACTOR = Actor("Test", OWNER.account, "", "(a test)", OWNER.region)
+ALBUM = Collection(7, OWNER, "album", "99.0", datetime.now(UTC), revision=3, face_count=2, user_count=0)
+"""As a store that is a double knows it; of the scripted engine's face model."""
 
 
 def embeddings(count: int, dimension: int = 8, seed: int = 0) -> NDArray[np.float32]:

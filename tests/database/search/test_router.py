@@ -69,13 +69,17 @@ def test_an_index_that_is_not_installed_is_stood_in_for(
     store: PostgresStore, chosen: IndexRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server without the extra searches its collections by its own index; as its own, it refuses it at the start."""
+    tries: list[IndexDependencies] = []
 
-    def unusable(_: IndexDependencies) -> FaceIndex:
+    def unusable(around: IndexDependencies) -> FaceIndex:
+        tries.append(around)
         raise IndexUnusable("not here")
 
     monkeypatch.setitem(INDEXES, "milvus", IndexRecord(unusable))
     store.choose_index(ACTOR, store.create_collection(ACTOR, OWNER, "album", "128.1"), "milvus")
-    assert chosen.search(store.get_collection(OWNER, "album"), PROBE, cosine_min=-1, limit=9) == []
+    for _ in range(2):
+        assert chosen.search(store.get_collection(OWNER, "album"), PROBE, cosine_min=-1, limit=9) == []
+    assert len(tries) == 1, "what cannot be had is not looked for with each search"
 
 
 def test_choice_for_a_deleted_collection_is_refused(store: PostgresStore) -> None:
