@@ -1,6 +1,6 @@
 """The composition root: the only place that sees every layer."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from starlette.types import ASGIApp
 
 import botocore_models
 from rekognition_emulator import __version__
-from rekognition_emulator.actor import ANONYMOUS, Actor
 from rekognition_emulator.api.core import ServiceError
 from rekognition_emulator.auth.keyring import Keyring
 from rekognition_emulator.domain.errors import ObjectUnavailable
@@ -32,6 +31,7 @@ from rekognition_emulator.http.rate_limits import RateLimiter
 from rekognition_emulator.http.readiness import Readiness
 from rekognition_emulator.http.responses import WireResponse, internal_error
 from rekognition_emulator.http.sessions import SESSION_BODY_BYTES_MAX, answer_session_request
+from rekognition_emulator.http.sigv4 import Head
 from rekognition_emulator.http.slots import INTERACTIVE_WORKERS
 from rekognition_emulator.inference.details.face_details import load_face_details
 from rekognition_emulator.inference.engine import FaceEngine
@@ -145,43 +145,7 @@ def open_service(settings: Settings) -> Iterator[Service]:
                     _observers(settings, engine, pools, JobStore(pool)) as observers,
                     _jobs_done(settings, pool),
                 ):
-                    enforcement = Enforcement(settings.auth)
-                    authenticator, authorizer = _authenticator(settings, keyring, enforcement), Authorizer(enforcement)
-                    s3 = open_s3(settings)
-                    dispatcher = Dispatcher(
-                        botocore_models.load(),
-                        SERVED,
-                        _translate_error,
-                        PAGE,
-                        authorize=authorizer.authorize,
-                        context_for=lambda caller, operation: context_for_caller(
-                            owner=Owner(caller.account, caller.region),
-                            actor=_actor(caller, operation),
-                            fetch_object=_fetch_for(caller, authorizer, s3),
-                        ),
-                        strict=settings.strict,
-                    )
-                    access_log = AccessLog(observers)
-                    app = RequestHandler(
-                        {
-                            OPERATIONS_PATH: Endpoint(dispatcher.body_bytes_max, dispatcher.dispatch),
-                            SESSIONS_PATH: Endpoint(
-                                SESSION_BODY_BYTES_MAX,
-                                lambda caller, _head, body: answer_session_request(
-                                    caller, body, authorizer, keyring.issue_session
-                                ),
-                            ),
-                        },
-                        _create_pages(settings, engine, store, access_log),
-                        operation_of=dispatcher.operation,
-                        authenticator=authenticator,
-                        admission=_admission(settings, observers),
-                        record=partial(_record, audit),
-                        access_log=access_log,
-                    )
-                    yield Service(
-                        allow_origins(app, settings.cors_origins), engine, settings.detector, authenticator.is_open
-                    )
+                    yield _service(settings, engine, context_for_caller, store, keyring, audit, observers)
 
 
 def open_worker(settings: Settings, pool: JoiningPool) -> Worker:
@@ -240,6 +204,54 @@ def open_index(settings: Settings, pool: ConnectionPool, read_pool: ConnectionPo
         ),
         settings.index_urls,
     )
+
+
+def _service(  # noqa: PLR0913, PLR0917 # what has been opened
+    settings: Settings,
+    engine: FaceEngine,
+    context_for_caller: Callable[..., Context],
+    store: PostgresStore,
+    keyring: Keyring,
+    audit: AuditLog,
+    observers: Sequence[Observer],
+) -> Service:
+    """Puts together what answers requests."""
+    enforcement = Enforcement(settings.auth)
+    authenticator, authorizer = _authenticator(settings, keyring, enforcement), Authorizer(enforcement)
+    s3, access_log = open_s3(settings), AccessLog(observers)
+
+    def context_for(caller: Caller, operation: str) -> Context:
+        return context_for_caller(
+            owner=Owner(caller.account, caller.region),
+            actor=caller.actor(operation),
+            fetch_object=_fetch_for(caller, authorizer, s3),
+        )
+
+    def issue_session(caller: Caller, _head: Head, body: bytes) -> WireResponse:
+        return answer_session_request(caller, body, authorizer, keyring.issue_session)
+
+    dispatcher = Dispatcher(
+        botocore_models.load(),
+        SERVED,
+        _translate_error,
+        PAGE,
+        authorize=authorizer.authorize,
+        context_for=context_for,
+        strict=settings.strict,
+    )
+    app = RequestHandler(
+        {
+            OPERATIONS_PATH: Endpoint(dispatcher.body_bytes_max, dispatcher.dispatch),
+            SESSIONS_PATH: Endpoint(SESSION_BODY_BYTES_MAX, issue_session),
+        },
+        _create_pages(settings, engine, store, access_log),
+        operation_of=dispatcher.operation,
+        authenticator=authenticator,
+        admission=_admission(settings, observers),
+        record=partial(_record, audit),
+        access_log=access_log,
+    )
+    return Service(allow_origins(app, settings.cors_origins), engine, settings.detector, authenticator.is_open)
 
 
 def _authenticator(settings: Settings, keyring: Keyring, enforcement: Enforcement) -> Authenticator:
@@ -325,21 +337,6 @@ def _observers(
         yield observers
 
 
-def _actor(caller: Caller, operation: str) -> Actor:
-    if (principal := caller.principal) is None:
-        return Actor(operation, caller.account, caller.request_id, ANONYMOUS, caller.region, trail=caller.trail)
-    return Actor(
-        operation,
-        caller.account,
-        caller.request_id,
-        principal.name,
-        caller.region,
-        principal.key,
-        in_session=principal.session_policy is not None,
-        trail=caller.trail,
-    )
-
-
 def _count_jobs(jobs: JobStore) -> Mapping[tuple[str, str], tuple[int, float]] | None:
     """Returns what the metrics say of jobs; None while the database does not serve."""
     try:
@@ -351,8 +348,9 @@ def _count_jobs(jobs: JobStore) -> Mapping[tuple[str, str], tuple[int, float]] |
 def _record(audit: AuditLog, caller: Caller, answer: WireResponse) -> None:
     """Tells the audit log how an operation has ended; what is none is in the other log alone."""
     if answer.operation is not None:
-        actor = _actor(caller, answer.operation)
-        audit.add(actor, status=answer.status, error=answer.error, collection=answer.collection)
+        audit.add(
+            caller.actor(answer.operation), status=answer.status, error=answer.error, collection=answer.collection
+        )
 
 
 def _translate_error(error: Exception, operation: str) -> ServiceError | None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from rekognition_emulator.actor import AuditTrail
+from rekognition_emulator.actor import ANONYMOUS, Actor, AuditTrail
 from rekognition_emulator.api.core import (
     ExpiredTokenException,
     InvalidSignatureException,
@@ -77,6 +77,21 @@ class Caller:
     request_id: str
     principal: Principal | None = None
     trail: AuditTrail = field(default_factory=AuditTrail, compare=False, repr=False)
+
+    def actor(self, operation: str) -> Actor:
+        """Returns the caller as who makes the changes of an operation."""
+        if (principal := self.principal) is None:
+            return Actor(operation, self.account, self.request_id, ANONYMOUS, self.region, trail=self.trail)
+        return Actor(
+            operation,
+            self.account,
+            self.request_id,
+            principal.name,
+            self.region,
+            principal.key,
+            in_session=principal.session_policy is not None,
+            trail=self.trail,
+        )
 
 
 class Authenticator:

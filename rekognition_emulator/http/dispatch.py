@@ -119,11 +119,17 @@ class Dispatcher:
     def _answer(self, operation: _Operation, caller: Caller, body: bytes) -> WireResponse:
         name, resource = operation.model.name, None
         try:
-            request = self._parse(operation, body)
+            handler = self._handler(operation)
+            with stage("parse"):
+                request = operation.parse(body)
+                operation.validate(request)
             resource = resource_of(caller, request)
             self._authorize(caller, name, resource)
-            answer = self._call(operation, self._context_for(caller, name), request)
-            return WireResponse(200, JSON_1_1, answer, name, collection=resource.collection)
+            response = handler(self._context_for(caller, name), request)
+            if self._strict:
+                _check_response(response, operation.model)
+            with stage("render"):
+                return WireResponse(200, JSON_1_1, operation.render(response), name, collection=resource.collection)
         except InvalidAnswer:
             raise
         except Exception as error:
@@ -135,32 +141,24 @@ class Dispatcher:
                 _check_error(told, operation.model)
             return error_response(told, name, resource.collection if resource else None)
 
-    def _parse(self, operation: _Operation, body: bytes) -> Mapping[str, Any]:
+    def _handler(self, operation: _Operation) -> Handler:
         if operation.handler is None:
             raise UnsupportedOperationException(
                 f"This server does not offer {operation.model.name}. GET {self._coverage_page} of the same endpoint "
                 "lists the operations that it offers, and why the others are missing."
             )
-        with stage("parse"):
-            request = operation.parse(body)
-            operation.validate(request)
-        return request
-
-    def _call(self, operation: _Operation, context: object, request: Mapping[str, Any]) -> bytes:
-        assert operation.handler, "looked at before the body was parsed"
-        response = operation.handler(context, request)
-        if self._strict:
-            complaints = check_output(operation.model.output_shape, response)
-            if complaints:
-                raise InvalidAnswer(f"{operation.model.name}: {'; '.join(complaints)}")
-        with stage("render"):
-            return operation.render(response)
+        return operation.handler
 
 
 def body_bytes_max(model: ServiceModel) -> int:
     """Returns the length of the largest body that any operation can need: its blobs in base64, and the rest."""
     inputs = [model.operation_model(name).input_shape for name in model.operation_names]
     return max(_base64_bytes_max(shape) for shape in inputs) + MEMBERS_BYTES
+
+
+def _check_response(response: Mapping[str, Any], operation: OperationModel) -> None:
+    if complaints := check_output(operation.output_shape, response):
+        raise InvalidAnswer(f"{operation.name}: {'; '.join(complaints)}")
 
 
 def _check_error(error: ServiceError, operation: OperationModel) -> None:

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from unittest.mock import Mock
 
@@ -9,6 +9,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from structlog.testing import capture_logs
 
+from rekognition_emulator.actor import Actor
 from rekognition_emulator.auth.keyring import Keyring, KeysUnavailable
 from rekognition_emulator.http.authentication import Caller, UnverifiedRequest
 from rekognition_emulator.http.enforcement import Mode
@@ -45,6 +46,21 @@ def test_a_caller_has_the_account_of_the_key_and_the_region_of_the_signature() -
     assert (caller.account, caller.region, caller.request_id) == (ACCOUNT, "eu-west-1", "id")
     assert caller.principal is not None
     assert caller.principal.arn == f"arn:aws:iam::{ACCOUNT}:user/all"
+
+
+def test_a_caller_is_an_actor() -> None:
+    """With its key, in a session or not, and with the trail of its request; who has no key is nobody by name."""
+    ring = keyring(ALL)
+    at = server(ring=ring)
+    made = ring.issue_session(ALL.access_key_id, "wedding", timedelta(minutes=1), datetime.now(UTC))
+    callers = at.enter(signed(ALL.access_key_id)), at.enter(signed(made.access_key_id, made.secret, made.token))
+    for caller, in_session in zip(callers, (False, True), strict=True):
+        actor = Actor("ListFaces", ACCOUNT, "id", "all", "eu-west-1", ALL.access_key_id, in_session)
+        assert caller.actor("ListFaces") == actor
+        assert caller.actor("ListFaces").trail is caller.trail
+    nobody = server(ring=keyring()).enter(UNSIGNED)
+    assert nobody.actor("ListFaces") == Actor("ListFaces", "000000000000", "id", "(anonymous)", "us-east-1")
+    assert nobody.actor("ListFaces").trail is nobody.trail
 
 
 INVALID_TOKEN = ("UnrecognizedClientException", "The security token included in the request is invalid.")
