@@ -20,7 +20,7 @@ ENERGY_SHARP: Final = 0.3
 median, and 0.001 to 0.005 after a Gaussian blur of a twenty-fifth of the face."""
 
 ENERGY_ROUNDING: Final = 4.0
-"""Detail energy, in squared grey levels, that rounding to 8 bits makes out of nothing: 20/12 for each of the picture's
+"""Detail energy, in squared grey levels, that rounding to 8 bits makes out of nothing: 20/12 for each of the image's
 own rounding and the crop's, and a little more."""
 
 
@@ -67,7 +67,7 @@ class Requirements:
         brightness_min: 0…100.
         sharpness_min: 0…100.
         confidence_min: 0…100.
-        side_px_min: the shorter side of the box in the picture as it was sent.
+        side_px_min: the shorter side of the box in the image as it was sent.
     """
 
     turn_degrees_max: float
@@ -115,10 +115,10 @@ def measure_quality(pixels: NDArray[np.uint8], box: BoundingBox) -> Quality:
 
     Args:
         pixels: (h, w, 3) uint8, RGB.
-        box: where the face is; what reaches beyond the picture does not count.
+        box: where the face is; what reaches beyond the image does not count.
 
     Returns:
-        The quality; both 0 where no pixel of the box is inside the picture.
+        The quality; both 0 where no pixel of the box is inside the image.
     """
     height, width = pixels.shape[:2]
     left, top = max(round(box.left * width), 0), max(round(box.top * height), 0)
@@ -143,7 +143,7 @@ def reasons(portrait: AnalyzedFace, face_size_px: float, bar: QualityFilter) -> 
 
     Args:
         portrait: the face.
-        face_size_px: shorter side of its box in pixels of the picture as it was sent.
+        face_size_px: shorter side of its box in pixels of the image as it was sent.
         bar: how much is asked.
     """
     required = REQUIREMENTS[bar]

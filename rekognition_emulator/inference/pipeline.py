@@ -18,11 +18,11 @@ from rekognition_emulator.inference.engine import FaceEngine
 from rekognition_emulator.telemetry.observation import current, stage
 
 FACES_MAX: Final = 100
-"""Faces considered in one picture. Source: AWS developer guide, "Guidelines and quotas"."""
+"""Faces considered in one image. Source: AWS developer guide, "Guidelines and quotas"."""
 
 
 def analyse(engine: FaceEngine, image: Image) -> list[AnalyzedFace]:
-    """Returns the 100 largest faces of a picture, largest first, with pose and quality measured."""
+    """Returns the 100 largest faces of an image, largest first, with pose and quality measured."""
     with stage("detect"):
         found = sorted(engine.detect(image), key=lambda detection: detection.box.area, reverse=True)
     current().count("faces_found", len(found))
@@ -38,7 +38,7 @@ def analyse(engine: FaceEngine, image: Image) -> list[AnalyzedFace]:
 
 
 def largest(engine: FaceEngine, image: Image, bar: QualityFilter) -> tuple[AnalyzedFace, list[AnalyzedFace]]:
-    """Returns the largest face of a picture, and the others.
+    """Returns the largest face of an image, and the others.
 
     Raises:
         NoFaceInPicture: there is none, or the largest does not pass the bar.
@@ -52,15 +52,15 @@ def largest(engine: FaceEngine, image: Image, bar: QualityFilter) -> tuple[Analy
 def select(
     portraits: Sequence[AnalyzedFace], image: Image, bar: QualityFilter, max_faces: int
 ) -> tuple[list[AnalyzedFace], list[tuple[AnalyzedFace, list[Reason]]]]:
-    """Decides which faces of a picture are worth keeping.
+    """Decides which faces of an image are worth keeping.
 
     Faces below the bar go. If more than ``max_faces`` remain, those of low quality go first and then the smallest, as
     AWS documents; what low means it does not say: here, what the default bar refuses, so that it matters where the bar
     asked for is none.
 
     Args:
-        portraits: all of one picture, largest first.
-        image: the picture.
+        portraits: all of one image, largest first.
+        image: the image.
         bar: how much is asked of a face.
         max_faces: at most so many are kept.
 
@@ -79,6 +79,6 @@ def select(
 
 
 def side_px(portrait: AnalyzedFace, image: Image) -> float:
-    """Returns the shorter side of the face's box, in pixels of the picture as it was sent."""
+    """Returns the shorter side of the face's box, in pixels of the image as it was sent."""
     box = portrait.detection.box
     return min(box.width * image.width_px, box.height * image.height_px)

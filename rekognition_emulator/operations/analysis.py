@@ -20,17 +20,17 @@ _THRESHOLD_DEFAULT: Final = 80.0
 
 
 def detect_faces(context: Context, request: api.DetectFacesRequest) -> api.DetectFacesResponse:
-    """Finds the 100 largest faces of a picture, largest first."""
+    """Finds the 100 largest faces of an image, largest first."""
     decoded = image.decode(picture_bytes(context, request["Image"]))
     portraits = analyse(context.engine, decoded)
     return {"FaceDetails": describe(context, decoded, portraits, request.get("Attributes", []))}
 
 
 def compare_faces(context: Context, request: api.CompareFacesRequest) -> api.CompareFacesResponse:
-    """Compares the largest face of one picture with the 100 largest of another.
+    """Compares the largest face of one image with the 100 largest of another.
 
     Raises:
-        NoFaceInPicture: one of the pictures shows no face that passes the quality filter.
+        NoFaceInPicture: one of the images shows no face that passes the quality filter.
     """
     bar = QualityFilter(request.get("QualityFilter", "NONE"))
     source = image.decode(picture_bytes(context, request["SourceImage"]))

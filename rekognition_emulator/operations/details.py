@@ -1,4 +1,4 @@
-"""The details of a picture's faces: what a request asks for beyond finding them is estimated, and all is rendered."""
+"""The details of an image's faces: what a request asks for beyond finding them is estimated, and all is rendered."""
 
 from collections.abc import Sequence
 

@@ -20,9 +20,9 @@ from rekognition_emulator.telemetry.observation import current, stage
 
 
 def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFacesResponse:
-    """Stores the faces of a picture that pass the quality filter, at most MaxFaces of them, largest first.
+    """Stores the faces of an image that pass the quality filter, at most MaxFaces of them, largest first.
 
-    The same picture under the same ExternalImageId stores nothing twice: it is answered with the faces it has.
+    The same image under the same ExternalImageId stores nothing twice: it is answered with the faces it has.
     """
     collection = context.collection(request["CollectionId"])
     picture = picture_bytes(context, request["Image"])

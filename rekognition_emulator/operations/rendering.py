@@ -45,7 +45,7 @@ def collection_arn(owner: Owner, name: str) -> str:
 
 
 def bounding_box(box: BoundingBox) -> api.BoundingBox:
-    """Returns the box as it is, not clamped to the picture."""
+    """Returns the box as it is, not clamped to the image."""
     return {"Width": box.width, "Height": box.height, "Left": box.left, "Top": box.top}
 
 

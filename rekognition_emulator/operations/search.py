@@ -31,7 +31,7 @@ def search_faces(context: Context, request: api.SearchFacesRequest) -> api.Searc
 
 
 def search_faces_by_image(context: Context, request: api.SearchFacesByImageRequest) -> api.SearchFacesByImageResponse:
-    """Finds the faces most similar to the largest face of a picture.
+    """Finds the faces most similar to the largest face of an image.
 
     Raises:
         NoFaceInPicture: there is no face, or the largest one does not pass the quality filter.

@@ -146,7 +146,7 @@ def search_users(context: Context, request: api.SearchUsersRequest) -> api.Searc
 
 
 def search_users_by_image(context: Context, request: api.SearchUsersByImageRequest) -> api.SearchUsersByImageResponse:
-    """Finds the users most similar to the largest face of a picture, and says why it searched with no other.
+    """Finds the users most similar to the largest face of an image, and says why it searched with no other.
 
     No face to search with is an answer here, not an error as in SearchFacesByImage.
     """

@@ -1,7 +1,7 @@
 """What is noticed of a request on its way: stages, counts, outcome.
 
 Every floor may say what it does, and none has to know who listens: it speaks to the observation of the request that its
-thread works on. Nothing of a picture, a vector, a secret or a signature is ever said here.
+thread works on. Nothing of an image, a vector, a secret or a signature is ever said here.
 """
 
 import random
