@@ -72,7 +72,7 @@ class Settings(BaseSettings):
         "`pgvector` read from it where it is not behind.",
     )
     account_id: Annotated[str, StringConstraints(pattern=r"^\d{12}$")] = Field(
-        "000000000000", description="The account in resource names and the wall around collections."
+        "000000000000", description="The account in resource names and the tenant whose collections a caller sees."
     )
     region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")] = Field(
         "us-east-1", description="The region of requests whose credential scope names none."
