@@ -47,7 +47,7 @@ class QualityFilter(StrEnum):
     HIGH = "HIGH"
 
 
-class Reason(StrEnum):
+class RejectionReason(StrEnum):
     """Why a face was not taken; values are AWS's, of which ``LOW_FACE_QUALITY`` names no measure and is not given."""
 
     EXCEEDS_MAX_FACES = "EXCEEDS_MAX_FACES"
@@ -86,8 +86,8 @@ REQUIREMENTS: Final = {
         turn_degrees_max=180, brightness_min=0, sharpness_min=0, confidence_min=0, side_px_min=0
     ),
     # A face that is refused can never be found, and an album is searched by people who want to find themselves: so the
-    # default refuses only what no model could recognise. Small and blurred faces above these bars show selfies no more
-    # strangers than promised, and are found by most; docs/reference/accuracy.md has what higher bars would cost.
+    # default refuses only what no model could recognise. Small and blurred faces above these thresholds show selfies no
+    # more strangers than promised, and are found by most; docs/reference/accuracy.md has what higher ones would cost.
     QualityFilter.AUTO: _LOW,
     QualityFilter.LOW: _LOW,
     QualityFilter.MEDIUM: Requirements(
@@ -138,20 +138,20 @@ def measure_quality(pixels: NDArray[np.uint8], box: BoundingBox) -> Quality:
     return Quality(brightness=brightness_of(float(luma.mean()) / 2.55), sharpness=100 * min(float(decades), 1.0))
 
 
-def reasons(portrait: AnalyzedFace, face_size_px: float, bar: QualityFilter) -> list[Reason]:
-    """Returns why a face does not pass the bar; empty if it does.
+def rejection_reasons(face: AnalyzedFace, face_size_px: float, quality_filter: QualityFilter) -> list[RejectionReason]:
+    """Returns why a face does not pass a quality filter; empty if it does.
 
     Args:
-        portrait: the face.
+        face: as it was measured.
         face_size_px: shorter side of its box in pixels of the image as it was sent.
-        bar: how much is asked.
+        quality_filter: how much is asked.
     """
-    required = REQUIREMENTS[bar]
+    required = REQUIREMENTS[quality_filter]
     shortfalls = {
-        Reason.EXTREME_POSE: max(abs(portrait.pose.yaw), abs(portrait.pose.pitch)) > required.turn_degrees_max,
-        Reason.LOW_BRIGHTNESS: portrait.quality.brightness < required.brightness_min,
-        Reason.LOW_SHARPNESS: portrait.quality.sharpness < required.sharpness_min,
-        Reason.LOW_CONFIDENCE: portrait.detection.confidence < required.confidence_min,
-        Reason.SMALL_BOUNDING_BOX: face_size_px < required.side_px_min,
+        RejectionReason.EXTREME_POSE: max(abs(face.pose.yaw), abs(face.pose.pitch)) > required.turn_degrees_max,
+        RejectionReason.LOW_BRIGHTNESS: face.quality.brightness < required.brightness_min,
+        RejectionReason.LOW_SHARPNESS: face.quality.sharpness < required.sharpness_min,
+        RejectionReason.LOW_CONFIDENCE: face.detection.confidence < required.confidence_min,
+        RejectionReason.SMALL_BOUNDING_BOX: face_size_px < required.side_px_min,
     }
     return [reason for reason, short in shortfalls.items() if short]

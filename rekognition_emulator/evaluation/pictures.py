@@ -188,7 +188,7 @@ def _embed_all(engine: FaceEngine, data: bytes) -> NDArray[np.float32]:
     kept, _ = select(analyse(engine, image), image, QualityFilter.AUTO, FACES_MAX)
     if not kept:
         raise NoFaceInPicture
-    return engine.embed(image, [portrait.detection for portrait in kept])
+    return engine.embed(image, [face.detection for face in kept])
 
 
 def _no_face(engine: FaceEngine) -> NDArray[np.float32]:
@@ -198,12 +198,12 @@ def _no_face(engine: FaceEngine) -> NDArray[np.float32]:
 def _central(engine: FaceEngine, image: Image) -> AnalyzedFace:
     """Returns the face whose middle is nearest to the image's; raises NoFaceInPicture if there is none."""
 
-    def off_centre_px(portrait: AnalyzedFace) -> float:
-        box = portrait.detection.box
+    def off_centre_px(face: AnalyzedFace) -> float:
+        box = face.detection.box
         across, down = box.left + box.width / 2 - 0.5, box.top + box.height / 2 - 0.5
         return hypot(across * image.width_px, down * image.height_px)
 
-    portraits = analyse(engine, image)
-    if not portraits:
+    faces = analyse(engine, image)
+    if not faces:
         raise NoFaceInPicture
-    return min(portraits, key=off_centre_px)
+    return min(faces, key=off_centre_px)

@@ -13,13 +13,13 @@ from rekognition_emulator.telemetry.observation import stage
 
 
 def describe(
-    context: Context, image: Image, portraits: Sequence[AnalyzedFace], requested: Sequence[api.Attribute]
+    context: Context, image: Image, faces: Sequence[AnalyzedFace], requested: Sequence[api.Attribute]
 ) -> list[api.FaceDetail]:
     """Returns each face with the attributes that the request names; where there is no face, none of them is missing."""
     wanted = wanted_attributes(requested)
     with stage("attributes"):
-        attributes = context.attributes.estimate(image, [portrait.detection for portrait in portraits], wanted)
-    details = [face_detail(*face) for face in zip(portraits, attributes, strict=True)]
+        attributes = context.attributes.estimate(image, [face.detection for face in faces], wanted)
+    details = [face_detail(*face) for face in zip(faces, attributes, strict=True)]
     if details:
         note_absent(wanted, context.attributes.known)
     if context.neutral_when_absent:

@@ -27,12 +27,14 @@ def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFa
     collection = context.collection(request["CollectionId"])
     picture = picture_bytes(context, request["Image"])
     decoded = image.decode(picture)
-    bar = QualityFilter(request.get("QualityFilter", "AUTO"))
-    kept, rejected = select(analyse(context.engine, decoded), decoded, bar, request.get("MaxFaces", FACES_MAX))
+    quality_filter = QualityFilter(request.get("QualityFilter", "AUTO"))
+    kept, rejected = select(
+        analyse(context.engine, decoded), decoded, quality_filter, request.get("MaxFaces", FACES_MAX)
+    )
 
     external_image_id = request.get("ExternalImageId")
     image_id = name_picture(picture, external_image_id)
-    detections = [portrait.detection for portrait in kept]
+    detections = [face.detection for face in kept]
     with stage("embed"):
         embeddings = context.embedder(collection).embed(decoded, detections)
     faces = [
@@ -44,14 +46,14 @@ def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFa
         for detection, embedding in zip(detections, embeddings, strict=True)
     ]
     # Before anything is stored: a failure must leave no faces behind that nobody was told of.
-    portraits = [*kept, *(portrait for portrait, _ in rejected)]
-    details = describe(context, decoded, portraits, request.get("DetectionAttributes", []))
+    analyzed_faces = [*kept, *(face for face, _ in rejected)]
+    details = describe(context, decoded, analyzed_faces, request.get("DetectionAttributes", []))
     stored = context.store.add_faces(context.actor, collection, image_id, faces, picture_source(request["Image"]))
     current().count("faces_indexed", len(stored))
     return {
         "FaceRecords": [
-            {"Face": indexed_face(face, portrait.detection), "FaceDetail": detail}
-            for face, portrait, detail in zip(stored, kept, details[: len(kept)], strict=True)
+            {"Face": indexed_face(face, analyzed.detection), "FaceDetail": detail}
+            for face, analyzed, detail in zip(stored, kept, details[: len(kept)], strict=True)
         ],
         "FaceModelVersion": collection.face_model_version,
         "UnindexedFaces": [

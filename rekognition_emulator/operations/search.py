@@ -38,8 +38,8 @@ def search_faces_by_image(context: Context, request: api.SearchFacesByImageReque
     """
     collection = context.collection(request["CollectionId"])
     decoded = image.decode(picture_bytes(context, request["Image"]))
-    portrait, _ = largest(context.engine, decoded, QualityFilter(request.get("QualityFilter", "NONE")))
-    face = portrait.detection
+    analyzed, _ = largest(context.engine, decoded, QualityFilter(request.get("QualityFilter", "NONE")))
+    face = analyzed.detection
     with stage("embed"):
         (probe,) = context.embedder(collection).embed(decoded, [face])
     return {

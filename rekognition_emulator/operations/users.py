@@ -152,8 +152,8 @@ def search_users_by_image(context: Context, request: api.SearchUsersByImageReque
     """
     collection = context.collection(request["CollectionId"])
     decoded = image.decode(picture_bytes(context, request["Image"]))
-    portraits = analyse(context.engine, decoded)
-    kept, rejected = select(portraits[:1], decoded, QualityFilter(request.get("QualityFilter", "NONE")), max_faces=1)
+    faces = analyse(context.engine, decoded)
+    kept, rejected = select(faces[:1], decoded, QualityFilter(request.get("QualityFilter", "NONE")), max_faces=1)
     response: api.SearchUsersByImageResponse = {"FaceModelVersion": collection.face_model_version}
     probe = None
     if kept:
@@ -163,14 +163,14 @@ def search_users_by_image(context: Context, request: api.SearchUsersByImageReque
         response["SearchedFace"] = {"FaceDetail": {"BoundingBox": bounding_box(detection.box)}}
     response["UserMatches"] = _search(context, collection, probe, request)
     response["UnsearchedFaces"] = [
-        *(_unsearched(portrait, [reason.value for reason in reasons]) for portrait, reasons in rejected),
-        *(_unsearched(portrait, ["FACE_NOT_LARGEST"]) for portrait in portraits[1:]),
+        *(_unsearched(face, [reason.value for reason in reasons]) for face, reasons in rejected),
+        *(_unsearched(face, ["FACE_NOT_LARGEST"]) for face in faces[1:]),
     ]
     return response
 
 
-def _unsearched(portrait: AnalyzedFace, reasons: list[api.UnsearchedFaceReason]) -> api.UnsearchedFace:
-    return {"FaceDetails": {"BoundingBox": bounding_box(portrait.detection.box)}, "Reasons": reasons}
+def _unsearched(face: AnalyzedFace, reasons: list[api.UnsearchedFaceReason]) -> api.UnsearchedFace:
+    return {"FaceDetails": {"BoundingBox": bounding_box(face.detection.box)}, "Reasons": reasons}
 
 
 def _search(
