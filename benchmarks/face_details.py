@@ -79,10 +79,10 @@ class Variant:
 
     def details(self, image: Image) -> list[api.FaceDetail]:
         """Returns what DetectFaces answers to ALL."""
-        portraits = analyse(self.engine, image)
-        detections = [portrait.detection for portrait in portraits]
+        faces = analyse(self.engine, image)
+        detections = [face.detection for face in faces]
         attributes = self.estimator.estimate(image, detections, set(Attribute))
-        return [face_detail(*face) for face in zip(portraits, attributes, strict=True)]
+        return [face_detail(*face) for face in zip(faces, attributes, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

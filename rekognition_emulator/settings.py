@@ -28,7 +28,7 @@ from rekognition_emulator.storage.audit import KEPT_DAYS
 
 THREADS_PER_CALL: Final = 1
 """Of one inference. As many requests as cores run side by side, which beats one request on all cores: measured, 30
-pictures a second with two workers of one thread, 21 with one of two."""
+images a second with two workers of one thread, 21 with one of two."""
 
 _ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]+)?")
 
@@ -75,7 +75,7 @@ class Settings(BaseSettings):
         "`pgvector` read from it where it is not behind.",
     )
     account_id: Annotated[str, StringConstraints(pattern=f"^{ACCOUNT_ID.pattern}$")] = Field(
-        "000000000000", description="The account in resource names and the wall around collections."
+        "000000000000", description="The account in resource names and the tenant whose collections a caller sees."
     )
     region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")] = Field(
         "us-east-1", description="The region of requests whose credential scope names none."
@@ -189,7 +189,7 @@ class Settings(BaseSettings):
     )
     keep_chips: bool = Field(
         False,
-        description="Keep of each face that is indexed a small picture, so that another face model can embed it later; "
+        description="Keep of each face that is indexed a small image, so that another face model can embed it later; "
         "13 kB a face. It is as personal as the face and goes when the face is deleted.",
     )
     audit_days: int = Field(

@@ -31,19 +31,19 @@ app.add_typer(collections.app, name="collections")
 app.add_typer(jobs.app, name="jobs")
 app.command(name="worker")(jobs.work)
 
-_ALBUM = typer.Option(exists=True, help="A folder with a folder of pictures per person, or CSV: file, person.")
+_ALBUM = typer.Option(exists=True, help="A folder with a folder of images per person, or CSV: file, person.")
 _EVENT = typer.Option(exists=True, help="As --album, but an image may show several people: several rows.")
 _SELFIES = typer.Option(exists=True, help="Search the album by these: a folder with a folder per person, or CSV.")
-_FACE = typer.Option(help="Whose face counts in a picture of one person.")
+_FACE = typer.Option(help="Whose face counts in an image of one person.")
 _MODELS = typer.Option("--model", help="A face model's name, as models list has it; may be given several times.")
 _UNLABELLED = typer.Option(exists=True, file_okay=False, help="Images without labels, a folder for each event.")
 _CALIBRATED = typer.Option(help="A collection of the database, which is an event; may be given several times.")
 _PAIRS = typer.Option(exists=True, dir_okay=False, help="LFW's pairs.txt, or CSV: file_a, file_b, same (1 or 0).")
-_IMAGES = typer.Option(exists=True, file_okay=False, help="Where the pairs' pictures are. Default: beside the list.")
+_IMAGES = typer.Option(exists=True, file_okay=False, help="Where the pairs' images are. Default: beside the list.")
 _JSON = typer.Option("--json", dir_okay=False, help="Write the numbers to this file.")
 _PLOT = typer.Option("--plot", dir_okay=False, help="Draw the ROC into this PNG file.")
-_WORKERS = typer.Option(min=1, help="Pictures worked on at once. Default: one per core.", show_default=False)
-_FACE = typer.Option(help="Which face of a picture its label names: the largest, or the most central as in LFW.")
+_WORKERS = typer.Option(min=1, help="Images worked on at once. Default: one per core.", show_default=False)
+_FACE = typer.Option(help="Which face of an image its label names: the largest, or the most central as in LFW.")
 _MENDABLE = (LabelsUnusable, ModelUnusable, TooFewPairs, OSError)
 _CORES = os.cpu_count() or 1
 _TO = typer.Option(help="A folder, for files REGION/NAME.jsonl.gz, or for one collection a file that ends in .gz.")
@@ -58,20 +58,20 @@ _FORCE = typer.Option("--force", metavar="", help="Set aside the database that i
 _SOURCE = typer.Argument(help="A folder, or s3://BUCKET/PREFIX.")
 _COLLECTION = typer.Option(help="The collection's name; it is made if there is none.")
 _ENDPOINT = typer.Option(help="Where the service is. Default: as boto3 finds it, which is AWS.")
-_S3_ENDPOINT = typer.Option(help="Where the pictures' storage is. Default: likewise.")
+_S3_ENDPOINT = typer.Option(help="Where the images' storage is. Default: likewise.")
 _CLIENT_REGION = typer.Option(help="The collection's region. Default: likewise.")
-_MAX_FACES = typer.Option(min=1, help="Of a picture, the largest so many. Default: the service's.")
+_MAX_FACES = typer.Option(min=1, help="Of an image, the largest so many. Default: the service's.")
 _QUALITY = typer.Option(case_sensitive=False, help="As IndexFaces has it. Default: the service's.")
 _JOURNAL = typer.Option(dir_okay=False, help="Where to remember what is indexed. Default: beside the folder.")
 _REPORT = typer.Option(
     dir_okay=False,
-    help="Write what becomes of each picture to this file: .csv, or JSON lines. The README says what its columns are.",
+    help="Write what becomes of each image to this file: .csv, or JSON lines. The README says what its columns are.",
 )
 _EXCLUDE = typer.Option(metavar="GLOB", help="Leave out files and folders of this name, or path; may be given again.")
 _SHRINK = typer.Option("--shrink", metavar="", help="Re-encode files over 5 MB, which would fail.")
 _CONVERT = typer.Option("--convert", metavar="", help="Send HEIC, WebP and AVIF as JPEGs.")
-_PRUNE = typer.Option("--prune", metavar="", help="Remove the faces of pictures that are no longer there.")
-_REQUESTS = typer.Option(min=1, max=256, help="Pictures sent at once.")
+_PRUNE = typer.Option("--prune", metavar="", help="Remove the faces of images that are no longer there.")
+_REQUESTS = typer.Option(min=1, max=256, help="Images sent at once.")
 _VERIFIED = typer.Argument(exists=True, help="A file or a folder. Default: the database of the settings.")
 _KNOWN = typer.Option("--collection", help="The collection's name.")
 _KNOWN_REGION = typer.Option("--region", help="The collection's region. Default: that of the settings.")
@@ -90,7 +90,7 @@ _STATUS = typer.Option("--status", metavar="", help="Say how far it is.")
 _LABELS = typer.Option(
     exists=True, dir_okay=False, help="CSV: file, eyeglasses, sunglasses, beard, mustache, face_occluded (yes or no)."
 )
-_LABELLED = typer.Option(exists=True, file_okay=False, help="Where the labelled pictures are.")
+_LABELLED = typer.Option(exists=True, file_okay=False, help="Where the labelled images are.")
 _HOST = typer.Option(help="The address to listen on. Default: REKOGNITION_HOST.", show_default=False)
 _PORT = typer.Option(min=0, max=65535, help="The port. Default: REKOGNITION_PORT.", show_default=False)
 
@@ -131,7 +131,7 @@ def evaluate(  # noqa: PLR0913 - an argument is an option of the command line
     face: Annotated[FaceChoice, _FACE] = FaceChoice.LARGEST,
     workers: Annotated[int, _WORKERS] = _CORES,
 ) -> None:
-    """Measure on labelled pictures how well the face model tells people apart, or what selfies find in an album."""
+    """Measure on labelled images how well the face model tells people apart, or what selfies find in an album."""
     way = Way(workers, face)
     with exits_with_message(*_MENDABLE):
         match pairs, images, album, selfies:
@@ -266,7 +266,7 @@ def index_album(  # noqa: PLR0913 - an argument is an option of the command line
     prune: Annotated[bool, _PRUNE] = False,
     workers: Annotated[int, _REQUESTS] = 8,
 ) -> None:
-    """Index all pictures of a folder, here or in S3, into a collection of this server or of AWS."""
+    """Index all images of a folder, here or in S3, into a collection of this server or of AWS."""
     from rekognition_emulator.cli import album as command  # noqa: PLC0415 - nothing else needs boto3
 
     command.index_album(
@@ -289,7 +289,7 @@ def train_attributes(
     images: Annotated[Path, _LABELLED],
     workers: Annotated[int, _WORKERS] = _CORES,
 ) -> None:
-    """Teach a server to tell glasses, beards and covered faces, on pictures that you have labelled."""
+    """Teach a server to tell glasses, beards and covered faces, on images that you have labelled."""
     from rekognition_emulator.cli import train_attributes as command  # noqa: PLC0415 - likewise
 
     with exits_with_message(*_MENDABLE):
@@ -307,7 +307,7 @@ def reembed(  # noqa: PLR0913 - an argument is an option of the command line
     region: Annotated[str | None, _KNOWN_REGION] = None,
     workers: Annotated[int, _WORKERS] = _CORES,
 ) -> None:
-    """Give a collection another face model: faces, pictures and users keep their ids."""
+    """Give a collection another face model: faces, images and users keep their ids."""
     from rekognition_emulator.cli import reembedding  # noqa: PLC0415 - likewise
 
     match to, confirm, rollback, status:

@@ -120,7 +120,7 @@ def _embed_picture(
         return f"cannot be decoded: {error}"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    found = [portrait.detection for portrait in analyse(engine, image)]
+    found = [face.detection for face in analyse(engine, image)]
     matched = [(face, detection) for face in listed if (detection := _find(face, found))]
     if not matched:
         return "the labelled face is not found"

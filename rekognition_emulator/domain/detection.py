@@ -1,7 +1,7 @@
 """A face as it is seen in an image: box, landmarks, pose and quality.
 
-One frame throughout: ratios of the upright picture's width and height, origin at its upper left corner, x to the
-right. Ratios rather than pixels, because a large picture is decoded at a fraction of its size and a pixel would then
+One frame throughout: ratios of the upright image's width and height, origin at its upper left corner, x to the
+right. Ratios rather than pixels, because a large image is decoded at a fraction of its size and a pixel would then
 mean something else on every floor.
 """
 
@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 LANDMARKS: Final = ("eye_left", "eye_right", "nose", "mouth_left", "mouth_right")
-"""Order of the five points in every landmark array. Left and right are the picture's: on an upright face
+"""Order of the five points in every landmark array. Left and right are the image's: on an upright face
 eye_left has the smaller x."""
 
 
 SAME_FACE_OVERLAP: Final = 0.5
-"""Two boxes of one picture that overlap by more are the same face. Ours: detectors suppress at 0.4 to 0.7."""
+"""Two boxes of one image that overlap by more are the same face. Ours: detectors suppress at 0.4 to 0.7."""
 
 
 @dataclass(frozen=True, slots=True)
 class BoundingBox:
-    """A rectangle around a face, in ratios of the upright picture. Reaches beyond 0…1 where the edge cuts the face."""
+    """A rectangle around a face, in ratios of the upright image. Reaches beyond 0…1 where the edge cuts the face."""
 
     left: float
     top: float
@@ -36,11 +36,11 @@ class BoundingBox:
 
     @property
     def area(self) -> float:
-        """Fraction of the picture that the box covers."""
+        """Fraction of the image that the box covers."""
         return self.width * self.height
 
     def overlap(self, other: "BoundingBox") -> float:
-        """Intersection over union with another box of the same picture, 0…1."""
+        """Intersection over union with another box of the same image, 0…1."""
         across = min(self.left + self.width, other.left + other.width) - max(self.left, other.left)
         down = min(self.top + self.height, other.top + other.height) - max(self.top, other.top)
         if across <= 0 or down <= 0:
@@ -53,7 +53,7 @@ class BoundingBox:
 class Pose:
     """Head rotation in degrees, −180…180; all zero for an upright face that looks into the camera.
 
-    Signs as AWS's: roll grows when the head tilts clockwise in the picture, yaw when it turns towards the picture's
+    Signs as AWS's: roll grows when the head tilts clockwise in the image, yaw when it turns towards the image's
     right, pitch when it looks up.
     """
 
@@ -85,11 +85,11 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detection:
-    """A face as the engine found it in a picture; nothing is stored yet.
+    """A face as the engine found it in an image; nothing is stored yet.
 
     Attributes:
         box: where it is.
-        landmarks: (5, 2) float32, x and y in ratios of the upright picture, in the order of ``LANDMARKS``.
+        landmarks: (5, 2) float32, x and y in ratios of the upright image, in the order of ``LANDMARKS``.
         confidence: 0…100, how sure the detector is that this is a face.
         embedded: its embedding, where it has been embedded already.
     """

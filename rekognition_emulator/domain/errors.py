@@ -72,11 +72,11 @@ class FaceNotFound(FaceError):
 
 
 class NoFaceInPicture(FaceError):
-    """A search by picture needs a face to search with."""
+    """A search by image needs a face to search with."""
 
 
 class ObjectTooLarge(FaceError):
-    """A stored object has more bytes than any picture may have."""
+    """A stored object has more bytes than any image may have."""
 
     def __init__(self, bucket: str, key: str) -> None:
         super().__init__(f"{bucket}/{key}")
@@ -108,11 +108,11 @@ class PictureTooLarge(FaceError):
 
 
 class PictureTooCostly(FaceError):
-    """Decoding it would take more memory or more time than any sensible picture does. Known before it is decoded."""
+    """Decoding it would take more memory or more time than any sensible image does. Known before it is decoded."""
 
 
 class PicturesTooMany(FaceError):
-    """So many pictures that need much memory were sent at once that this one did not get its turn."""
+    """So many images that need much memory were sent at once that this one did not get its turn."""
 
 
 class TokenInUse(FaceError):

@@ -20,7 +20,7 @@ ENERGY_SHARP: Final = 0.3
 median, and 0.001 to 0.005 after a Gaussian blur of a twenty-fifth of the face."""
 
 ENERGY_ROUNDING: Final = 4.0
-"""Detail energy, in squared grey levels, that rounding to 8 bits makes out of nothing: 20/12 for each of the picture's
+"""Detail energy, in squared grey levels, that rounding to 8 bits makes out of nothing: 20/12 for each of the image's
 own rounding and the crop's, and a little more."""
 
 
@@ -47,7 +47,7 @@ class QualityFilter(StrEnum):
     HIGH = "HIGH"
 
 
-class Reason(StrEnum):
+class RejectionReason(StrEnum):
     """Why a face was not taken; values are AWS's, of which ``LOW_FACE_QUALITY`` names no measure and is not given."""
 
     EXCEEDS_MAX_FACES = "EXCEEDS_MAX_FACES"
@@ -67,7 +67,7 @@ class Requirements:
         brightness_min: 0…100.
         sharpness_min: 0…100.
         confidence_min: 0…100.
-        side_px_min: the shorter side of the box in the picture as it was sent.
+        side_px_min: the shorter side of the box in the image as it was sent.
     """
 
     turn_degrees_max: float
@@ -86,8 +86,8 @@ REQUIREMENTS: Final = {
         turn_degrees_max=180, brightness_min=0, sharpness_min=0, confidence_min=0, side_px_min=0
     ),
     # A face that is refused can never be found, and an album is searched by people who want to find themselves: so the
-    # default refuses only what no model could recognise. Small and blurred faces above these bars show selfies no more
-    # strangers than promised, and are found by most; docs/reference/accuracy.md has what higher bars would cost.
+    # default refuses only what no model could recognise. Small and blurred faces above these thresholds show selfies no
+    # more strangers than promised, and are found by most; docs/reference/accuracy.md has what higher ones would cost.
     QualityFilter.AUTO: _LOW,
     QualityFilter.LOW: _LOW,
     QualityFilter.MEDIUM: Requirements(
@@ -115,10 +115,10 @@ def measure_quality(pixels: NDArray[np.uint8], box: BoundingBox) -> Quality:
 
     Args:
         pixels: (h, w, 3) uint8, RGB.
-        box: where the face is; what reaches beyond the picture does not count.
+        box: where the face is; what reaches beyond the image does not count.
 
     Returns:
-        The quality; both 0 where no pixel of the box is inside the picture.
+        The quality; both 0 where no pixel of the box is inside the image.
     """
     height, width = pixels.shape[:2]
     left, top = max(round(box.left * width), 0), max(round(box.top * height), 0)
@@ -138,20 +138,20 @@ def measure_quality(pixels: NDArray[np.uint8], box: BoundingBox) -> Quality:
     return Quality(brightness=brightness_of(float(luma.mean()) / 2.55), sharpness=100 * min(float(decades), 1.0))
 
 
-def reasons(portrait: AnalyzedFace, face_size_px: float, bar: QualityFilter) -> list[Reason]:
-    """Returns why a face does not pass the bar; empty if it does.
+def rejection_reasons(face: AnalyzedFace, face_size_px: float, quality_filter: QualityFilter) -> list[RejectionReason]:
+    """Returns why a face does not pass a quality filter; empty if it does.
 
     Args:
-        portrait: the face.
-        face_size_px: shorter side of its box in pixels of the picture as it was sent.
-        bar: how much is asked.
+        face: as it was measured.
+        face_size_px: shorter side of its box in pixels of the image as it was sent.
+        quality_filter: how much is asked.
     """
-    required = REQUIREMENTS[bar]
+    required = REQUIREMENTS[quality_filter]
     shortfalls = {
-        Reason.EXTREME_POSE: max(abs(portrait.pose.yaw), abs(portrait.pose.pitch)) > required.turn_degrees_max,
-        Reason.LOW_BRIGHTNESS: portrait.quality.brightness < required.brightness_min,
-        Reason.LOW_SHARPNESS: portrait.quality.sharpness < required.sharpness_min,
-        Reason.LOW_CONFIDENCE: portrait.detection.confidence < required.confidence_min,
-        Reason.SMALL_BOUNDING_BOX: face_size_px < required.side_px_min,
+        RejectionReason.EXTREME_POSE: max(abs(face.pose.yaw), abs(face.pose.pitch)) > required.turn_degrees_max,
+        RejectionReason.LOW_BRIGHTNESS: face.quality.brightness < required.brightness_min,
+        RejectionReason.LOW_SHARPNESS: face.quality.sharpness < required.sharpness_min,
+        RejectionReason.LOW_CONFIDENCE: face.detection.confidence < required.confidence_min,
+        RejectionReason.SMALL_BOUNDING_BOX: face_size_px < required.side_px_min,
     }
     return [reason for reason, short in shortfalls.items() if short]

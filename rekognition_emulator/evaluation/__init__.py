@@ -1,1 +1,1 @@
-"""How good a face model is, measured on labelled pictures: numbers in, numbers out. Prints nothing, knows no server."""
+"""How good a face model is, measured on labelled images: numbers in, numbers out. Prints nothing, knows no server."""

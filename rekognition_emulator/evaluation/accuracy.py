@@ -90,7 +90,7 @@ def draw_pairs(people: NDArray[np.intp], seed: int = 0) -> PairList:
     for row, person in enumerate(people.tolist()):
         pictures[person].append(row)
     shuffled = [sorted(pictures)[place] for place in random.permutation(len(pictures))]
-    # Those who have a second picture first, so that they are spread over the folds evenly.
+    # Those who have a second image first, so that they are spread over the folds evenly.
     shuffled.sort(key=lambda person: len(pictures[person]) < 2)  # noqa: PLR2004 - a pair is two
     drawn = []
     for fold in range(FOLDS):

@@ -1,6 +1,6 @@
 """Logistic heads on embeddings, fitted on labelled faces: whether a face has glasses, a beard, a mask.
 
-Each is judged on faces that it was not fitted on: five times a fifth of the pictures is left out, never a part of one.
+Each is judged on faces that it was not fitted on: five times a fifth of the images is left out, never a part of one.
 """
 
 import csv
@@ -36,11 +36,11 @@ _BOX: Final = ("left", "top", "width", "height")
 
 @dataclass(frozen=True, slots=True)
 class LabelledFace:
-    """A face of a picture, and what it has.
+    """A face of an image, and what it has.
 
     Attributes:
-        file: the picture.
-        box: where the face is, in ratios of the upright picture; None for the largest face.
+        file: the image.
+        box: where the face is, in ratios of the upright image; None for the largest face.
         labels: name of an attribute → whether it is so; without a name about which nothing is known.
     """
 
@@ -126,8 +126,8 @@ def fit_head(embeddings: NDArray[np.float32], labels: NDArray[np.bool_], picture
 
     Args:
         embeddings: (n, dimension), rows of unit length.
-        labels: (n,) whether it is so; at least ``FACES_MIN`` of either kind, in ``FOLDS`` pictures or more.
-        pictures: (n,) which picture each face is in.
+        labels: (n,) whether it is so; at least ``FACES_MIN`` of either kind, in ``FOLDS`` images or more.
+        pictures: (n,) which image each face is in.
     """
     faces = embeddings.astype(np.float64)
     fold_of = _folds(pictures)
@@ -156,7 +156,7 @@ def columns(faces: Sequence[LabelledFace], name: str) -> Iterator[tuple[int, boo
 
 
 def _folds(pictures: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Deals pictures out to folds, by chance and each time alike."""
+    """Deals images out to folds, by chance and each time alike."""
     unique, place = np.unique(pictures, return_inverse=True)
     return np.asarray(np.random.default_rng(0).permutation(len(unique))[place] % FOLDS, np.intp)
 

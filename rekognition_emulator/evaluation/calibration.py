@@ -53,7 +53,7 @@ def calibrate(scores: Scores) -> list[CurvePoint]:
     highest cosine seen alone would be no such bound: among more strangers some would have come nearer.
 
     Raises:
-        TooFewPairs: 80 cannot be measured, or strangers are as near to each other as one picture to itself.
+        TooFewPairs: 80 cannot be measured, or strangers are as near to each other as one image to itself.
     """
     points: list[CurvePoint] = []
     cosine, similarity = -1.0, 0.0
@@ -69,7 +69,7 @@ def calibrate(scores: Scores) -> list[CurvePoint]:
         if not cosine < found < 1:
             raise TooFewPairs(
                 f"No cosine tells a similarity of {meant:.0f} from {similarity:.0f}: too many pairs of strangers have "
-                f"the cosine {min(found, 1):.4f}. Are pictures of one person, or copies of one picture, labelled as "
+                f"the cosine {min(found, 1):.4f}. Are images of one person, or copies of one image, labelled as "
                 "two people?"
             )
         cosine, similarity = found, meant
@@ -82,11 +82,11 @@ def _what_it_takes(stranger_pairs: int) -> str:
     needed = pairs_needed(rate)
     return (
         f"No curve: a similarity of {MEASURED_MIN:.0f} means that one pair of strangers in {1 / rate:,.0f} passes. To "
-        f"measure that takes {needed:,} pairs of strangers, such as {pictures_needed(needed):,} pictures of "
+        f"measure that takes {needed:,} pairs of strangers, such as {pictures_needed(needed):,} images of "
         f"as many people make; here are {stranger_pairs:,} pairs."
     )
 
 
 def pictures_needed(stranger_pairs: int) -> int:
-    """Returns how many pictures, each of somebody else, make so many pairs."""
+    """Returns how many images, each of somebody else, make so many pairs."""
     return ceil((1 + sqrt(1 + 8 * stranger_pairs)) / 2)

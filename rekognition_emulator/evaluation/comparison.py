@@ -21,13 +21,13 @@ NEAREST_STRANGERS: Final = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AlbumComparison:
-    """Every picture of an album compared with every other.
+    """Every image of an album compared with every other.
 
     Attributes:
         scores: of all pairs, each once.
-        best_mates: (n,) float32, highest cosine of each picture with another of the same person; −inf without one.
+        best_mates: (n,) float32, highest cosine of each image with another of the same person; −inf without one.
         best_strangers: (n,) float32, likewise with one of somebody else.
-        nearest_strangers: the nearest pairs of strangers as (cosine, picture, picture), nearest first.
+        nearest_strangers: the nearest pairs of strangers as (cosine, image, image), nearest first.
     """
 
     scores: Scores
@@ -65,7 +65,7 @@ def compare_album(
     on_rows: Callable[[int], None] = lambda _: None,
     counter: BandCounter | None = None,
 ) -> AlbumComparison:
-    """Compares every picture with every other, in blocks of rows against those from there on.
+    """Compares every image with every other, in blocks of rows against those from there on.
 
     Args:
         embeddings: (n, dimension) float32, rows of unit length.

@@ -1,4 +1,4 @@
-"""Labels: which pairs of pictures show one person, whom a picture shows, and everybody an image shows."""
+"""Labels: which pairs of images show one person, whom an image shows, and everybody an image shows."""
 
 import csv
 import hashlib
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rekognition_emulator.evaluation.accuracy import FOLDS
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png"})
-"""Of pictures in an album's folders."""
+"""Of images in an album's folders."""
 
 _PAIR_COLUMNS: Final = ("file_a", "file_b", "same")
 
@@ -25,7 +25,7 @@ class LabelsUnusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LabelledPair:
-    """Two pictures, whether they show one person, the fold that the pair belongs to, and the groups of both faces.
+    """Two images, whether they show one person, the fold that the pair belongs to, and the groups of both faces.
 
     A group is whatever the labels tell apart, such as an event; it is empty where they do not say.
     """
@@ -40,7 +40,7 @@ class LabelledPair:
 
 @dataclass(frozen=True, slots=True)
 class LabelledPicture:
-    """A picture, whom it shows and the group that the face belongs to; as in ``LabelledPair``."""
+    """An image, whom it shows and the group that the face belongs to; as in ``LabelledPair``."""
 
     file: Path
     person: str
@@ -75,13 +75,13 @@ def read_pairs(listed: Path, images: Path) -> list[LabelledPair]:
 
 
 def read_album(source: Path) -> list[LabelledPicture]:
-    """Reads an album: a folder with a folder of pictures per person, or a CSV file of pictures and people.
+    """Reads an album: a folder with a folder of images per person, or a CSV file of images and people.
 
-    A CSV file has a header; the first column is the picture, relative to the file, the second the person. Of further
+    A CSV file has a header; the first column is the image, relative to the file, the second the person. Of further
     ones only one that is called group matters. Rows without a person are passed over; ``unlabelled`` has them.
 
     Raises:
-        LabelsUnusable: there is no labelled picture, or one is labelled twice.
+        LabelsUnusable: there is no labelled image, or one is labelled twice.
         OSError: the source cannot be read.
     """
     if source.is_dir():
@@ -103,18 +103,18 @@ def read_album(source: Path) -> list[LabelledPicture]:
     if not pictures:
         others = len(unlabelled(source))
         raise LabelsUnusable(
-            f"{source} labels no picture{f', though it has {others:,}' if others else ''}: "
+            f"{source} labels no image{f', though it has {others:,}' if others else ''}: "
             f"expected a folder per person with {', '.join(sorted(SUFFIXES))} files, "
             "or a CSV file with a header and the columns file and person"
         )
     file, times = Counter(picture.file for picture in pictures).most_common(1)[0]
     if times > 1:
-        raise LabelsUnusable(f"{source} labels {file} {times} times: a picture shows one person here")
+        raise LabelsUnusable(f"{source} labels {file} {times} times: an image shows one person here")
     return pictures
 
 
 def unlabelled(source: Path) -> list[Path]:
-    """Returns the pictures of an album of which ``read_album`` learns nobody's name.
+    """Returns the images of an album of which ``read_album`` learns nobody's name.
 
     In a folder: those beside the folders of people, or deeper than in one of them. In a CSV file: rows without a
     person.

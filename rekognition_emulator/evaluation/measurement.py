@@ -28,8 +28,8 @@ class AtSimilarity:
         true_matches: pairs of one person that pass.
         false_positive_identification_rate: how often the search for somebody who is not in the album finds somebody;
             grows with the album. None for listed pairs.
-        false_negative_identification_rate: how often the search for somebody who is in the album finds no picture of
-            them. None for listed pairs, and where nobody has a second picture.
+        false_negative_identification_rate: how often the search for somebody who is in the album finds no image of
+            them. None for listed pairs, and where nobody has a second image.
     """
 
     similarity: float
@@ -42,7 +42,7 @@ class AtSimilarity:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """How good a face model is on labelled pictures.
+    """How good a face model is on labelled images.
 
     Attributes:
         same_pairs: pairs of one person.
@@ -52,9 +52,9 @@ class Measurement:
         operating_points: thresholds at false match rates, by falling rate.
         roc: (cosine, false match rate, true match rate) as far as they are measured.
         at_similarities: what clients get at their thresholds.
-        rank_one: how often, of all other pictures in the album, the nearest to one shows the same person; over
-            pictures of people who have a second one. None for listed pairs, and where nobody has.
-        searches: pictures that rank_one was counted over.
+        rank_one: how often, of all other images in the album, the nearest to one shows the same person; over
+            images of people who have a second one. None for listed pairs, and where nobody has.
+        searches: images that rank_one was counted over.
         bands: what passes by the size, sharpness and yaw of faces, and by group.
     """
 
@@ -103,7 +103,7 @@ def measure_album(
         model: with its calibration.
         embeddings: (n, dimension) float32, rows of unit length.
         people: (n,) whom each row shows.
-        compared: every picture with every other.
+        compared: every image with every other.
         bands: what was counted of the same pairs.
     """
     drawn = draw_pairs(people)

@@ -1,9 +1,9 @@
-"""Embeddings of labelled pictures, and for each picture that has none the reason.
+"""Embeddings of labelled images, and for each image that has none the reason.
 
-A picture of one person goes the way of a selfie through the server: decoded, its largest face found, embedded; or its
+An image of one person goes the way of a selfie through the server: decoded, its largest face found, embedded; or its
 most central face, where labels are of that one, as in LFW. An image of an album goes the way of IndexFaces: every face
 that passes the default quality filter. Side by side in threads, since everything that takes time releases the
-interpreter; of a picture only its embeddings are kept.
+interpreter; of an image only its embeddings are kept.
 """
 
 import errno
@@ -34,21 +34,21 @@ from rekognition_emulator.inference.engine import FaceEngine
 from rekognition_emulator.inference.pipeline import FACES_MAX, analyse, largest, select, side_px
 
 _Outcome = TypeVar("_Outcome")
-"""What is made of a picture."""
+"""What is made of an image."""
 
 
 class FaceChoice(StrEnum):
-    """Which face of a picture is the one that its label names."""
+    """Which face of an image is the one that its label names."""
 
     LARGEST = "largest"
     """As SearchFacesByImage and CompareFaces choose."""
     CENTRAL = "central"
-    """The one whose middle is nearest to the picture's."""
+    """The one whose middle is nearest to the image's."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A picture that no comparison could be made with, and why."""
+    """An image that no comparison could be made with, and why."""
 
     file: Path
     reason: str
@@ -56,13 +56,13 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedded:
-    """Pictures as embeddings.
+    """Images as embeddings.
 
     Attributes:
-        rows: which row of the embeddings is which picture's.
+        rows: which row of the embeddings is which image's.
         embeddings: (len(rows), dimension) float32, each row of unit length.
         covariates: of the faces, in the same order.
-        left_out: the other pictures.
+        left_out: the other images.
     """
 
     rows: dict[Path, int]
@@ -93,12 +93,12 @@ def embed_pictures(
     on_picture: Callable[[], None] = lambda: None,
     face: FaceChoice = FaceChoice.LARGEST,
 ) -> Embedded:
-    """Embeds one face of each picture.
+    """Embeds one face of each image.
 
     Args:
         engine: finds and embeds.
-        files: pictures; one that comes twice is embedded once.
-        workers: pictures worked on at once.
+        files: images; one that comes twice is embedded once.
+        workers: images worked on at once.
         on_picture: told, in this thread, when one is done.
         face: which one.
     """
@@ -140,7 +140,7 @@ def _each(
             for file, outcome in pool.map(lambda file: (file, _outcome(embed, file)), files):
                 yield file, outcome
                 on_picture()
-        except BaseException:  # an interrupted measurement must not wait for the pictures that are still to come
+        except BaseException:  # an interrupted measurement must not wait for the images that are still to come
             pool.shutdown(cancel_futures=True)
             raise
 
@@ -188,7 +188,7 @@ def _embed_all(engine: FaceEngine, data: bytes) -> NDArray[np.float32]:
     kept, _ = select(analyse(engine, image), image, QualityFilter.AUTO, FACES_MAX)
     if not kept:
         raise NoFaceInPicture
-    return engine.embed(image, [portrait.detection for portrait in kept])
+    return engine.embed(image, [face.detection for face in kept])
 
 
 def _no_face(engine: FaceEngine) -> NDArray[np.float32]:
@@ -196,14 +196,14 @@ def _no_face(engine: FaceEngine) -> NDArray[np.float32]:
 
 
 def _central(engine: FaceEngine, image: Image) -> AnalyzedFace:
-    """Returns the face whose middle is nearest to the picture's; raises NoFaceInPicture if there is none."""
+    """Returns the face whose middle is nearest to the image's; raises NoFaceInPicture if there is none."""
 
-    def off_centre_px(portrait: AnalyzedFace) -> float:
-        box = portrait.detection.box
+    def off_centre_px(face: AnalyzedFace) -> float:
+        box = face.detection.box
         across, down = box.left + box.width / 2 - 0.5, box.top + box.height / 2 - 0.5
         return hypot(across * image.width_px, down * image.height_px)
 
-    portraits = analyse(engine, image)
-    if not portraits:
+    faces = analyse(engine, image)
+    if not faces:
         raise NoFaceInPicture
-    return min(portraits, key=off_centre_px)
+    return min(faces, key=off_centre_px)

@@ -1,8 +1,8 @@
 """How often impostor and genuine pairs pass a threshold, counted.
 
-The cosines of an album's pairs grow with the square of its pictures, so they are counted, not kept: in bins so narrow
+The cosines of an album's pairs grow with the square of its images, so they are counted, not kept: in bins so narrow
 that only the rounding of 32-bit floats is lost, and in 16 MB whatever the album. Sorting all of them would be exact to
-the last bit and take gigabytes for some ten thousand pictures.
+the last bit and take gigabytes for some ten thousand images.
 """
 
 from dataclasses import dataclass, field

@@ -37,7 +37,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crop:
-    """How a face is cut out of a picture.
+    """How a face is cut out of an image.
 
     Attributes:
         template: (5, 2) float32, to which the landmarks are brought nearest by a similarity.
@@ -67,7 +67,7 @@ def similarity_transforms(landmarks: NDArray[np.float32], template: NDArray[np.f
         template: (k, 2), x and y, in the frame of the chip.
 
     Returns:
-        (n, 2, 3): matrices that take a point of the picture, (x, y, 1), to the chip.
+        (n, 2, 3): matrices that take a point of the image, (x, y, 1), to the chip.
     """
     source = landmarks[..., 0].astype(np.float64) + 1j * landmarks[..., 1]
     target = template[:, 0].astype(np.float64) + 1j * template[:, 1]
@@ -80,10 +80,10 @@ def similarity_transforms(landmarks: NDArray[np.float32], template: NDArray[np.f
 
 
 def octaves(image: Image, count: int) -> list[Pixels]:
-    """Returns the picture, then the picture at a half, a quarter, …: ``count`` halvings, each by area averages.
+    """Returns the image, then the image at a half, a quarter, …: ``count`` halvings, each by area averages.
 
-    A halving is made once for a picture. Each pixel is the mean of exactly four, so that pixel x of octave n has its
-    centre at (x + 0.5) · 2ⁿ − 0.5 in the picture; an odd last row or column is left out, because averages over parts of
+    A halving is made once for an image. Each pixel is the mean of exactly four, so that pixel x of octave n has its
+    centre at (x + 0.5) · 2ⁿ − 0.5 in the image; an odd last row or column is left out, because averages over parts of
     pixels take OpenCV twenty times as long.
     """
     for octave in range(1, count + 1):
@@ -101,7 +101,7 @@ def _halved(pixels: Pixels) -> Pixels:
 
 
 def shrunk(image: Image, scale: float) -> tuple[Pixels, NDArray[np.float32]]:
-    """Returns the picture at a scale of at most 1, from the nearest octave, and what it was divided by, in x and y.
+    """Returns the image at a scale of at most 1, from the nearest octave, and what it was divided by, in x and y.
 
     Bilinear, since less than a halving is left; exact area averages take nine times as long and find no more.
     """
@@ -123,17 +123,17 @@ def chips(
     side_px: int,
     stretch: NDArray[np.float64] | None = None,
 ) -> Pixels:
-    """Cuts faces out of a picture, upright and of one size.
+    """Cuts faces out of an image, upright and of one size.
 
     Args:
-        image: the picture.
-        landmarks: (n, k, 2), pixels of the picture.
+        image: the image.
+        landmarks: (n, k, 2), pixels of the image.
         template: (k, 2), pixels of the chip, or of what is stretched to it.
         side_px: of a chip.
         stretch: (2, 3), takes points of the template's frame to the chip; None where they are the same.
 
     Returns:
-        (n, side_px, side_px, 3) uint8, black beyond the picture's edge.
+        (n, side_px, side_px, 3) uint8, black beyond the image's edge.
     """
     transforms = similarity_transforms(landmarks, template)
     if stretch is not None:  # in one go with the rest: a second resampling would blur
@@ -143,17 +143,17 @@ def chips(
 
 
 def warp(image: Image, transforms: NDArray[np.float64], side_px: int) -> Pixels:
-    """Cuts squares out of a picture, turned, shifted and scaled.
+    """Cuts squares out of an image, turned, shifted and scaled.
 
-    What shrinks is taken from a halved picture: bilinear sampling alone would skip pixels and alias.
+    What shrinks is taken from a halved image: bilinear sampling alone would skip pixels and alias.
 
     Args:
-        image: the picture.
-        transforms: (n, 2, 3): matrices that take a point of the picture, (x, y, 1), to a square.
+        image: the image.
+        transforms: (n, 2, 3): matrices that take a point of the image, (x, y, 1), to a square.
         side_px: of a square.
 
     Returns:
-        (n, side_px, side_px, 3) uint8, black beyond the picture's edge.
+        (n, side_px, side_px, 3) uint8, black beyond the image's edge.
     """
     shrinking = 1 / np.hypot(transforms[:, 0, 0], transforms[:, 1, 0])
     octave_of = np.maximum(np.floor(np.log2(shrinking)), 0).astype(int)
@@ -166,7 +166,7 @@ def warp(image: Image, transforms: NDArray[np.float64], side_px: int) -> Pixels:
 
 
 def _from_octave(transform: NDArray[np.float64], octave: int) -> NDArray[np.float64]:
-    """Rewrites a transform for points of a halved picture, whose pixel centres lie half a pixel off."""
+    """Rewrites a transform for points of a halved image, whose pixel centres lie half a pixel off."""
     scale = 2.0**octave
     shift = transform[:, 2] + transform[:, :2].sum(axis=1) * (scale / 2 - 0.5)
     return np.column_stack([transform[:, :2] * scale, shift])

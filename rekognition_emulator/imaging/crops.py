@@ -1,6 +1,6 @@
 """Face crops that are kept so that another face model can embed them later.
 
-A chip is cut along the picture's rows and columns, and stays in the picture's own pixels unless these are many: a model
+A chip is cut along the image's rows and columns, and stays in the image's own pixels unless these are many: a model
 that comes later turns and scales it onto a template of its own, and whatever was turned and scaled before would blur
 once more. Keeping every model's own upright square was refused, because nobody knows the next model's.
 """
@@ -28,7 +28,7 @@ SIDE_PX_MAX: Final = 256
 
 JPEG_QUALITY: Final = 95
 """Ours: over 275 faces of 131 photographs a chip takes 13 kB in the median, and the embedding of the chip has to that
-of the picture a cosine of 0.9997 with dlib (0.998 for the worst in a hundred) and of 0.998 with MobileFace (0.988). At
+of the image a cosine of 0.9997 with dlib (0.998 for the worst in a hundred) and of 0.998 with MobileFace (0.988). At
 90 it takes 9 kB, but then the worst in a hundred have 0.994 and 0.967: small faces are blurred first."""
 
 
@@ -55,7 +55,7 @@ def cut_chip(image: Image, detection: Detection) -> FaceChip:
 
 
 def open_chip(chip: FaceChip) -> tuple[Image, Detection]:
-    """Returns a chip as the picture of one face, which fills it."""
+    """Returns a chip as the image of one face, which fills it."""
     with PIL.Image.open(io.BytesIO(chip.jpeg), formats=["JPEG"]) as opened:
         image = Image(np.asarray(opened.convert("RGB")), *opened.size)
     return image, Detection(BoundingBox(0.0, 0.0, 1.0, 1.0), chip.landmarks, 100.0)
@@ -69,7 +69,7 @@ def _frame_corners(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
     frame = FRAME @ (1, 1j)
     points = landmarks @ (1, 1j)
     centred = frame - frame.mean()
-    # Fitted as embedders do, from the picture to the frame: the other way round a turned head's square would be
+    # Fitted as embedders do, from the image to the frame: the other way round a turned head's square would be
     # smaller than theirs.
     turn = (points - points.mean()).conj() @ centred / np.sum(np.abs(points - points.mean()) ** 2)
     low, high = -MARGIN, 1 + MARGIN

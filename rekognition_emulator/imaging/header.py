@@ -1,7 +1,7 @@
 """The header of a JPEG or PNG file, read before it is decoded, and the file without whatever makes no pixels.
 
 A file is walked from piece to piece and written anew with those pieces alone that make pixels. Notes, profiles, texts,
-previews and further pictures – where files hide what costs much to read, or what is meant for another program – never
+previews and further images – where files hide what costs much to read, or what is meant for another program – never
 reach a decoder; of a JPEG's EXIF we read the one number that we need. What decoding will cost is known at the end
 of the walk: pixels, bytes of memory, and for a JPEG of many scans how many blocks all of them visit.
 
@@ -30,7 +30,7 @@ HEADER_BYTES_MAX: Final = 2**18
 
 VISITS_MAX: Final = 64_000_000
 """Blocks that the scans of a JPEG visit. Ours: libjpeg visits each 6 times with its scripts, 20 million in the largest
-picture that memory allows; a visit takes at most 50 ns."""
+image that memory allows; a visit takes at most 50 ns."""
 
 DECODES_WITHOUT_END: Final = 4
 """How often a JPEG without its end is decoded, to see whether more is missing; its scans may visit as much less."""
@@ -80,14 +80,14 @@ _SHORT: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What is known of a picture before it is decoded.
+    """What is known of an image before it is decoded.
 
     Attributes:
         file: a JPEG or PNG of the same pixels, with nothing else in it.
         width_px: as stored, before it is turned upright.
         height_px: likewise.
         orientation: of a JPEG's first EXIF segment, 1 to 8; 1 where that is missing or damaged, and for every PNG.
-        stored_bytes: what a decoder holds of the whole picture at once, or goes through if that is more; 0 if it
+        stored_bytes: what a decoder holds of the whole image at once, or goes through if that is more; 0 if it
             decodes row by row.
         has_end: False for a JPEG that came without ``END``, which ``file`` has: only a decoder can tell whether pixels
             are missing, too.

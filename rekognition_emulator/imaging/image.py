@@ -11,7 +11,7 @@ damaged is judged by one decoder only, and for PNG.
 
 The limits hold in this process: sides, memory and the visits of a JPEG's scans are known from the file before it is
 decoded, and what decoders do for a byte or a pixel is bounded. Refused: a process for decoding that could be killed. It
-takes 80 MB and 10 to 20 ms more for every picture, and so for a selfie twice the time.
+takes 80 MB and 10 to 20 ms more for every image, and so for a selfie twice the time.
 
 The worst that was constructed, of what is accepted: 4.9 s for an interlaced PNG of 10,000 × 10,000 grey pixels in 16
 bits with transparency, 3.4 s for a progressive JPEG whose scans visit as much as they may, and 440 MB. An ordinary JPEG
@@ -38,19 +38,19 @@ from rekognition_emulator.imaging.header import END, Outline, outline
 from rekognition_emulator.telemetry.observation import stage
 
 STORED_BYTES_MAX: Final = 400 * 2**20
-"""What a decoder may hold of one picture that it cannot decode row by row. Ours: enough for every PNG of 8 bits, one
+"""What a decoder may hold of one image that it cannot decode row by row. Ours: enough for every PNG of 8 bits, one
 of 50 megapixels in 16 bits with transparency, and a progressive JPEG of 69 megapixels without subsampling."""
 
 STORED_BYTES_ALONE: Final = 160 * 2**20
-"""Pictures that need more than this are decoded one at a time, however many workers there are. Ours: a progressive JPEG
+"""Images that need more than this are decoded one at a time, however many workers there are. Ours: a progressive JPEG
 of 24 megapixels and a PNG of 40 stay below."""
 
 TURN_SECONDS_MAX: Final = 20.0
-"""How long such a picture waits for its turn, without a worker. Ours: then it is AWS's answer to too many, and the SDK
+"""How long such an image waits for its turn, without a worker. Ours: then it is AWS's answer to too many, and the SDK
 sends it again."""
 
 DETECTION_SIDE_PX: Final = 1920
-"""A picture is shrunk only as far as its longest side keeps this. Source: AWS promises to find faces of 40 px in
+"""An image is shrunk only as far as its longest side keeps this. Source: AWS promises to find faces of 40 px in
 1920 × 1080 and larger ones in proportion, so that every face it promises keeps 40 px."""
 
 SHRINKS: Final = (4, 2)
@@ -66,7 +66,7 @@ UPRIGHT: Final = {
     7: (-1, -1),
     8: (-1, 1),
 }
-"""What turns a picture of this EXIF orientation upright: the directions in which its rows and its columns are read, for
+"""What turns an image of this EXIF orientation upright: the directions in which its rows and its columns are read, for
 ``SIDEWAYS`` ones after the two have changed places. Source: Exif 2.3, tag 0x0112."""
 
 SIDEWAYS: Final = frozenset((5, 6, 7, 8))
@@ -92,11 +92,11 @@ STRIP_PX: Final = 128
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
-    """A decoded picture, upright.
+    """A decoded image, upright.
 
     Attributes:
-        pixels: (h, w, 3) uint8, RGB, read-only. A large picture is decoded at a fraction of its size.
-        width_px: of the upright picture as it was sent; ratios refer to it.
+        pixels: (h, w, 3) uint8, RGB, read-only. A large image is decoded at a fraction of its size.
+        width_px: of the upright image as it was sent; ratios refer to it.
         height_px: likewise.
         halvings: n → the pixels halved n times, as far as a network has asked for them; kept here so that detector and
             embedder share them.
@@ -109,7 +109,7 @@ class Image:
 
 
 def decode(picture: bytes) -> Image:
-    """Decodes a JPEG or PNG: the first picture of several, upright, over white where transparent.
+    """Decodes a JPEG or PNG: the first image of several, upright, over white where transparent.
 
     16-bit samples are scaled to 8. Colour profiles are ignored, as the networks were trained on pixels read so.
 
@@ -155,7 +155,7 @@ _alone = FairQueue(1)
 
 @contextmanager
 def _turn(known: Outline) -> Iterator[None]:
-    """Waits until no other large picture is decoded, if this is one; the worker does others' work meanwhile."""
+    """Waits until no other large image is decoded, if this is one; the worker does others' work meanwhile."""
     if known.stored_bytes <= STORED_BYTES_ALONE:
         yield
         return
@@ -168,7 +168,7 @@ def _turn(known: Outline) -> Iterator[None]:
 
 
 def _shrink(known: Outline) -> int:
-    """Returns by what the sides of a picture are divided."""
+    """Returns by what the sides of an image are divided."""
     return next((by for by in SHRINKS if max(known.width_px, known.height_px) // by >= DETECTION_SIDE_PX), 1)
 
 

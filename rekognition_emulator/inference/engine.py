@@ -18,7 +18,7 @@ from rekognition_emulator.imaging.image import Image
 
 
 class FaceDetector(ABC):
-    """Finds faces in a picture. Thread-safe and deterministic: the same picture gives the same numbers.
+    """Finds faces in an image. Thread-safe and deterministic: the same image gives the same numbers.
 
     One that knows upright faces only is wrapped in an ``OrientedDetector`` by the engine.
     """
@@ -28,7 +28,7 @@ class FaceDetector(ABC):
         """Finds faces.
 
         Returns:
-            Every face with sides of at least 40 px in a 1920 px picture, in proportion in a larger one, in no
+            Every face with sides of at least 40 px in a 1920 px image, in proportion in a larger one, in no
             particular order; empty when there is none.
         """
 
@@ -43,7 +43,7 @@ class FaceEmbedder(ABC):
 
     @abstractmethod
     def embed(self, image: Image, detections: Sequence[Detection]) -> NDArray[np.float32]:
-        """Embeds faces found in the same picture.
+        """Embeds faces found in the same image.
 
         Returns:
             (len(detections), model.dimension) float32, each row of unit length.
@@ -70,4 +70,4 @@ class AttributeEstimator(ABC):
     def estimate(
         self, image: Image, detections: Sequence[Detection], wanted: AbstractSet[Attribute]
     ) -> list[Attributes]:
-        """Returns what it can say of each face found in the picture, of what is wanted; nothing else is computed."""
+        """Returns what it can say of each face found in the image, of what is wanted; nothing else is computed."""

@@ -12,17 +12,17 @@ from typing import Final
 from rekognition_emulator.domain.detection import AnalyzedFace
 from rekognition_emulator.domain.errors import NoFaceInPicture
 from rekognition_emulator.domain.pose import estimate_pose
-from rekognition_emulator.domain.quality import QualityFilter, Reason, measure_quality, reasons
+from rekognition_emulator.domain.quality import QualityFilter, RejectionReason, measure_quality, rejection_reasons
 from rekognition_emulator.imaging.image import Image
 from rekognition_emulator.inference.engine import FaceEngine
 from rekognition_emulator.telemetry.observation import current, stage
 
 FACES_MAX: Final = 100
-"""Faces considered in one picture. Source: AWS developer guide, "Guidelines and quotas"."""
+"""Faces considered in one image. Source: AWS developer guide, "Guidelines and quotas"."""
 
 
 def analyse(engine: FaceEngine, image: Image) -> list[AnalyzedFace]:
-    """Returns the 100 largest faces of a picture, largest first, with pose and quality measured."""
+    """Returns the 100 largest faces of an image, largest first, with pose and quality measured."""
     with stage("detect"):
         found = sorted(engine.detect(image), key=lambda detection: detection.box.area, reverse=True)
     current().count("faces_found", len(found))
@@ -37,48 +37,49 @@ def analyse(engine: FaceEngine, image: Image) -> list[AnalyzedFace]:
     ]
 
 
-def largest(engine: FaceEngine, image: Image, bar: QualityFilter) -> tuple[AnalyzedFace, list[AnalyzedFace]]:
-    """Returns the largest face of a picture, and the others.
+def largest(engine: FaceEngine, image: Image, quality_filter: QualityFilter) -> tuple[AnalyzedFace, list[AnalyzedFace]]:
+    """Returns the largest face of an image, and the others.
 
     Raises:
-        NoFaceInPicture: there is none, or the largest does not pass the bar.
+        NoFaceInPicture: there is none, or the largest does not pass the quality filter.
     """
-    portraits = analyse(engine, image)
-    if not portraits or reasons(portraits[0], side_px(portraits[0], image), bar):
+    faces = analyse(engine, image)
+    if not faces or rejection_reasons(faces[0], side_px(faces[0], image), quality_filter):
         raise NoFaceInPicture
-    return portraits[0], portraits[1:]
+    return faces[0], faces[1:]
 
 
 def select(
-    portraits: Sequence[AnalyzedFace], image: Image, bar: QualityFilter, max_faces: int
-) -> tuple[list[AnalyzedFace], list[tuple[AnalyzedFace, list[Reason]]]]:
-    """Decides which faces of a picture are worth keeping.
+    faces: Sequence[AnalyzedFace], image: Image, quality_filter: QualityFilter, max_faces: int
+) -> tuple[list[AnalyzedFace], list[tuple[AnalyzedFace, list[RejectionReason]]]]:
+    """Decides which faces of an image are worth keeping.
 
-    Faces below the bar go. If more than ``max_faces`` remain, those of low quality go first and then the smallest, as
-    AWS documents; what low means it does not say: here, what the default bar refuses, so that it matters where the bar
-    asked for is none.
+    Faces that the quality filter rejects go. If more than ``max_faces`` remain, those of low quality go first and then
+    the smallest, as AWS documents. What low means it does not say: here, what the default filter rejects, which matters
+    where the request's filter is NONE.
 
     Args:
-        portraits: all of one picture, largest first.
-        image: the picture.
-        bar: how much is asked of a face.
+        faces: all of one image, largest first.
+        image: the image.
+        quality_filter: how much is asked of a face.
         max_faces: at most so many are kept.
 
     Returns:
         The kept ones, and the others with the reasons; each largest first.
     """
-    shortfalls = [reasons(portrait, side_px(portrait, image), bar) for portrait in portraits]
+    shortfalls = [rejection_reasons(face, side_px(face, image), quality_filter) for face in faces]
     passing = [place for place, shortfall in enumerate(shortfalls) if not shortfall]
     best = sorted(
-        passing, key=lambda place: bool(reasons(portraits[place], side_px(portraits[place], image), QualityFilter.AUTO))
+        passing,
+        key=lambda place: bool(rejection_reasons(faces[place], side_px(faces[place], image), QualityFilter.AUTO)),
     )
     for place in best[max_faces:]:
-        shortfalls[place] = [Reason.EXCEEDS_MAX_FACES]
-    judged = list(zip(portraits, shortfalls, strict=True))
-    return [portrait for portrait, shortfall in judged if not shortfall], [each for each in judged if each[1]]
+        shortfalls[place] = [RejectionReason.EXCEEDS_MAX_FACES]
+    judged = list(zip(faces, shortfalls, strict=True))
+    return [face for face, shortfall in judged if not shortfall], [each for each in judged if each[1]]
 
 
-def side_px(portrait: AnalyzedFace, image: Image) -> float:
-    """Returns the shorter side of the face's box, in pixels of the picture as it was sent."""
-    box = portrait.detection.box
+def side_px(face: AnalyzedFace, image: Image) -> float:
+    """Returns the shorter side of the face's box, in pixels of the image as it was sent."""
+    box = face.detection.box
     return min(box.width * image.width_px, box.height * image.height_px)

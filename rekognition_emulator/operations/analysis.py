@@ -20,28 +20,28 @@ _THRESHOLD_DEFAULT: Final = 80.0
 
 
 def detect_faces(context: Context, request: api.DetectFacesRequest) -> api.DetectFacesResponse:
-    """Finds the 100 largest faces of a picture, largest first."""
+    """Finds the 100 largest faces of an image, largest first."""
     decoded = image.decode(picture_bytes(context, request["Image"]))
-    portraits = analyse(context.engine, decoded)
-    return {"FaceDetails": describe(context, decoded, portraits, request.get("Attributes", []))}
+    faces = analyse(context.engine, decoded)
+    return {"FaceDetails": describe(context, decoded, faces, request.get("Attributes", []))}
 
 
 def compare_faces(context: Context, request: api.CompareFacesRequest) -> api.CompareFacesResponse:
-    """Compares the largest face of one picture with the 100 largest of another.
+    """Compares the largest face of one image with the 100 largest of another.
 
     Raises:
-        NoFaceInPicture: one of the pictures shows no face that passes the quality filter.
+        NoFaceInPicture: one of the images shows no face that passes the quality filter.
     """
-    bar = QualityFilter(request.get("QualityFilter", "NONE"))
+    quality_filter = QualityFilter(request.get("QualityFilter", "NONE"))
     source = image.decode(picture_bytes(context, request["SourceImage"]))
     target = image.decode(picture_bytes(context, request["TargetImage"]))
-    probe, _ = largest(context.engine, source, bar)
-    compared, _ = select(analyse(context.engine, target), target, bar, FACES_MAX)
+    probe, _ = largest(context.engine, source, quality_filter)
+    compared, _ = select(analyse(context.engine, target), target, quality_filter, FACES_MAX)
     if not compared:
         raise NoFaceInPicture
     with stage("embed"):
         (embedding,) = context.engine.embed(source, [probe.detection])
-        cosines = context.engine.embed(target, [portrait.detection for portrait in compared]) @ embedding
+        cosines = context.engine.embed(target, [face.detection for face in compared]) @ embedding
     similarities = [shown_similarity(context.engine.model, float(cosine)) for cosine in cosines]
     ranked = sorted(zip(similarities, compared, strict=True), key=lambda pair: pair[0], reverse=True)
     threshold = np.float32(request.get("SimilarityThreshold", _THRESHOLD_DEFAULT))
@@ -51,9 +51,9 @@ def compare_faces(context: Context, request: api.CompareFacesRequest) -> api.Com
             "Confidence": probe.detection.confidence,
         },
         "FaceMatches": [
-            {"Similarity": similarity, "Face": compared_face(portrait)}
-            for similarity, portrait in ranked
+            {"Similarity": similarity, "Face": compared_face(face)}
+            for similarity, face in ranked
             if similarity >= threshold
         ],
-        "UnmatchedFaces": [compared_face(portrait) for similarity, portrait in ranked if similarity < threshold],
+        "UnmatchedFaces": [compared_face(face) for similarity, face in ranked if similarity < threshold],
     }

@@ -19,7 +19,7 @@ _ABSENT: Final[Mapping[str, tuple[str, ...]]] = {
         "StartFaceDetection",
         "StartFaceSearch",
     ),
-    _OUT_OF_SCOPE + "there is no set of celebrities whose pictures may be used": (
+    _OUT_OF_SCOPE + "there is no set of celebrities whose images may be used": (
         "GetCelebrityInfo",
         "GetCelebrityRecognition",
         "RecognizeCelebrities",

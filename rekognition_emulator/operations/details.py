@@ -1,4 +1,4 @@
-"""The details of a picture's faces: what a request asks for beyond finding them is estimated, and all is rendered."""
+"""The details of an image's faces: what a request asks for beyond finding them is estimated, and all is rendered."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,13 @@ from rekognition_emulator.telemetry.observation import stage
 
 
 def describe(
-    context: Context, image: Image, portraits: Sequence[AnalyzedFace], requested: Sequence[api.Attribute]
+    context: Context, image: Image, faces: Sequence[AnalyzedFace], requested: Sequence[api.Attribute]
 ) -> list[api.FaceDetail]:
     """Returns each face with the attributes that the request names; where there is no face, none of them is missing."""
     wanted = wanted_attributes(requested)
     with stage("attributes"):
-        attributes = context.attributes.estimate(image, [portrait.detection for portrait in portraits], wanted)
-    details = [face_detail(*face) for face in zip(portraits, attributes, strict=True)]
+        attributes = context.attributes.estimate(image, [face.detection for face in faces], wanted)
+    details = [face_detail(*face) for face in zip(faces, attributes, strict=True)]
     if details:
         note_absent(wanted, context.attributes.known)
     if context.neutral_when_absent:

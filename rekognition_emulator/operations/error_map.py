@@ -16,7 +16,7 @@ def _collection_not_found(error: errors.CollectionNotFound, operation: str) -> S
 
 
 def _no_face_in_picture(_: errors.NoFaceInPicture, operation: str) -> ServiceError:
-    if operation == "CompareFaces":  # which of its two pictures it is, the service does not say
+    if operation == "CompareFaces":  # which of its two images it is, the service does not say
         return api.InvalidParameterException("Request has invalid parameters")
     return api.InvalidParameterException("There are no faces in the image. Should be at least 1.")
 

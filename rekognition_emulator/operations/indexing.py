@@ -21,19 +21,21 @@ from rekognition_emulator.telemetry.observation import current, stage
 
 
 def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFacesResponse:
-    """Stores the faces of a picture that pass the quality filter, at most MaxFaces of them, largest first.
+    """Stores the faces of an image that pass the quality filter, at most MaxFaces of them, largest first.
 
-    The same picture under the same ExternalImageId stores nothing twice: it is answered with the faces it has.
+    The same image under the same ExternalImageId stores nothing twice: it is answered with the faces it has.
     """
     collection = context.collection(request["CollectionId"])
     picture = picture_bytes(context, request["Image"])
     decoded = image.decode(picture)
-    bar = QualityFilter(request.get("QualityFilter", "AUTO"))
-    kept, rejected = select(analyse(context.engine, decoded), decoded, bar, request.get("MaxFaces", FACES_MAX))
+    quality_filter = QualityFilter(request.get("QualityFilter", "AUTO"))
+    kept, rejected = select(
+        analyse(context.engine, decoded), decoded, quality_filter, request.get("MaxFaces", FACES_MAX)
+    )
 
     external_image_id = request.get("ExternalImageId")
     image_id = name_picture(picture, external_image_id)
-    detections = [portrait.detection for portrait in kept]
+    detections = [face.detection for face in kept]
     with stage("embed"):
         embeddings = context.embedder(collection).embed(decoded, detections)
     faces = [
@@ -46,19 +48,17 @@ def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFa
     ]
     # Before anything is stored: a failure must leave no faces behind that nobody was told of.
     embedded = [
-        replace(
-            portrait, detection=replace(portrait.detection, embedded=Embedded(collection.face_model_version, vector))
-        )
-        for portrait, vector in zip(kept, embeddings, strict=True)
+        replace(face, detection=replace(face.detection, embedded=Embedded(collection.face_model_version, vector)))
+        for face, vector in zip(kept, embeddings, strict=True)
     ]
-    portraits = [*embedded, *(portrait for portrait, _ in rejected)]
-    details = describe(context, decoded, portraits, request.get("DetectionAttributes", []))
+    analyzed_faces = [*embedded, *(face for face, _ in rejected)]
+    details = describe(context, decoded, analyzed_faces, request.get("DetectionAttributes", []))
     stored = context.store.add_faces(context.actor, collection, image_id, faces, picture_source(request["Image"]))
     current().count("faces_indexed", len(stored))
     return {
         "FaceRecords": [
-            {"Face": indexed_face(face, portrait.detection), "FaceDetail": detail}
-            for face, portrait, detail in zip(stored, kept, details[: len(kept)], strict=True)
+            {"Face": indexed_face(face, analyzed.detection), "FaceDetail": detail}
+            for face, analyzed, detail in zip(stored, kept, details[: len(kept)], strict=True)
         ],
         "FaceModelVersion": collection.face_model_version,
         "UnindexedFaces": [

@@ -11,7 +11,7 @@ from rekognition_emulator.telemetry.observation import stage
 
 
 def picture_bytes(context: Context, image: Image) -> bytes:
-    """Returns the picture that a request carries, or else the one that it names in S3.
+    """Returns the image that a request carries, or else the one that it names in S3.
 
     Raises:
         InvalidParameterException: it does neither.
@@ -31,7 +31,7 @@ def picture_bytes(context: Context, image: Image) -> bytes:
 
 
 def picture_source(image: Image) -> PictureSource | None:
-    """Returns where ``picture_bytes`` has read a picture from; None for one that the request carries."""
+    """Returns where ``picture_bytes`` has read an image from; None for one that the request carries."""
     if "Bytes" in image:
         return None
     s3_object = image["S3Object"]

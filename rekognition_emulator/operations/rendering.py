@@ -40,19 +40,19 @@ _FLOAT_MAX: Final = float(np.finfo(np.float32).max)
 
 
 def bounding_box(box: BoundingBox) -> api.BoundingBox:
-    """Returns the box as it is, not clamped to the picture."""
+    """Returns the box as it is, not clamped to the image."""
     return {"Width": box.width, "Height": box.height, "Left": box.left, "Top": box.top}
 
 
-def face_detail(portrait: AnalyzedFace, attributes: Attributes | None = None) -> api.FaceDetail:
+def face_detail(face: AnalyzedFace, attributes: Attributes | None = None) -> api.FaceDetail:
     """Returns what DEFAULT attributes ask for, and of the others what was estimated.
 
     Thirty landmarks and the pose of a mesh, which ALL alone asks for, take the place of the five and their pose.
     Members are sent in the order of the model, which is AWS's, whatever their order here.
     """
     attributes = attributes or Attributes()
-    detection, quality = portrait.detection, portrait.quality
-    pose = attributes.pose or portrait.pose
+    detection, quality = face.detection, face.quality
+    pose = attributes.pose or face.pose
     detail: api.FaceDetail = {
         "BoundingBox": bounding_box(detection.box),
         "Landmarks": _landmarks(detection, attributes),
@@ -90,9 +90,9 @@ def _landmarks(detection: Detection, attributes: Attributes) -> list[api.Landmar
     ]
 
 
-def compared_face(portrait: AnalyzedFace) -> api.ComparedFace:
+def compared_face(face: AnalyzedFace) -> api.ComparedFace:
     """Returns a face as CompareFaces shows it. Emotions and a smile, which the model also allows, AWS does not send."""
-    detail = face_detail(portrait)
+    detail = face_detail(face)
     return {
         "BoundingBox": detail["BoundingBox"],
         "Confidence": detail["Confidence"],

@@ -31,15 +31,15 @@ def search_faces(context: Context, request: api.SearchFacesRequest) -> api.Searc
 
 
 def search_faces_by_image(context: Context, request: api.SearchFacesByImageRequest) -> api.SearchFacesByImageResponse:
-    """Finds the faces most similar to the largest face of a picture.
+    """Finds the faces most similar to the largest face of an image.
 
     Raises:
         NoFaceInPicture: there is no face, or the largest one does not pass the quality filter.
     """
     collection = context.collection(request["CollectionId"])
     decoded = image.decode(picture_bytes(context, request["Image"]))
-    portrait, _ = largest(context.engine, decoded, QualityFilter(request.get("QualityFilter", "NONE")))
-    face = portrait.detection
+    analyzed, _ = largest(context.engine, decoded, QualityFilter(request.get("QualityFilter", "NONE")))
+    face = analyzed.detection
     with stage("embed"):
         (probe,) = context.embedder(collection).embed(decoded, [face])
     return {

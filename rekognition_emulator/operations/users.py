@@ -146,14 +146,14 @@ def search_users(context: Context, request: api.SearchUsersRequest) -> api.Searc
 
 
 def search_users_by_image(context: Context, request: api.SearchUsersByImageRequest) -> api.SearchUsersByImageResponse:
-    """Finds the users most similar to the largest face of a picture, and says why it searched with no other.
+    """Finds the users most similar to the largest face of an image, and says why it searched with no other.
 
     No face to search with is an answer here, not an error as in SearchFacesByImage.
     """
     collection = context.collection(request["CollectionId"])
     decoded = image.decode(picture_bytes(context, request["Image"]))
-    portraits = analyse(context.engine, decoded)
-    kept, rejected = select(portraits[:1], decoded, QualityFilter(request.get("QualityFilter", "NONE")), max_faces=1)
+    faces = analyse(context.engine, decoded)
+    kept, rejected = select(faces[:1], decoded, QualityFilter(request.get("QualityFilter", "NONE")), max_faces=1)
     response: api.SearchUsersByImageResponse = {"FaceModelVersion": collection.face_model_version}
     probe = None
     if kept:
@@ -163,14 +163,14 @@ def search_users_by_image(context: Context, request: api.SearchUsersByImageReque
         response["SearchedFace"] = {"FaceDetail": {"BoundingBox": bounding_box(detection.box)}}
     response["UserMatches"] = _search(context, collection, probe, request)
     response["UnsearchedFaces"] = [
-        *(_unsearched(portrait, [reason.value for reason in reasons]) for portrait, reasons in rejected),
-        *(_unsearched(portrait, ["FACE_NOT_LARGEST"]) for portrait in portraits[1:]),
+        *(_unsearched(face, [reason.value for reason in reasons]) for face, reasons in rejected),
+        *(_unsearched(face, ["FACE_NOT_LARGEST"]) for face in faces[1:]),
     ]
     return response
 
 
-def _unsearched(portrait: AnalyzedFace, reasons: list[api.UnsearchedFaceReason]) -> api.UnsearchedFace:
-    return {"FaceDetails": {"BoundingBox": bounding_box(portrait.detection.box)}, "Reasons": reasons}
+def _unsearched(face: AnalyzedFace, reasons: list[api.UnsearchedFaceReason]) -> api.UnsearchedFace:
+    return {"FaceDetails": {"BoundingBox": bounding_box(face.detection.box)}, "Reasons": reasons}
 
 
 def _search(

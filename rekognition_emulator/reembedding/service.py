@@ -166,7 +166,7 @@ class Reembedding:
             yield from ((origin.face.face_id, reason) for origin in origins)
             return
         decoded = image.decode(picture)
-        detections = [portrait.detection for portrait in analyse(self._engine, decoded)]
+        detections = [face.detection for face in analyse(self._engine, decoded)]
         for origin in origins:
             box = origin.face.box
             best = max(detections, key=lambda detection: box.overlap(detection.box), default=None)

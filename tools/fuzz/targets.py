@@ -96,9 +96,9 @@ class Decoder:
             raise Finding(f"pixels of the shape {image.pixels.shape}")
         if self._engine is None:
             return "decoded"
-        portraits = analyse(self._engine, image)
-        self._engine.embed(image, [portrait.detection for portrait in portraits[:1]])
-        return "face" if portraits else "no face"
+        faces = analyse(self._engine, image)
+        self._engine.embed(image, [face.detection for face in faces[:1]])
+        return "face" if faces else "no face"
 
 
 class Wire:

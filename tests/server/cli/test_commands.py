@@ -176,7 +176,7 @@ def test_pictures_that_nobody_is_said_to_be_in_are_counted_out_loud(measure: str
     (tmp_path / "flat").mkdir()
     shutil.copy(some, tmp_path / "flat" / "a.png")
     said = " ".join(run(measure, "--album", tmp_path / "flat", succeeds=False).split())
-    assert "flat labels no picture, though it has 1: expected a folder per person" in said
+    assert "flat labels no image, though it has 1: expected a folder per person" in said
 
 
 @pytest.mark.usefixtures("colours")
@@ -286,7 +286,7 @@ def test_what_an_operator_can_mend_is_said_in_words(album: Path, tmp_path: Path)
     assert "either --pairs" in run("evaluate", succeeds=False)
     assert "either --pairs" in run("evaluate", "--album", album, "--images", album, succeeds=False)
     assert "None of the 2 pictures can be compared" in run("evaluate", "--pairs", listed, succeeds=False)
-    assert "labels no picture" in run("calibrate", "--album", tmp_path, succeeds=False)
+    assert "labels no image" in run("calibrate", "--album", tmp_path, succeeds=False)
     nowhere = tmp_path / "missing" / "out.json"
     assert "No such file" in run("evaluate", "--album", album, "--json", nowhere, succeeds=False)
 

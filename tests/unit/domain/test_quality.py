@@ -11,10 +11,10 @@ from rekognition_emulator.domain.detection import AnalyzedFace, BoundingBox, Det
 from rekognition_emulator.domain.quality import (
     REQUIREMENTS,
     QualityFilter,
-    Reason,
+    RejectionReason,
     brightness_of,
     measure_quality,
-    reasons,
+    rejection_reasons,
 )
 
 _WHOLE = BoundingBox(0, 0, 1, 1)
@@ -108,8 +108,8 @@ _GOOD = {"yaw": 0.0, "pitch": 0.0, "roll": 0.0, "brightness": 80.0, "sharpness":
 
 
 @pytest.fixture
-def portrait(face: Callable[..., Detection]) -> Callable[..., AnalyzedFace]:
-    """Makes a good portrait, but for what the test spoils."""
+def analyzed_face(face: Callable[..., Detection]) -> Callable[..., AnalyzedFace]:
+    """Makes a good analyzed_face, but for what the test spoils."""
 
     def make(**spoilt: float) -> AnalyzedFace:
         given = _GOOD | spoilt
@@ -123,60 +123,69 @@ def portrait(face: Callable[..., Detection]) -> Callable[..., AnalyzedFace]:
 
 
 @pytest.mark.parametrize(
-    ("bar", "luma_min"),
+    ("quality_filter", "luma_min"),
     [(QualityFilter.AUTO, 8), (QualityFilter.LOW, 8), (QualityFilter.MEDIUM, 15), (QualityFilter.HIGH, 25)],
 )
-def test_how_dark_a_face_may_be(portrait: Callable[..., AnalyzedFace], bar: QualityFilter, luma_min: float) -> None:
+def test_how_dark_a_face_may_be(
+    analyzed_face: Callable[..., AnalyzedFace], quality_filter: QualityFilter, luma_min: float
+) -> None:
     """The bars stand for an amount of light, on whatever scale that is shown."""
-    assert reasons(portrait(brightness=brightness_of(luma_min)), 200, bar) == []
-    assert reasons(portrait(brightness=brightness_of(luma_min - 0.1)), 200, bar) == [Reason.LOW_BRIGHTNESS]
+    assert rejection_reasons(analyzed_face(brightness=brightness_of(luma_min)), 200, quality_filter) == []
+    assert rejection_reasons(analyzed_face(brightness=brightness_of(luma_min - 0.1)), 200, quality_filter) == [
+        RejectionReason.LOW_BRIGHTNESS
+    ]
 
 
-def test_fifty_pixels_are_enough_for_every_bar(portrait: Callable[..., AnalyzedFace]) -> None:
+def test_fifty_pixels_are_enough_for_every_filter(analyzed_face: Callable[..., AnalyzedFace]) -> None:
     """AWS's guide asks for so many, and its HIGH passes a face of 59."""
-    for bar in QualityFilter:
-        assert reasons(portrait(), 50, bar) == []
-    assert reasons(portrait(), 49.9, QualityFilter.HIGH) == [Reason.SMALL_BOUNDING_BOX]
+    for quality_filter in QualityFilter:
+        assert rejection_reasons(analyzed_face(), 50, quality_filter) == []
+    assert rejection_reasons(analyzed_face(), 49.9, QualityFilter.HIGH) == [RejectionReason.SMALL_BOUNDING_BOX]
 
 
-@pytest.mark.parametrize("bar", QualityFilter)
-def test_a_good_face_passes_every_bar(portrait: Callable[..., AnalyzedFace], bar: QualityFilter) -> None:
+@pytest.mark.parametrize("quality_filter", QualityFilter)
+def test_a_good_face_passes_every_filter(
+    analyzed_face: Callable[..., AnalyzedFace], quality_filter: QualityFilter
+) -> None:
     """A large, sharp, well-lit face that looks into the camera is never refused, however the head is tilted."""
-    assert reasons(portrait(roll=170), 200, bar) == []
+    assert rejection_reasons(analyzed_face(roll=170), 200, quality_filter) == []
 
 
 @pytest.mark.parametrize(
     ("spoilt", "face_size_px", "reason"),
     [
-        ({"yaw": 80.0}, 200, Reason.EXTREME_POSE),
-        ({"yaw": -80.0}, 200, Reason.EXTREME_POSE),
-        ({"pitch": 70.0}, 200, Reason.EXTREME_POSE),
-        ({"pitch": -70.0}, 200, Reason.EXTREME_POSE),
-        ({"brightness": 3.0}, 200, Reason.LOW_BRIGHTNESS),
-        ({"sharpness": 2.0}, 200, Reason.LOW_SHARPNESS),
-        ({"confidence": 60.0}, 200, Reason.LOW_CONFIDENCE),
-        ({}, 10, Reason.SMALL_BOUNDING_BOX),
+        ({"yaw": 80.0}, 200, RejectionReason.EXTREME_POSE),
+        ({"yaw": -80.0}, 200, RejectionReason.EXTREME_POSE),
+        ({"pitch": 70.0}, 200, RejectionReason.EXTREME_POSE),
+        ({"pitch": -70.0}, 200, RejectionReason.EXTREME_POSE),
+        ({"brightness": 3.0}, 200, RejectionReason.LOW_BRIGHTNESS),
+        ({"sharpness": 2.0}, 200, RejectionReason.LOW_SHARPNESS),
+        ({"confidence": 60.0}, 200, RejectionReason.LOW_CONFIDENCE),
+        ({}, 10, RejectionReason.SMALL_BOUNDING_BOX),
     ],
 )
 def test_each_fault_has_its_own_reason(
-    portrait: Callable[..., AnalyzedFace], spoilt: dict[str, float], face_size_px: float, reason: Reason
+    analyzed_face: Callable[..., AnalyzedFace], spoilt: dict[str, float], face_size_px: float, reason: RejectionReason
 ) -> None:
-    """One fault gives one reason at every bar, and none at all where nothing is asked."""
-    for bar in set(QualityFilter) - {QualityFilter.NONE}:
-        assert reasons(portrait(**spoilt), face_size_px, bar) == [reason]
-    assert reasons(portrait(**spoilt), face_size_px, QualityFilter.NONE) == []
+    """One fault gives one reason with every filter, and none at all where nothing is asked."""
+    for quality_filter in set(QualityFilter) - {QualityFilter.NONE}:
+        assert rejection_reasons(analyzed_face(**spoilt), face_size_px, quality_filter) == [reason]
+    assert rejection_reasons(analyzed_face(**spoilt), face_size_px, QualityFilter.NONE) == []
 
 
-def test_all_faults_are_named(portrait: Callable[..., AnalyzedFace]) -> None:
+def test_all_faults_are_named(analyzed_face: Callable[..., AnalyzedFace]) -> None:
     """A face that is poor in every way gets every reason but that of being one too many."""
-    poor = portrait(yaw=89.0, brightness=0.0, sharpness=0.0, confidence=0.0)
-    assert set(reasons(poor, 1, QualityFilter.LOW)) == set(Reason) - {Reason.EXCEEDS_MAX_FACES}
+    poor = analyzed_face(yaw=89.0, brightness=0.0, sharpness=0.0, confidence=0.0)
+    assert set(rejection_reasons(poor, 1, QualityFilter.LOW)) == set(RejectionReason) - {
+        RejectionReason.EXCEEDS_MAX_FACES
+    }
 
 
 def test_every_bar_asks_at_least_what_the_one_below_asks() -> None:
     """NONE, LOW, MEDIUM, HIGH: what passes one passes all before it; AUTO is LOW."""
     ladder = [
-        REQUIREMENTS[bar] for bar in (QualityFilter.NONE, QualityFilter.LOW, QualityFilter.MEDIUM, QualityFilter.HIGH)
+        REQUIREMENTS[quality_filter]
+        for quality_filter in (QualityFilter.NONE, QualityFilter.LOW, QualityFilter.MEDIUM, QualityFilter.HIGH)
     ]
     for lower, higher in itertools.pairwise(ladder):
         assert lower.turn_degrees_max > higher.turn_degrees_max

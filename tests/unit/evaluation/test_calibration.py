@@ -70,7 +70,7 @@ def test_ordinary_strangers_lie_low_whatever_the_model(mean: float, spread: floa
 
 def test_too_few_pairs_are_refused_with_what_it_takes() -> None:
     """No curve is made whose 80 nobody measured."""
-    with pytest.raises(TooFewPairs, match=r"takes 100,000 pairs of strangers, such as 448 pictures.*here are 99,999"):
+    with pytest.raises(TooFewPairs, match=r"takes 100,000 pairs of strangers, such as 448 images.*here are 99,999"):
         calibrate(counted(strangers(1, 99_999)))
     with pytest.raises(TooFewPairs, match="here are 0 pairs"):
         calibrate(counted(strangers(1, 0)))
