@@ -37,7 +37,8 @@ def new_data_dir(empty_data_dir: Callable[[], Path]) -> Callable[[], Path]:
     def copy() -> Path:
         data_dir = empty_data_dir()
         shutil.copytree(started / "networks", data_dir / "networks", copy_function=os.link)
-        subprocess.run(["cp", "-a", started / "postgres", data_dir], check=True)  # with its files' owner
+        subprocess.run(["cp", "-a", started / "postgres", data_dir], check=True)  # with its files' owner,
+        shutil.copymode(started, data_dir)  # who, where root runs this, has been let in
         return data_dir
 
     return copy
