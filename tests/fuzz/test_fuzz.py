@@ -50,7 +50,7 @@ def test_no_spoilt_json_escapes_the_wire() -> None:
     assert {"accepted", "SerializationException", "ValidationException"} <= set(verdicts)
 
 
-def test_no_spoilt_signature_escapes_the_door() -> None:
+def test_no_spoilt_signature_escapes_authentication() -> None:
     """Headers with parts missing, doubled or overwritten verify as they were signed, or are refused as AWS does."""
     verdicts = fuzzed(Signatures(), 3, 2000).verdicts
     assert {"InvalidSignatureException", "IncompleteSignatureException"} <= set(verdicts)

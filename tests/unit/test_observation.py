@@ -1,8 +1,11 @@
+import ast
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+import rekognition_emulator
 from rekognition_emulator.telemetry.observation import Observation, current, part, stage
 
 
@@ -83,3 +86,26 @@ def test_nobody_reads_what_is_done_outside_a_request() -> None:
     work()
     assert observation.stages == []
     assert observation.counts == {}
+
+
+def test_nothing_is_read_from_the_observation_of_a_request_on_its_way() -> None:
+    """Layers only add to it: what a request does, and what is recorded of it, never depends on who measures."""
+    package = Path(rekognition_emulator.__file__).parent
+    uses: list[str] = []
+    for file in package.rglob("*.py"):
+        if file.parent.name == "telemetry":
+            continue
+        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+        calls = {
+            id(node)
+            for node in nodes
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "current"
+        }
+        added_to = {
+            id(node.value)
+            for node in nodes
+            if isinstance(node, ast.Attribute) and (isinstance(node.ctx, ast.Store) or node.attr == "count")
+        }
+        uses += [file.name] * len(calls)
+        assert calls <= added_to, file
+    assert len(uses) >= 5
