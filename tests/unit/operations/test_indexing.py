@@ -114,18 +114,19 @@ def test_nothing_is_stored_where_the_answer_cannot_be_made(sees: Sees, face: Fac
 def test_a_list_goes_on_where_the_page_ended(sees: Sees) -> None:
     """By a token that belongs to this list; the last page has none."""
     context = sees()
-    faces = [EnrolledFace(UUID(int=n), uuid4(), None, BoundingBox(0, 0, 1, 1), 99.0, user_id="ann") for n in (1, 2)]
+    faces = [EnrolledFace(UUID(int=n), uuid4(), None, BoundingBox(0, 0, 1, 1), 99.0, user_id="ann") for n in (1, 2, 3)]
     stored = cast("Mock", context.store.list_faces)
-    stored.side_effect = [Page(faces[:1], more=True), Page(faces[1:], more=False)]
-    first = list_faces(context, {"CollectionId": "album", "MaxResults": 1, "UserId": "ann"})
+    stored.side_effect = [Page(faces[:2], more=True), Page(faces[2:], more=False)]
+    first = list_faces(context, {"CollectionId": "album", "MaxResults": 2, "UserId": "ann"})
     last = list_faces(context, {"CollectionId": "album", "NextToken": first["NextToken"]})
-    assert [each["Faces"][0]["FaceId"] for each in (first, last)] == [str(each.face_id) for each in faces]
+    listed = [face["FaceId"] for page in (first, last) for face in page["Faces"]]
+    assert listed == [str(face.face_id) for face in faces]
     assert first["Faces"][0]["UserId"] == "ann"
     assert "NextToken" not in last
     asked = [call.kwargs for call in stored.call_args_list]
     assert asked == [
-        {"after": None, "limit": 1, "face_ids": None, "user_id": "ann"},
-        {"after": UUID(int=1), "limit": 1000, "face_ids": None, "user_id": None},
+        {"after": None, "limit": 2, "face_ids": None, "user_id": "ann"},
+        {"after": UUID(int=2), "limit": 1000, "face_ids": None, "user_id": None},
     ]
 
 
