@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.cli.commands import app
+from rekognition_emulator.domain.errors import PictureUnreadable
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(sys.executable).with_name("rekognition-emulator")
@@ -165,6 +167,20 @@ def test_the_first_page_is_short() -> None:
     assert [
         name for page, name in zip(PAGES, NAMES, strict=True) if page.name != "README.md" and page not in linked
     ] == []
+
+
+def test_the_example_of_an_operation_works() -> None:
+    """What a newcomer copies is a handler that imports, and the test beside it is one that pytest finds."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    handler, _, example = (
+        textwrap.dedent(block) for block in re.findall(r"^   ```python\n(.*?)^   ```", text, re.MULTILINE | re.DOTALL)
+    )
+    names: dict[str, Any] = {}
+    exec(compile(handler, "CONTRIBUTING.md", "exec"), names)
+    with pytest.raises(PictureUnreadable):
+        names["detect_text"](None, {"Image": {"Bytes": b"no image"}})
+    exec(compile(example, "CONTRIBUTING.md", "exec"), names)
+    assert "test_what_is_no_image_is_refused" in names
 
 
 def test_the_page_for_browsers_is_javascript(tmp_path: Path) -> None:
