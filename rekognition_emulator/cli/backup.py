@@ -8,13 +8,14 @@ from pathlib import Path
 import typer
 
 from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database
-from rekognition_emulator.cli.progress import copying, counting
+from rekognition_emulator.cli.progress import bar, copying, counting
 from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.cli.transfer import service_check
 from rekognition_emulator.cli.wording import counted
+from rekognition_emulator.progress import Progress
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.storage.archive import open_archive
-from rekognition_emulator.storage.backup import Progress, back_up, restore, verify_backup
+from rekognition_emulator.storage.backup import back_up, restore, verify_backup
 from rekognition_emulator.storage.integrity import check_collections, check_tables
 
 
@@ -88,5 +89,4 @@ def _embedded(instead: str) -> Settings:
 @contextmanager
 def _bytes(what: str) -> Iterator[Progress]:
     with copying() as bars:
-        task = bars.add_task(what, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
+        yield bar(bars, what)

@@ -10,7 +10,7 @@ from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.start import exits_with_message, read_settings
 from rekognition_emulator.cli.wording import counted
 from rekognition_emulator.settings import Settings
-from rekognition_emulator.storage.erasure import WRITTEN_ANEW, Erased, ErasureBlocked, erase
+from rekognition_emulator.storage.erasure import STEPS, Erased, ErasureBlocked, erase
 
 
 def erase_deleted() -> None:
@@ -22,9 +22,11 @@ def erase_deleted() -> None:
         open_database(settings) as pool,
         counting() as bars,
     ):
-        task = bars.add_task("erase", total=len(WRITTEN_ANEW) + 2)
+        task = bars.add_task("erase", total=None)
         erased = erase(
-            pool, operator("erase", settings.account_id), lambda what: bars.update(task, advance=1, description=what)
+            pool,
+            operator("erase", settings.account_id),
+            lambda done, total: bars.update(task, completed=done, total=total, description=STEPS[done]),
         )
         snapshots = _remove_snapshots(settings)
     seconds = time.monotonic() - started

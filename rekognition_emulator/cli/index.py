@@ -5,21 +5,22 @@ is not here, but what it has written down is.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress as Bars
 from rich.table import Table
 
 from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database, operator
-from rekognition_emulator.cli.progress import counting
+from rekognition_emulator.cli.progress import bar, counting
 from rekognition_emulator.cli.start import exits_with_message, read_settings
 from rekognition_emulator.domain.errors import CollectionNotFound
 from rekognition_emulator.domain.faces import Collection, Owner
+from rekognition_emulator.progress import Progress
 from rekognition_emulator.search.base import FaceIndex
 from rekognition_emulator.search.recall import CollectionChanging, Recall, measure_recall
 from rekognition_emulator.search.registry import INDEXES, IndexUnusable
@@ -55,12 +56,11 @@ class _Desk:
     store: PostgresStore
     index: IndexRouter
     collections: list[Collection]
-    bars: Progress
+    bars: Bars
 
-    def bar(self, collection: Collection, doing: str) -> Callable[[int, int], None]:
+    def bar(self, collection: Collection, doing: str) -> Progress:
         """Returns what shows how far something has come."""
-        task = self.bars.add_task(f"{collection.name}: {doing}", total=None)
-        return lambda done, total: self.bars.update(task, completed=done, total=total)
+        return bar(self.bars, f"{collection.name}: {doing}")
 
     def name_of(self, collection: Collection) -> str:
         """Returns the name of the index that searches a collection."""

@@ -1,8 +1,7 @@
 """What measurements of a face model share: options, embeddings behind a progress bar, how a result is described."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from rekognition_emulator.cli.progress import bar, counting
 from rekognition_emulator.domain.embedding import Evidence, FaceModel
 from rekognition_emulator.evaluation.bands import BandCounter
 from rekognition_emulator.evaluation.comparison import AlbumComparison, compare_album
@@ -49,8 +48,8 @@ def embed(engine: FaceEngine, files: Sequence[Path], way: Way) -> Embedded:
         LabelsUnusable: no picture has a face.
     """
     files = list(dict.fromkeys(files))
-    with _advancing("faces", len(files)) as on_picture:
-        embedded = embed_pictures(engine, files, way.workers, on_picture, way.face)
+    with counting() as bars:
+        embedded = embed_pictures(engine, files, way.workers, bar(bars, "faces"), way.face)
     _require_faces(len(embedded.rows), files, embedded.left_out)
     return embedded
 
@@ -61,8 +60,8 @@ def embed_all(engine: FaceEngine, files: Sequence[Path], workers: int) -> Embedd
     Raises:
         LabelsUnusable: no image has a face.
     """
-    with _advancing("images", len(files)) as on_picture:
-        embedded = embed_album(engine, files, workers, on_picture)
+    with counting() as bars:
+        embedded = embed_album(engine, files, workers, bar(bars, "images"))
     _require_faces(len(embedded.embeddings), files, embedded.left_out)
     return embedded
 
@@ -82,11 +81,8 @@ def compare(
     """
     person_of = {picture.file: picture.person for picture in album}
     people = number_people(person_of[file] for file in embedded.rows)
-    with _progress() as progress:
-        task = progress.add_task("pairs", total=len(people))
-        compared = compare_album(
-            embedded.embeddings, people, on_rows=lambda rows: progress.advance(task, rows), counter=counter
-        )
+    with counting() as bars:
+        compared = compare_album(embedded.embeddings, people, progress=bar(bars, "pairs"), counter=counter)
     return people, compared
 
 
@@ -178,16 +174,3 @@ def _require_faces(found: int, files: Sequence[Path], left_out: Sequence[LeftOut
         raise LabelsUnusable(
             f"None of the {len(files):,} pictures can be compared; the first, {first.file}: {first.reason}"
         )
-
-
-@contextmanager
-def _advancing(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Yields what moves a bar one step; it is on standard error and leaves nothing: standard output is for numbers."""
-    with _progress() as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda: progress.advance(task)
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)

@@ -11,7 +11,7 @@ import typer
 from rekognition_emulator.actor import Actor
 from rekognition_emulator.app import open_s3
 from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database, operator
-from rekognition_emulator.cli.progress import counting
+from rekognition_emulator.cli.progress import bar, counting
 from rekognition_emulator.cli.start import exits_with_message, read_settings
 from rekognition_emulator.cli.wording import counted
 from rekognition_emulator.domain.errors import FaceModelChanged
@@ -111,12 +111,10 @@ def _run(  # noqa: PLR0913, PLR0917 # what a re-embedding takes
     store = PostgresReembeddingStore(pool)
     standing = store.standing(collection)
     with counting() as bars, closing(PgvectorIndex(pool)) as index:
-        done = standing.staged.get(embedder.model.version, 0)
-        task = bars.add_task(collection.name, total=standing.faces, completed=done)
         fetch_object = open_s3(settings).fetch_object
         actor = _actor(settings, collection)
         reembedding = Reembedding(store, actor, collection, engine, embedder, fetch_object, index, workers=workers)
-        failures = reembedding.run(lambda faces: bars.advance(task, faces))
+        failures = reembedding.run(bar(bars, collection.name))
     for failure in failures:
         typer.echo(f"{failure.face_id}  {failure.reason}")
     if failures:

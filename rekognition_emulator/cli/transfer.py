@@ -5,18 +5,17 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 import typer
-from rich.progress import Progress as Bars
 
 import botocore_models
 from rekognition_emulator.api.core import ValidationException
 from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database, operator
-from rekognition_emulator.cli.progress import counting
+from rekognition_emulator.cli.progress import bar, counting
 from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.cli.wording import counted, in_words
 from rekognition_emulator.domain.errors import CollectionNotFound
@@ -28,7 +27,7 @@ from rekognition_emulator.storage.archive import ArchiveUnusable, Check
 from rekognition_emulator.storage.archive_lines import Described
 from rekognition_emulator.storage.audit import record
 from rekognition_emulator.storage.files import make_folder
-from rekognition_emulator.storage.transfer import Progress, export_collection, import_collection, list_names
+from rekognition_emulator.storage.transfer import export_collection, import_collection, list_names
 
 SUFFIX: Final = ".jsonl.gz"
 
@@ -68,8 +67,7 @@ def export_collections(names: Sequence[str], target: Path, region: str | None) -
             file = target if target.name.endswith(".gz") else target / file_name(where) / file_name(name, SUFFIX)
             try:
                 make_folder(file.parent)
-                begin = partial(_begin, bars)
-                described = export_collection(pool, Owner(settings.account_id, where), name, file, begin)
+                described = export_collection(pool, Owner(settings.account_id, where), name, file, bar(bars, name))
             except CollectionNotFound:
                 typer.echo(f"There is no collection {name} in {where}.", err=True)
                 left_out += 1
@@ -155,17 +153,11 @@ def import_collections(files: Sequence[Path], name: str | None, region: str | No
 
     with data_errors_exit_with_message(), open_database(settings) as pool, counting() as bars:
         for file in files:
-            begin = partial(_begin, bars)
             described = import_collection(
-                pool, operator("import", settings.account_id), file, service_check(), target, begin
+                pool, operator("import", settings.account_id), file, service_check(), target, bar(bars, file.name)
             )
             owner, chosen = target(described)
             typer.echo(f"{file} → {chosen} in {owner.region}: {_counted(described)}")
-
-
-def _begin(bars: Bars, described: Described) -> Progress:
-    task = bars.add_task(described.name, total=described.face_count + described.user_count)
-    return partial(bars.advance, task)
 
 
 def _counted(described: Described) -> str:

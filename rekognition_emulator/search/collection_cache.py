@@ -14,7 +14,8 @@ from typing import Final, Generic, Self, TypeVar
 from rekognition_emulator.domain.errors import CollectionNotFound
 from rekognition_emulator.domain.faces import Changes, Collection
 from rekognition_emulator.domain.store import FaceStore
-from rekognition_emulator.search.base import IndexStatus, Progress
+from rekognition_emulator.progress import Progress
+from rekognition_emulator.search.base import IndexStatus
 from rekognition_emulator.telemetry.observation import current
 
 GALLERY_BYTES: Final = 2_000

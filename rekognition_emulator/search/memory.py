@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.domain.faces import Changes, Collection, Delta, Embedding, Match, UserMatch
 from rekognition_emulator.domain.store import FaceStore
-from rekognition_emulator.search.base import FaceIndex, IndexStatus, Progress
+from rekognition_emulator.progress import Progress
+from rekognition_emulator.search.base import FaceIndex, IndexStatus
 from rekognition_emulator.search.collection_cache import CachedSnapshot, CollectionCache, Gallery
 
 K = TypeVar("K", UUID, str)

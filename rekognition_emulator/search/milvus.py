@@ -28,7 +28,8 @@ from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.domain.faces import Collection, Delta, Embedding, Match, UserMatch
 from rekognition_emulator.domain.store import FaceStore
-from rekognition_emulator.search.base import FaceIndex, IndexStatus, Progress
+from rekognition_emulator.progress import Progress
+from rekognition_emulator.search.base import FaceIndex, IndexStatus
 from rekognition_emulator.search.vectors import cosines, ranked
 
 # gRPC, through which Milvus's client speaks, would otherwise go to work in every child of this process between fork and

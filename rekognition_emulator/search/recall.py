@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.domain.faces import Collection
 from rekognition_emulator.domain.store import FaceStore
-from rekognition_emulator.search.base import FaceIndex, Progress
+from rekognition_emulator.progress import Progress
+from rekognition_emulator.search.base import FaceIndex
 
 NEIGHBOURS: Final = 50
 """How many nearest faces are compared of each probe: more than a person has pictures of in most albums."""

@@ -9,7 +9,8 @@ from contextlib import ExitStack, closing
 from uuid import UUID
 
 from rekognition_emulator.domain.faces import Collection, Embedding, Match, UserMatch
-from rekognition_emulator.search.base import FaceIndex, IndexStatus, Progress
+from rekognition_emulator.progress import Progress
+from rekognition_emulator.search.base import FaceIndex, IndexStatus
 from rekognition_emulator.search.registry import INDEXES, IndexDependencies, IndexUnusable
 from rekognition_emulator.telemetry.observation import stage
 
