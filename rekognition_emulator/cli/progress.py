@@ -1,4 +1,4 @@
-"""Progress bars for long work."""
+"""Progress bars for long work, on standard error, that leave nothing behind; without a terminal there are none."""
 
 from rich import progress
 from rich.console import Console
@@ -26,20 +26,28 @@ class _RateColumn(ProgressColumn):
 
 
 def counting(*more: ProgressColumn) -> progress.Progress:
-    """Returns a bar on standard error that leaves nothing behind: how many of how many, rate and time left."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *more)
-    return progress.Progress(
-        *columns, _RateColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
-    )
+    """Returns bars that say how many of how many, the rate and the time left."""
+    return _bars(BarColumn(), MofNCompleteColumn(), *more, _RateColumn())
 
 
 def copying() -> progress.Progress:
     """Returns the same for bytes."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    return progress.Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+    return _bars(BarColumn(), DownloadColumn(), TransferSpeedColumn())
 
 
 def bar(bars: progress.Progress, doing: str) -> Progress:
     """Adds a bar to those that are shown, and returns what moves it."""
     task = bars.add_task(doing, total=None)
     return lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def _bars(*columns: ProgressColumn) -> progress.Progress:
+    console = Console(stderr=True)
+    return progress.Progress(
+        TextColumn("{task.description}"),
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

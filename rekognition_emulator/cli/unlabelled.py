@@ -22,7 +22,7 @@ from rekognition_emulator.evaluation.calibration import MEASURED_MIN, SIMILARITI
 from rekognition_emulator.evaluation.labels import read_events
 from rekognition_emulator.evaluation.scores import pairs_needed
 from rekognition_emulator.evaluation.unlabelled import UnlabelledCurve, calibrate_unlabelled, presumed_impostors
-from rekognition_emulator.inference.inventory import known_models
+from rekognition_emulator.admin.inventory import known_models
 from rekognition_emulator.inference.selection import ModelFiles
 from rekognition_emulator.models.records import Embedder
 

