@@ -313,9 +313,9 @@ def reembed(  # noqa: PLR0913 - an argument is an option of the command line
         case None, True, False, False:
             reembedding.confirm(collection, region)
         case None, False, True, False:
-            reembedding.roll_back(collection, region, workers)
+            reembedding.go_back(collection, region, workers)
         case None, False, False, True:
-            reembedding.show_standing(collection, region)
+            reembedding.show_status(collection, region)
         case _:
             raise typer.BadParameter("give one of --to, --confirm, --rollback and --status")
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from psycopg_pool import ConnectionPool
 
 import botocore_models
+from rekognition_emulator.admin.transfer import service_check
 from rekognition_emulator.api.core import ServiceError
-from rekognition_emulator.cli.transfer import service_check
 from rekognition_emulator.domain.faces import Owner
 from rekognition_emulator.http.codec import renderer
 from rekognition_emulator.http.validation import check_output
