@@ -9,6 +9,9 @@ What is counted, bytes, faces or steps, the function that takes it says. Called 
 the work, never with less done than before, unless work begins again; what it raises ends the work.
 """
 
+ProgressOf = Callable[[str], Progress]
+"""What is counted next, in the plural, such as ``faces`` → what is told of it: for work of several parts."""
+
 
 def no_progress(_done: int, _total: int | None) -> None:
     """Listens to nothing: for whoever does not ask how far it is."""

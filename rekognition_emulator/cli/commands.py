@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 import typer
 
 from rekognition_emulator import __version__
+from rekognition_emulator.admin.measuring import Way
 from rekognition_emulator.cli import index, keys
 from rekognition_emulator.cli.calibration import calibrate_on_album
 from rekognition_emulator.cli.evaluation import evaluate_album, evaluate_pairs
-from rekognition_emulator.cli.measuring import Way
 from rekognition_emulator.cli.models import models
 from rekognition_emulator.cli.retrieval import evaluate_selfies
 from rekognition_emulator.cli.start import exits_with_message
