@@ -13,6 +13,7 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
+from rekognition_emulator.admin.errors import require
 from rekognition_emulator.inference.embedders.onnx_embedder import open_embedder
 from rekognition_emulator.inference.selection import ModelFiles, open_detector
 from rekognition_emulator.inference.sessions import open_model
@@ -113,15 +114,17 @@ def pull(model: Model, files: ModelFiles, folder: Path, mirrors: Sequence[str], 
     """Sees to it that a model's weights are at hand, fetching what is absent or wrong.
 
     Args:
-        model: as ``find_model`` returned it, its licence accepted.
+        model: as ``find_model`` returned it.
         files: where they may lie already.
         folder: one of these, to which they are fetched.
         mirrors: addresses of folders, asked before the publisher for files whose SHA-256 is known.
         progress: told how many bytes of a file are at hand.
 
     Raises:
+        Refused: the model's licence is not accepted.
         ModelUnusable: they cannot be had, or are not what they should be; the text says what to do.
     """
+    require(files.accepts(model), f"The licence of {model.name} is not accepted: {model.licence}")
     weights = weights_of(model, files)
     states = {each.state for each in weights}
     if states == {State.VERIFIED}:

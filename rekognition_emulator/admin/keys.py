@@ -209,6 +209,15 @@ def delete_keys(store: KeyStore, actor: Actor, reference: str) -> DeletedKeys:
     return DeletedKeys(count, any_left=bool(store.all_keys()))
 
 
+def open_access(store: KeyStore, actor: Actor) -> None:
+    """Has nobody asked for a key who can reach a server's loopback address, until there is a key again.
+
+    Raises:
+        Refused: there is a key.
+    """
+    require(store.open(actor), "There are keys: delete them first, if nobody is to be asked for one.")
+
+
 def start_session(  # noqa: PLR0913 - what a session takes
     pool: ConnectionPool,
     master_key: MasterKey,

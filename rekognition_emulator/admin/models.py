@@ -9,7 +9,7 @@ from rekognition_emulator.admin.inventory import State, Weights, find_model, kno
 from rekognition_emulator.inference.selection import ModelFiles, choose_detector, choose_face_mesh, find_embedder
 from rekognition_emulator.models.catalogue import RECOMMENDED
 from rekognition_emulator.models.downloads import PublisherUnreachable
-from rekognition_emulator.models.licences import Acceptance, record_acceptance
+from rekognition_emulator.models.licences import Acceptance, read_acceptances, record_acceptance
 from rekognition_emulator.models.manifest import read_manifests
 from rekognition_emulator.models.records import Estimator, Model
 from rekognition_emulator.models.weights import ModelUnusable
@@ -37,6 +37,20 @@ class ModelList:
 
     models: Sequence[ModelStatus]
     trouble: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDetails:
+    """All that is known of a model.
+
+    Attributes:
+        acceptance: of its licence, as recorded; None where there is none, or a setting accepts it.
+        weights: of each of its files.
+    """
+
+    model: Model
+    acceptance: Acceptance | None
+    weights: Sequence[Weights]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +105,17 @@ def list_models(files: ModelFiles, detector: str, face_model: str) -> ModelList:
     except ModelUnusable as error:
         trouble = str(error)
     return ModelList([_status(model, files, chosen) for model in known_models(files).values()], trouble)
+
+
+def describe_model(name: str, files: ModelFiles) -> ModelDetails:
+    """Returns all that is known of a model.
+
+    Raises:
+        ModelUnusable: there is no such model, a manifest is not what it should be, or weights cannot be read.
+    """
+    model = find_model(name, files)
+    acceptance = next((each for each in read_acceptances(files.models_dir) if each.covers(model)), None)
+    return ModelDetails(model, acceptance, weights_of(model, files))
 
 
 def verify_models(names: Sequence[str], files: ModelFiles) -> Iterator[VerifiedFile]:

@@ -10,10 +10,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
-from rekognition_emulator.admin.inventory import State, find_model, pull, weights_of
+from rekognition_emulator.admin.inventory import State, find_model, pull
 from rekognition_emulator.admin.models import (
+    ModelDetails,
     RecommendedModels,
     accept_licence,
+    describe_model,
     list_models,
     pull_recommended,
     verify_models,
@@ -22,7 +24,6 @@ from rekognition_emulator.cli.progress import bar, copying
 from rekognition_emulator.cli.start import exits_with_message, read_settings, user_name
 from rekognition_emulator.inference.selection import ModelFiles
 from rekognition_emulator.models.downloads import PublisherUnreachable
-from rekognition_emulator.models.licences import read_acceptances
 from rekognition_emulator.models.records import Detector, Embedder, Estimator, FaceMesh, Model, Profile
 from rekognition_emulator.models.weights import ModelUnusable
 from rekognition_emulator.settings import Settings
@@ -66,9 +67,9 @@ def show_model(name: Annotated[str, _NAME]) -> None:
     """Show all that is known of a model."""
     files = read_settings().model_files
     with exits_with_message(ModelUnusable):
-        model = find_model(name, files)
-        for title, value in _known_of(model, files):
-            typer.echo(f"{title:<12}  {value}")  # no table: nobody could copy what it breaks into lines
+        details = describe_model(name, files)
+    for title, value in _known_of(details):
+        typer.echo(f"{title:<12}  {value}")  # no table: nobody could copy what it breaks into lines
 
 
 @models.command("verify")
@@ -188,18 +189,18 @@ def _sources_of(model: Model) -> Iterator[tuple[str, object]]:
         yield "wheel", f"{model.wheel.project} {model.wheel.version}, SHA-256 {model.wheel.sha256}"
 
 
-def _known_of(model: Model, files: ModelFiles) -> Iterator[tuple[str, object]]:
+def _known_of(details: ModelDetails) -> Iterator[tuple[str, object]]:
     """Yields what is known of a model, by title."""
+    model = details.model
     yield "name", model.name
     yield "role", model.role
     yield "licence", model.licence
     yield "profile", model.profile
-    for each in read_acceptances(files.models_dir):
-        if each.covers(model):
-            yield "accepted", f"on {each.date} by {each.user}"
+    if details.acceptance:
+        yield "accepted", f"on {details.acceptance.date} by {details.acceptance.user}"
     yield "accuracy", model.accuracy
     yield from _sources_of(model)
-    for (file, sha256), weights in zip(model.files.items(), weights_of(model, files), strict=True):
+    for (file, sha256), weights in zip(model.files.items(), details.weights, strict=True):
         yield "file", weights.path or file
         yield "SHA-256", sha256 or "not stated by the publisher"
         if file in model.checksums:

@@ -133,7 +133,7 @@ def test_an_expired_key_needs_an_end_for_its_successor(
 
 
 def test_keys_are_disabled_and_deleted_by_name_or_id(key_store: PostgresKeyStore, master_key: MasterKey) -> None:
-    """A key that is not there is no success; the last deletion says that nobody gets in any more."""
+    """A key that is not there is no success; without any key servers stay shut until they are opened."""
     web = keys.create_key(key_store, master_key, OPERATOR, name="web", account=ACCOUNT, policy=FULL).key
     keys.create_key(key_store, master_key, OPERATOR, name="cron", account=ACCOUNT, policy=FULL)
     assert keys.enable_keys(key_store, OPERATOR, web.access_key_id, enabled=False) == 1
@@ -146,7 +146,12 @@ def test_keys_are_disabled_and_deleted_by_name_or_id(key_store: PostgresKeyStore
         with pytest.raises(Refused, match="no key nobody"):
             refused()
     assert keys.delete_keys(key_store, OPERATOR, "web").any_left
+    with pytest.raises(Refused, match="delete them first"):
+        keys.open_access(key_store, OPERATOR)
     assert not keys.delete_keys(key_store, OPERATOR, "cron").any_left
+    assert key_store.needs_a_key()
+    keys.open_access(key_store, OPERATOR)
+    assert not key_store.needs_a_key()
 
 
 def test_a_session_does_no_more_than_its_key(

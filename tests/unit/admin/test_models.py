@@ -1,9 +1,17 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rekognition_emulator.admin.inventory import State, known_models
-from rekognition_emulator.admin.models import accept_licence, list_models, pull_recommended, verify_models
+from rekognition_emulator.admin.errors import Refused
+from rekognition_emulator.admin.inventory import State, known_models, pull
+from rekognition_emulator.admin.models import (
+    accept_licence,
+    describe_model,
+    list_models,
+    pull_recommended,
+    verify_models,
+)
 from rekognition_emulator.inference.selection import AUTO, ModelFiles
 from rekognition_emulator.models.catalogue import (
     ARCFACE,
@@ -19,6 +27,7 @@ from rekognition_emulator.models.downloads import PublisherUnreachable
 from rekognition_emulator.models.licences import read_acceptances
 from rekognition_emulator.models.records import Model
 from rekognition_emulator.models.weights import ModelUnusable
+from rekognition_emulator.progress import no_progress
 
 (WEIGHTS,) = ARCFACE.files
 
@@ -76,7 +85,18 @@ def test_the_list_says_what_serves(files: ModelFiles) -> None:
     accept_licence(arcface.model, files, "ann")
     (word,) = read_acceptances(files.models_dir)
     assert (word.model, word.user) == (ARCFACE.name, "ann")
+    assert describe_model(ARCFACE.name, files).acceptance == word
+    assert describe_model(DLIB.name, files).acceptance is None
     assert next(each for each in list_models(files, AUTO, AUTO).models if each.model == arcface.model).is_accepted
+
+
+def test_nothing_is_fetched_without_a_licence(files: ModelFiles) -> None:
+    """Whoever asks for it, and wherever it could be fetched from."""
+    with pytest.raises(Refused, match="is not accepted"):
+        pull(ARCFACE, files, files.models_dir, [], no_progress)
+    accept_licence(ARCFACE, files, "ann")
+    with pytest.raises(ModelUnusable, match="REKOGNITION_OFFLINE forbids"):
+        pull(ARCFACE, replace(files, offline=True), files.models_dir, [], no_progress)
 
 
 def test_a_face_model_that_cannot_serve_is_no_end_of_the_list(files: ModelFiles) -> None:
