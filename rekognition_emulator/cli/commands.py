@@ -264,7 +264,7 @@ def index_album(  # noqa: PLR0913 - an argument is an option of the command line
     workers: Annotated[int, _REQUESTS] = 8,
 ) -> None:
     """Index all pictures of a folder, here or in S3, into a collection of this server or of AWS."""
-    from rekognition_emulator.cli import album as command  # noqa: PLC0415 - nothing else needs boto3
+    from rekognition_emulator.cli.album import command  # noqa: PLC0415 - nothing else needs boto3
 
     command.index_album(
         source,
