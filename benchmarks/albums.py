@@ -22,6 +22,7 @@ from rekognition_emulator.domain.detection import BoundingBox
 from rekognition_emulator.domain.faces import EnrolledFace, NewFace, Owner
 from rekognition_emulator.domain.users import User
 from rekognition_emulator.models.catalogue import DLIB as DLIB_MODEL
+from rekognition_emulator.progress import no_progress
 from rekognition_emulator.storage.archive import PART, Part, create_archive
 from rekognition_emulator.storage.archive_lines import Described
 from rekognition_emulator.storage.transfer import import_collection
@@ -84,9 +85,7 @@ class Album:
 
 def load(pool: ConnectionPool, path: Path, name: str) -> float:
     """Imports an archive as a collection of this name; returns the seconds that it took."""
-    return timed(
-        lambda: import_collection(pool, ACTOR, path, lambda _: None, lambda _: (OWNER, name), lambda _: lambda _: None)
-    )
+    return timed(lambda: import_collection(pool, ACTOR, path, lambda _: None, lambda _: (OWNER, name), no_progress))
 
 
 def settle(pool: ConnectionPool) -> None:

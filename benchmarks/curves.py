@@ -42,7 +42,7 @@ def make_curve(file: Path, model: str) -> Curve:
     with np.load(file) as arrays:
         people = np.unique(arrays["person"], return_inverse=True)[1].astype(np.intp)
         embeddings = of_unit_length(arrays[ARRAYS[model]].astype(np.float32))
-    scores = compare_album(embeddings, people, on_rows=lambda _: None).scores
+    scores = compare_album(embeddings, people).scores
     points = [(ceil(point.cosine * 1000) / 1000, point.similarity) for point in calibrate(scores)]
     rates = [scores.passing(cosine)[0] / scores.same_pairs for cosine, _ in points]
     return Curve(((-1, 0), *points, (1, 100)), rates, scores.stranger_pairs)

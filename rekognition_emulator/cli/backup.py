@@ -1,4 +1,4 @@
-"""``backup``, ``restore`` and ``verify``; what they do is in ``store``."""
+"""``backup``, ``restore`` and ``verify``: the database as a whole, into a folder and back, and whether it is sound."""
 
 import sys
 from collections.abc import Iterator
@@ -7,15 +7,15 @@ from pathlib import Path
 
 import typer
 
+from rekognition_emulator.admin.database import verify_database
+from rekognition_emulator.admin.transfer import verify_file
 from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database
-from rekognition_emulator.cli.progress import copying, counting
+from rekognition_emulator.cli.progress import bar, copying, counting
 from rekognition_emulator.cli.start import read_settings
-from rekognition_emulator.cli.transfer import service_check
 from rekognition_emulator.cli.wording import counted
+from rekognition_emulator.progress import Progress
 from rekognition_emulator.settings import Settings
-from rekognition_emulator.storage.archive import open_archive
-from rekognition_emulator.storage.backup import Progress, back_up, restore, verify_backup
-from rekognition_emulator.storage.integrity import check_collections, check_tables
+from rekognition_emulator.storage.backup import back_up, restore, verify_backup
 
 
 def back_up_database(target: Path) -> None:
@@ -52,29 +52,21 @@ def verify(path: Path | None) -> None:
 
 
 def _verify_database() -> None:
-    faults = 0
-    collections = faces = 0
     with open_database(read_settings()) as pool, counting() as bars:
-        task = bars.add_task("collections", total=None)
-        for checked in check_collections(pool):
-            collections += 1
-            faces += checked.face_count
-            bars.advance(task)
-            for fault in checked.faults:
-                faults += 1
-                typer.echo(f"The collection {checked.name} in {checked.region} {fault}.")
-        for fault in check_tables(pool):
-            faults += 1
-            typer.echo(fault)
-    typer.echo(f"{counted(collections, 'collection')} with {counted(faces, 'face')}: {faults or 'nothing'} wrong.")
-    sys.exit(1 if faults else 0)
+        verified = verify_database(pool, bar(bars, "collections"))
+    for collection in verified.faulty:
+        for fault in collection.faults:
+            typer.echo(f"The collection {collection.name} in {collection.region} {fault}.")
+    for fault in verified.table_faults:
+        typer.echo(fault)
+    collections, faces = counted(verified.collections, "collection"), counted(verified.faces, "face")
+    typer.echo(f"{collections} with {faces}: {verified.fault_count or 'nothing'} wrong.")
+    sys.exit(1 if verified.fault_count else 0)
 
 
 def _verify_export(file: Path) -> None:
-    with open_archive(file, service_check()) as (described, parts), counting() as bars:
-        task = bars.add_task(described.name, total=described.face_count + described.user_count)
-        for part in parts:
-            bars.advance(task, len(part.users) + len(part.faces))
+    with counting() as bars:
+        described = verify_file(file, bar(bars, file.name))
     typer.echo(f"{file} is as it was written: {described.name} with {counted(described.face_count, 'face')}.")
 
 
@@ -88,5 +80,4 @@ def _embedded(instead: str) -> Settings:
 @contextmanager
 def _bytes(what: str) -> Iterator[Progress]:
     with copying() as bars:
-        task = bars.add_task(what, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
+        yield bar(bars, what)

@@ -1,28 +1,26 @@
 """``calibrate``: measures a model's curve from similarity to false match rate, and writes it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from rekognition_emulator.admin.calibration import measure_labelled
+from rekognition_emulator.admin.measuring import Way
 from rekognition_emulator.cli.measuring import (
-    Way,
-    compare,
-    describe,
-    embed,
     print_left_out,
     print_nearest_strangers,
     print_unlabelled,
     say_how_to_serve,
     write_json,
 )
+from rekognition_emulator.cli.progress import bar, counting
 from rekognition_emulator.cli.start import load_face_engine_to_measure, read_settings
 from rekognition_emulator.domain.embedding import Evidence
-from rekognition_emulator.evaluation.calibration import CurvePoint, calibrate
-from rekognition_emulator.evaluation.labels import read_album
-from rekognition_emulator.evaluation.scores import FALSE_MATCH_RATES, OperatingPoint
+from rekognition_emulator.evaluation.calibration import CurvePoint
+from rekognition_emulator.evaluation.scores import OperatingPoint
 
 
 def calibrate_on_album(album: Path, json_file: Path | None, way: Way) -> None:
@@ -33,37 +31,25 @@ def calibrate_on_album(album: Path, json_file: Path | None, way: Way) -> None:
         TooFewPairs: the album cannot support a curve. What could be measured was shown.
         OSError: a file cannot be read or written.
     """
-    pictures = read_album(album)
     settings = read_settings()
-    engine = load_face_engine_to_measure(settings)
-    embedded = embed(engine, [picture.file for picture in pictures], way)
-    people, compared = compare(embedded, pictures)
-    points = [compared.scores.operating_point(rate) for rate in FALSE_MATCH_RATES]
+    with counting() as bars:
+        measured = measure_labelled(load_face_engine_to_measure(settings), album, way, partial(bar, bars))
     console = Console()
     console.print(
-        f"[bold]Face model {engine.model.name} {engine.model.version}[/bold] on the {way.face} faces of "
-        f"{len(people):,} pictures of {int(people.max()) + 1:,} people: {compared.scores.stranger_pairs:,} pairs of "
+        f"[bold]Face model {measured.model.name} {measured.model.version}[/bold] on the {way.face} faces of "
+        f"{measured.images:,} pictures of {measured.people:,} people: {measured.scores.stranger_pairs:,} pairs of "
         "strangers",
         highlight=False,
     )
     print_unlabelled(console, album)
-    console.print(_measured_table(points))
-    print_nearest_strangers(console, compared.nearest_strangers, [*embedded.rows], [*embedded.rows])
-    print_left_out(console, embedded.left_out)
-    curve = calibrate(compared.scores)
+    console.print(_measured_table(measured.operating_points))
+    print_nearest_strangers(console, measured.nearest_strangers)
+    print_left_out(console, measured.left_out)
+    curve = measured.curve()
     console.print(_curve_table(curve))
     if json_file:
-        document = describe(engine.model, album, way.face, embedded.left_out) | {
-            "people": int(people.max()) + 1,
-            "pictures": len(people),
-            "stranger_pairs": compared.scores.stranger_pairs,
-            "same_pairs": compared.scores.same_pairs,
-            "operating_points": [asdict(point) for point in points],
-            "curve": [asdict(point) for point in curve],
-            "calibration": [(-1, 0), *((point.cosine, point.similarity) for point in curve), (1, 100)],
-        }
-        write_json(json_file, document)
-    say_how_to_serve(console, json_file, engine.model.name, settings.model_files.models_dir, Evidence.OPERATOR)
+        write_json(json_file, measured.document(curve))
+    say_how_to_serve(console, json_file, measured.model.name, settings.model_files.models_dir, Evidence.OPERATOR)
 
 
 def _measured_table(points: Sequence[OperatingPoint]) -> Table:

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 import typer
 
 from rekognition_emulator import __version__
+from rekognition_emulator.admin.measuring import Way
 from rekognition_emulator.cli import collections, index, jobs, keys
 from rekognition_emulator.cli.calibration import calibrate_on_album
 from rekognition_emulator.cli.evaluation import evaluate_album, evaluate_pairs
-from rekognition_emulator.cli.measuring import Way
 from rekognition_emulator.cli.models import models
 from rekognition_emulator.cli.retrieval import evaluate_selfies
 from rekognition_emulator.cli.start import exits_with_message
@@ -267,7 +267,7 @@ def index_album(  # noqa: PLR0913 - an argument is an option of the command line
     workers: Annotated[int, _REQUESTS] = 8,
 ) -> None:
     """Index all images of a folder, here or in S3, into a collection of this server or of AWS."""
-    from rekognition_emulator.cli import album as command  # noqa: PLC0415 - nothing else needs boto3
+    from rekognition_emulator.cli.album import command  # noqa: PLC0415 - nothing else needs boto3
 
     command.index_album(
         source,
@@ -316,9 +316,9 @@ def reembed(  # noqa: PLR0913 - an argument is an option of the command line
         case None, True, False, False:
             reembedding.confirm(collection, region)
         case None, False, True, False:
-            reembedding.roll_back(collection, region, workers)
+            reembedding.go_back(collection, region, workers)
         case None, False, False, True:
-            reembedding.show_standing(collection, region)
+            reembedding.show_status(collection, region)
         case _:
             raise typer.BadParameter("give one of --to, --confirm, --rollback and --status")
 

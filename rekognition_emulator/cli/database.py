@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import psycopg
 
 from rekognition_emulator.actor import Actor
+from rekognition_emulator.admin.errors import Refused
 from rekognition_emulator.cli.start import exits_with_message, user_name
 from rekognition_emulator.domain.errors import CollectionExists, CollectionNotFound
 from rekognition_emulator.settings import Settings
@@ -48,7 +49,7 @@ def operator(command: str, account: str, region: str | None = None) -> Actor:
 @contextmanager
 def data_errors_exit_with_message() -> Iterator[None]:
     """Ends the program with a sentence where the operator can mend what is wrong with the data or their files."""
-    with exits_with_message(ArchiveUnusable, BackupUnusable, DatabaseUnsuitable, OSError):
+    with exits_with_message(ArchiveUnusable, BackupUnusable, DatabaseUnsuitable, OSError, Refused):
         try:
             yield
         except CollectionNotFound as error:

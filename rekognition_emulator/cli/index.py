@@ -1,38 +1,35 @@
-"""``index``: shows, rebuilds, verifies and switches the index of a collection.
-
-Works on the database that the settings name, beside the servers that use it. An index that lives in a server's memory
-is not here, but what it has written down is.
-"""
+"""``index``: shows, rebuilds, verifies and switches the index of a collection."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress as Bars
 from rich.table import Table
 
+from rekognition_emulator.admin.collections import find_collections
+from rekognition_emulator.admin.indexes import (
+    PROBES,
+    IndexUnsound,
+    describe_index,
+    is_sound,
+    rebuild_index,
+    switch_index,
+    verify_index,
+)
 from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database, operator
-from rekognition_emulator.cli.progress import counting
+from rekognition_emulator.cli.progress import bar, counting
 from rekognition_emulator.cli.start import exits_with_message, read_settings
-from rekognition_emulator.domain.errors import CollectionNotFound
-from rekognition_emulator.domain.faces import Collection, Owner
-from rekognition_emulator.search.base import FaceIndex
-from rekognition_emulator.search.recall import CollectionChanging, Recall, measure_recall
+from rekognition_emulator.domain.faces import Collection
+from rekognition_emulator.search.recall import Recall
 from rekognition_emulator.search.registry import INDEXES, IndexUnusable, find_index
 from rekognition_emulator.search.router import IndexRouter
 from rekognition_emulator.settings import Settings
 from rekognition_emulator.storage.postgres import PostgresStore
-from rekognition_emulator.storage.transfer import list_names
-
-RECALL_MIN: Final = 0.99
-"""Of the 50 nearest faces. An index that finds fewer is not switched to. Source: ours."""
-
-ATTEMPTS: Final = 5
-"""To look at a collection while it does not change."""
 
 _CONNECTIONS: Final = 3
 """To hold a lock, to read and to build, all at once."""
@@ -55,16 +52,7 @@ class _Desk:
     store: PostgresStore
     index: IndexRouter
     collections: list[Collection]
-    bars: Progress
-
-    def bar(self, collection: Collection, doing: str) -> Callable[[int, int], None]:
-        """Returns what shows how far something has come."""
-        task = self.bars.add_task(f"{collection.name}: {doing}", total=None)
-        return lambda done, total: self.bars.update(task, completed=done, total=total)
-
-    def name_of(self, collection: Collection) -> str:
-        """Returns the name of the index that searches a collection."""
-        return collection.index or self.settings.index_url.name
+    bars: Bars
 
 
 @app.command()
@@ -73,17 +61,16 @@ def status(*, collection: _Collections = None, region: _Region = None) -> None:
     with _desk(collection, region) as desk:
         table = Table("region", "collection", "faces", "users", "index", "searches", "ready", "MB")
         for each in desk.collections:
-            holding = desk.index.holding(each)
-            ready = f"{holding.faces:,}" if holding.revision < each.revision else "all"
+            described = describe_index(desk.index, each, desk.settings.index_url.name)
             table.add_row(
                 each.owner.region,
                 each.name,
                 f"{each.face_count:,}",
                 f"{each.user_count:,}",
-                desk.name_of(each) + ("" if each.index else " (as set)"),
-                holding.kind,
-                ready,
-                f"{holding.size_bytes / 1e6:,.1f}",
+                described.index + ("" if described.is_chosen else " (as set)"),
+                described.status.kind,
+                "all" if described.is_ready else f"{described.status.faces:,}",
+                f"{described.status.size_bytes / 1e6:,.1f}",
             )
         Console().print(table)
 
@@ -93,17 +80,21 @@ def rebuild(*, collection: _Collections = None, region: _Region = None) -> None:
     """Drop what the index holds of collections, and make it anew."""
     with _desk(collection, region) as desk:
         for each in desk.collections:
-            desk.index.forget(each)
-            desk.index.prepare(each, desk.bar(each, "building"))
-            typer.echo(f"{each.name}: built, {desk.index.holding(each).kind}")
+            built = rebuild_index(desk.index, each, bar(desk.bars, f"{each.name}: building"))
+            typer.echo(f"{each.name}: built, {built.kind}")
 
 
 @app.command()
-def verify(*, collection: _Collections = None, region: _Region = None, probes: _Probes = 50) -> None:
+def verify(*, collection: _Collections = None, region: _Region = None, probes: _Probes = PROBES) -> None:
     """Search for some faces of each collection, and compare with all its embeddings, one by one."""
+    faulty = []
     with _desk(collection, region) as desk:
-        recalls = {each.name: _measured(desk, each, desk.index, probes) for each in desk.collections}
-    if faulty := [name for name, recall in recalls.items() if not _is_sound(recall)]:
+        for each in desk.collections:
+            recall = verify_index(desk.store, desk.index, each, probes, bar(desk.bars, f"{each.name}: comparing"))
+            _show(each, recall)
+            if not is_sound(recall):
+                faulty.append(each.name)
+    if faulty:
         sys.exit(f"Not as it should be: {', '.join(faulty)}. `index rebuild` makes the index anew.")
 
 
@@ -113,7 +104,7 @@ def switch(
     to: Annotated[str, typer.Option(metavar="|".join([*INDEXES, SETTINGS]), help="The index that is to search.")],
     collection: _Collections = None,
     region: _Region = None,
-    probes: _Probes = 50,
+    probes: _Probes = PROBES,
 ) -> None:
     """Make another index ready, check it, and have it search from the next request on, on every server."""
     try:
@@ -123,33 +114,30 @@ def switch(
     except ValueError as error:
         raise typer.BadParameter(f"{to} {error}, {SETTINGS}", param_hint="--to") from error
     with _desk(collection, region) as desk:
-        name = chosen or desk.settings.index_url.name
-        index = desk.index.named(name)
+        default = desk.settings.index_url.name
         for each in desk.collections:
-            index.prepare(each, desk.bar(each, "building"))
-            if not _is_sound(_measured(desk, each, index, probes)):
-                sys.exit(f"{each.name} stays with {desk.name_of(each)}.")
-            actor = operator("index switch", each.owner.account, each.owner.region)
-            desk.store.choose_index(actor, each, chosen)
-            typer.echo(f"{each.name}: searched by {name}")
+            try:
+                recall = switch_index(
+                    desk.store,
+                    desk.index,
+                    operator("index switch", each.owner.account, each.owner.region),
+                    each,
+                    chosen,
+                    default=default,
+                    probes_max=probes,
+                    building=bar(desk.bars, f"{each.name}: building"),
+                    comparing=bar(desk.bars, f"{each.name}: comparing"),
+                )
+            except IndexUnsound as unsound:
+                _show(each, unsound.recall)
+                sys.exit(f"{each.name} stays with {each.index or default}.")
+            _show(each, recall)
+            typer.echo(f"{each.name}: searched by {chosen or default}")
 
 
-def _measured(desk: _Desk, collection: Collection, index: FaceIndex, probes: int) -> Recall:
-    """Measures, and says what came out."""
-    for _ in range(ATTEMPTS):
-        present = desk.store.get_collection(collection.owner, collection.name)
-        try:
-            recall = measure_recall(desk.store, index, present, probes, desk.bar(present, "comparing"))
-        except CollectionChanging:
-            continue
-        text = f"{collection.name}: {recall.found:,} of {recall.wanted:,} nearest faces of {recall.probes:,} probes"
-        typer.echo(f"{text} found, recall {recall.rate:.4f}" + (f"; {recall.alien} alien" if recall.alien else ""))
-        return recall
-    sys.exit(f"{collection.name} changes all the time: verify it when fewer pictures come in.")
-
-
-def _is_sound(recall: Recall) -> bool:
-    return recall.rate >= RECALL_MIN and not recall.alien
+def _show(collection: Collection, recall: Recall) -> None:
+    text = f"{collection.name}: {recall.found:,} of {recall.wanted:,} nearest faces of {recall.probes:,} probes"
+    typer.echo(f"{text} found, recall {recall.rate:.4f}" + (f"; {recall.alien} alien" if recall.alien else ""))
 
 
 @contextmanager
@@ -164,13 +152,5 @@ def _desk(names: list[str] | None, region: str | None) -> Iterator[_Desk]:
         closing(open_index(settings, pool)) as index,
         counting() as bars,
     ):
-        store = PostgresStore(pool)
-        listed = [
-            (where, name)
-            for where, name in list_names(pool, settings.account_id)
-            if region in {None, where} and name in (names or [name])
-        ]
-        if missing := set(names or ()) - {name for _, name in listed}:
-            raise CollectionNotFound(min(missing))
-        collections = [store.get_collection(Owner(settings.account_id, where), name) for where, name in listed]
-        yield _Desk(settings, store, index, collections, bars)
+        collections = find_collections(pool, settings.account_id, names or (), region)
+        yield _Desk(settings, PostgresStore(pool), index, collections, bars)

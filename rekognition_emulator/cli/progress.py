@@ -1,11 +1,11 @@
-"""Progress bars for long work."""
+"""Progress bars for long work, on standard error, that leave nothing behind; without a terminal there are none."""
 
+from rich import progress
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     Task,
     TextColumn,
@@ -13,6 +13,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.text import Text
+
+from rekognition_emulator.progress import Progress
 
 
 class _RateColumn(ProgressColumn):
@@ -23,13 +25,29 @@ class _RateColumn(ProgressColumn):
         return Text("" if speed is None else f"{speed:,.1f}/s" if speed < 100 else f"{speed:,.0f}/s")  # noqa: PLR2004 - digits
 
 
-def counting(*more: ProgressColumn) -> Progress:
-    """Returns a bar on standard error that leaves nothing behind: how many of how many, rate and time left."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *more)
-    return Progress(*columns, _RateColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+def counting(*more: ProgressColumn) -> progress.Progress:
+    """Returns bars that say how many of how many, the rate and the time left."""
+    return _bars(BarColumn(), MofNCompleteColumn(), *more, _RateColumn())
 
 
-def copying() -> Progress:
+def copying() -> progress.Progress:
     """Returns the same for bytes."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+    return _bars(BarColumn(), DownloadColumn(), TransferSpeedColumn())
+
+
+def bar(bars: progress.Progress, doing: str) -> Progress:
+    """Adds a bar to those that are shown, and returns what moves it."""
+    task = bars.add_task(doing, total=None)
+    return lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def _bars(*columns: ProgressColumn) -> progress.Progress:
+    console = Console(stderr=True)
+    return progress.Progress(
+        TextColumn("{task.description}"),
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

@@ -1,7 +1,6 @@
 """Faces compared with each other: listed pairs, or all images of an album."""
 
 import heapq
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.evaluation.bands import BandCounter
 from rekognition_emulator.evaluation.scores import Scores
+from rekognition_emulator.progress import Progress, no_progress
 
 COSINES_AT_ONCE: Final = 2**21
 """Of a block of the matrix of all cosines: with masks and bins some 60 MB, and as many again where pairs are
@@ -62,7 +62,7 @@ def compare_album(
     people: NDArray[np.intp],
     *,
     rows_at_once: int | None = None,
-    on_rows: Callable[[int], None] = lambda _: None,
+    progress: Progress = no_progress,
     counter: BandCounter | None = None,
 ) -> AlbumComparison:
     """Compares every image with every other, in blocks of rows against those from there on.
@@ -71,7 +71,7 @@ def compare_album(
         embeddings: (n, dimension) float32, rows of unit length.
         people: (n,) whom each row shows.
         rows_at_once: of a block; by default as many as keep memory bounded.
-        on_rows: told after each block how many rows it had; later blocks of as many cosines have more.
+        progress: told after each block how many rows are done; later blocks of as many cosines have more.
         counter: shown every pair, once.
     """
     count = len(embeddings)
@@ -98,7 +98,7 @@ def compare_album(
         best_of_rows = cosines.max(axis=1)
         np.maximum(best_strangers[start:stop], best_of_rows, out=best_strangers[start:stop])
         nearest = _nearest(nearest, cosines, best_of_rows, start)
-        on_rows(stop - start)
+        progress(stop, count)
         start = stop
     return AlbumComparison(scores, best_mates, best_strangers, nearest)
 

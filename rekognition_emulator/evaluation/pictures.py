@@ -32,6 +32,7 @@ from rekognition_emulator.evaluation.bands import Covariates
 from rekognition_emulator.imaging.image import Image, decode
 from rekognition_emulator.inference.engine import FaceEngine
 from rekognition_emulator.inference.pipeline import FACES_MAX, analyse, largest, select, side_px
+from rekognition_emulator.progress import Progress, no_progress
 
 _Outcome = TypeVar("_Outcome")
 """What is made of an image."""
@@ -90,7 +91,7 @@ def embed_pictures(
     engine: FaceEngine,
     files: Iterable[Path],
     workers: int,
-    on_picture: Callable[[], None] = lambda: None,
+    progress: Progress = no_progress,
     face: FaceChoice = FaceChoice.LARGEST,
 ) -> Embedded:
     """Embeds one face of each image.
@@ -99,13 +100,13 @@ def embed_pictures(
         engine: finds and embeds.
         files: images; one that comes twice is embedded once.
         workers: images worked on at once.
-        on_picture: told, in this thread, when one is done.
+        progress: told, in this thread, how many images are done.
         face: which one.
     """
     rows: dict[Path, int] = {}
     embeddings, known = [_no_face(engine)], [np.empty((0, 3), np.float32)]
     left_out: list[LeftOut] = []
-    for file, outcome in _each(dict.fromkeys(files), partial(_embed_one, engine, face), workers, on_picture):
+    for file, outcome in _each([*dict.fromkeys(files)], partial(_embed_one, engine, face), workers, progress):
         if isinstance(outcome, str):
             left_out.append(LeftOut(file, outcome))
         else:
@@ -116,13 +117,13 @@ def embed_pictures(
 
 
 def embed_album(
-    engine: FaceEngine, files: Sequence[Path], workers: int, on_picture: Callable[[], None] = lambda: None
+    engine: FaceEngine, files: Sequence[Path], workers: int, progress: Progress = no_progress
 ) -> EmbeddedAlbum:
     """Embeds every face of each image that IndexFaces would keep; arguments as those of ``embed_pictures``."""
     image_of: list[int] = []
     embeddings = [_no_face(engine)]
     left_out: list[LeftOut] = []
-    for image, (file, outcome) in enumerate(_each(files, partial(_embed_all, engine), workers, on_picture)):
+    for image, (file, outcome) in enumerate(_each(files, partial(_embed_all, engine), workers, progress)):
         if isinstance(outcome, str):
             left_out.append(LeftOut(file, outcome))
         else:
@@ -132,14 +133,14 @@ def embed_album(
 
 
 def _each(
-    files: Iterable[Path], embed: Callable[[bytes], _Outcome], workers: int, on_picture: Callable[[], None]
+    files: Sequence[Path], embed: Callable[[bytes], _Outcome], workers: int, progress: Progress
 ) -> Iterator[tuple[Path, _Outcome | str]]:
     """Yields for each file, in order, what comes of it, or why nothing does."""
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for file, outcome in pool.map(lambda file: (file, _outcome(embed, file)), files):
-                yield file, outcome
-                on_picture()
+            for done, outcome in enumerate(pool.map(partial(_outcome, embed), files)):
+                yield files[done], outcome
+                progress(done + 1, len(files))
         except BaseException:  # an interrupted measurement must not wait for the images that are still to come
             pool.shutdown(cancel_futures=True)
             raise

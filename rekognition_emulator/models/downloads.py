@@ -23,6 +23,7 @@ from urllib3 import exceptions
 
 from rekognition_emulator.files import lock, move
 from rekognition_emulator.models.weights import ModelUnusable
+from rekognition_emulator.progress import Progress
 
 BYTES_MAX: Final = 1 << 30
 """Of a file. The largest of the table has about half of that. Source: ours."""
@@ -42,9 +43,6 @@ ATTEMPTS: Final = 3
 
 REDIRECTS_MAX: Final = 5
 PIECE_BYTES: Final = 1 << 18
-
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes at hand, and with those of the whole file where the server says so."""
 
 
 _UNREACHABLE: Final = {
@@ -92,7 +90,7 @@ def fetch(
         path: where it will lie, whole and durable. The folder is made if it is missing.
         addresses: to try in this order.
         sha256: of the file, if it is known.
-        progress: told how far it is.
+        progress: told how many bytes are at hand, and of how many where the server says so.
         examine: called with the whole file, where no SHA-256 says that it is right, before it is moved to its place;
             raises ModelUnusable to prevent that.
 

@@ -19,6 +19,7 @@ from rekognition_emulator.imaging import image
 from rekognition_emulator.imaging.crops import open_chip
 from rekognition_emulator.inference.engine import FaceEmbedder, FaceEngine
 from rekognition_emulator.inference.pipeline import analyse
+from rekognition_emulator.progress import Progress
 from rekognition_emulator.reembedding.model import ReembedSource
 from rekognition_emulator.reembedding.store import PostgresReembeddingStore
 from rekognition_emulator.search.base import FaceIndex
@@ -29,9 +30,6 @@ BATCH: Final = 32
 LATE_MAX: Final = 8
 """Faces that are embedded while nobody may write into the collection: a tenth of a second. So an exchange comes about
 however many faces keep coming; from chips alone, for nobody is to wait for an object in S3."""
-
-Progress = Callable[[int], None]
-"""(faces embedded since the last call) → None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +80,9 @@ class Reembedding:
     def run(self, progress: Progress) -> list[Failure]:
         """Embeds all faces and exchanges the embeddings.
 
+        Args:
+            progress: told how many faces are embedded, those of earlier runs among them.
+
         Returns:
             The faces that cannot be embedded; nothing is exchanged unless there are none.
 
@@ -89,17 +90,28 @@ class Reembedding:
             CollectionNotFound: the collection was deleted meanwhile.
             FaceModelChanged: it has another face model by now.
         """
+        standing = self._store.standing(self._collection)
+        done = standing.staged.get(self._embedder.model.version, 0)
+
+        def advance(faces: int) -> None:
+            nonlocal done
+            done += faces
+            progress(done, max(done, standing.faces))
+
+        advance(0)
         with ThreadPoolExecutor(self._workers) as pool:
             since, embedded = 0, 1
-            while embedded or not self._exchange(pool, since, progress):
+            while embedded or not self._exchange(pool, since, advance):
                 revision = self._store.revision(self._collection)
-                embedded, failures = self._catch_up(pool, since, progress)
+                embedded, failures = self._catch_up(pool, since, advance)
                 if failures:
                     return failures
                 since = revision  # whatever came up to here is embedded
             return []
 
-    def _catch_up(self, pool: ThreadPoolExecutor, since: int, progress: Progress) -> tuple[int, list[Failure]]:
+    def _catch_up(
+        self, pool: ThreadPoolExecutor, since: int, advance: Callable[[int], None]
+    ) -> tuple[int, list[Failure]]:
         """Embeds the faces that lack it; returns how many, and which it failed for."""
         embedded, failures = 0, []
         after = None
@@ -107,17 +119,17 @@ class Reembedding:
             after = (origins[-1].face.image_id, origins[-1].face.face_id)
             failures += (failed := self._stage(pool, origins))
             embedded += len(origins) - len(failed)
-            progress(len(origins) - len(failed))
+            advance(len(origins) - len(failed))
         return embedded, failures
 
-    def _exchange(self, pool: ThreadPoolExecutor, since: int, progress: Progress) -> bool:
+    def _exchange(self, pool: ThreadPoolExecutor, since: int, advance: Callable[[int], None]) -> bool:
         """Exchanges the embeddings, unless too many faces came before others were kept from writing."""
         self._index.forget(self._collection)
         with self._store.exclusive(self._collection):
             late = self._lacking(since, None, LATE_MAX + 1)
             if len(late) > LATE_MAX or any(origin.chip is None for origin in late) or self._stage(pool, late):
                 return False
-            progress(len(late))
+            advance(len(late))
             self._store.exchange(self._actor, self._collection, self._embedder.model.version)
         return True
 

@@ -7,14 +7,11 @@ Differs from AWS (#consistency): there it may take a moment.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
 from rekognition_emulator.domain.faces import Collection, Embedding, Match, UserMatch
-
-Progress = Callable[[int, int], None]
-"""(faces that are ready, faces that there are) → None; called now and then, from the thread that does the work."""
+from rekognition_emulator.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +79,10 @@ class FaceIndex(ABC):
     @abstractmethod
     def prepare(self, collection: Collection, progress: Progress) -> None:
         """Makes all ready that the next search needs, and keeps it; may go on beside searches.
+
+        Args:
+            collection: as for ``search``.
+            progress: told how many faces are ready.
 
         Raises:
             CollectionNotFound: it was deleted meanwhile.

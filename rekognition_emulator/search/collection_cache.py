@@ -13,7 +13,8 @@ from typing import Final, Generic, Self, TypeVar
 
 from rekognition_emulator.domain.errors import CollectionNotFound
 from rekognition_emulator.domain.faces import Changes, Collection
-from rekognition_emulator.search.base import IndexStatus, Progress
+from rekognition_emulator.progress import Progress
+from rekognition_emulator.search.base import IndexStatus
 from rekognition_emulator.storage.changes import ChangeFeed
 from rekognition_emulator.telemetry.observation import current
 

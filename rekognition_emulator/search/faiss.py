@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from rekognition_emulator.domain.errors import CollectionNotFound
 from rekognition_emulator.domain.faces import Changes, Collection, Embedding, Match, UserMatch
-from rekognition_emulator.search.base import FaceIndex, IndexStatus, Progress
+from rekognition_emulator.progress import Progress
+from rekognition_emulator.search.base import FaceIndex, IndexStatus
 from rekognition_emulator.search.collection_cache import CachedSnapshot, CollectionCache, Gallery
 from rekognition_emulator.search.segment import Segment
 from rekognition_emulator.search.snapshots import Snapshot, Snapshots

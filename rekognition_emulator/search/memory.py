@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekognition_emulator.domain.faces import Changes, Collection, Delta, Embedding, Match, UserMatch
-from rekognition_emulator.search.base import FaceIndex, IndexStatus, Progress
+from rekognition_emulator.progress import Progress
+from rekognition_emulator.search.base import FaceIndex, IndexStatus
 from rekognition_emulator.search.collection_cache import CachedSnapshot, CollectionCache, Gallery
 from rekognition_emulator.storage.changes import ChangeFeed
 

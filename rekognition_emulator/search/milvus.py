@@ -28,7 +28,8 @@ from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.domain.faces import Collection, Delta, Embedding, Match, UserMatch
 from rekognition_emulator.files import make_folder
-from rekognition_emulator.search.base import FaceIndex, IndexStatus, Progress
+from rekognition_emulator.progress import Progress
+from rekognition_emulator.search.base import FaceIndex, IndexStatus
 from rekognition_emulator.search.vectors import cosines, ranked
 from rekognition_emulator.storage.changes import ChangeFeed
 

@@ -16,7 +16,8 @@ from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.domain.errors import FaceModelChanged
 from rekognition_emulator.domain.faces import Collection, Embedding, Match, UserMatch
-from rekognition_emulator.search.base import FaceIndex, IndexStatus, Progress
+from rekognition_emulator.progress import Progress
+from rekognition_emulator.search.base import FaceIndex, IndexStatus
 from rekognition_emulator.search.hnsw import ID_COLUMNS, Builder, Graph, drop_graphs
 from rekognition_emulator.search.replica import Replica
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekognition_emulator.domain.faces import Collection
-from rekognition_emulator.search.base import FaceIndex, Progress
+from rekognition_emulator.progress import Progress
+from rekognition_emulator.search.base import FaceIndex
 from rekognition_emulator.storage.postgres import PostgresStore
 
 NEIGHBOURS: Final = 50

@@ -12,7 +12,8 @@ from types import MappingProxyType
 from uuid import UUID
 
 from rekognition_emulator.domain.faces import Collection, Embedding, Match, UserMatch
-from rekognition_emulator.search.base import FaceIndex, IndexStatus, Progress
+from rekognition_emulator.progress import Progress
+from rekognition_emulator.search.base import FaceIndex, IndexStatus
 from rekognition_emulator.search.registry import IndexDependencies, IndexUnusable, find_index
 from rekognition_emulator.search.url import IndexUrl
 from rekognition_emulator.telemetry.observation import stage

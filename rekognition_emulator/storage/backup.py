@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -22,12 +22,10 @@ from typing import Any, Final, NoReturn
 import psycopg
 
 from rekognition_emulator.files import make_folder, move, private
+from rekognition_emulator.progress import Progress
 from rekognition_emulator.storage.data_directory import hand_over, program
 from rekognition_emulator.storage.database import open_pool
 from rekognition_emulator.storage.embedded_postgres import closed_database, embedded_database
-
-Progress = Callable[[int, int], None]
-"""(bytes that are done, bytes that there are about) → None."""
 
 _LOOK_S: Final = 0.2
 """Between two looks at how far a backup is."""
@@ -47,6 +45,11 @@ class BackupUnusable(Exception):
 
 def back_up(directory: Path, target: Path, progress: Progress) -> None:
     """Copies the database under a directory, which may be in use, into a new folder: completely or not at all.
+
+    Args:
+        directory: that ``postgres`` is in.
+        target: the new folder.
+        progress: told how many bytes are copied; how many there are may change meanwhile.
 
     Raises:
         BackupUnusable: the folder exists, or PostgreSQL does not manage.
@@ -172,7 +175,7 @@ def restore(backup: Path, directory: Path, *, replace: bool, progress: Progress)
         backup: a folder that ``back_up`` has written.
         directory: whose database nobody may have open.
         replace: whether a database that is there is set aside; it is never deleted.
-        progress: told how far copying is.
+        progress: told how many bytes are compared, then how many are copied.
 
     Returns:
         Where the earlier database is now; None if there was none.

@@ -7,8 +7,8 @@ until others take their place.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
 import psycopg
@@ -17,12 +17,16 @@ from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
 from rekognition_emulator.actor import Actor
+from rekognition_emulator.progress import Progress
 from rekognition_emulator.storage.audit import record
 from rekognition_emulator.storage.integrity import TABLES
 from rekognition_emulator.storage.postgres import PostgresStore
 
 WRITTEN_ANEW: Final = (*TABLES, "collections", "deleted_collections", "answers", "access_keys", "jobs")
 """All tables from which rows go, but the audit log, which has nothing of faces."""
+
+STEPS: Final = ("waiting for earlier transactions", *WRITTEN_ANEW, "samples of columns", "log of changes")
+"""What is done one after the other, as operators call it; the names are those of tables."""
 
 SNAPSHOTS_S: Final = 60.0
 """For transactions that began before: PostgreSQL keeps for them what they may still see."""
@@ -38,9 +42,6 @@ MEMORY: Final = "2GB"
 CLEARING_VERSION_MIN: Final = 18
 """From here on PostgreSQL has a function that drops its samples of a column. Before, those of a table that is empty now
 stay until it is analysed with rows in it."""
-
-Progress = Callable[[str], None]
-"""(what is done next) → None."""
 
 _OLDER: Final = """
 SELECT (
@@ -91,6 +92,11 @@ def erase(pool: ConnectionPool, actor: Actor, progress: Progress) -> Erased:
 
     Each table is locked against everybody while it is written anew, which takes as much room again.
 
+    Args:
+        pool: to the database.
+        actor: who asks for it.
+        progress: told before each of ``STEPS`` how many are done.
+
     Raises:
         ErasureBlocked: a transaction goes on that may still see what was deleted.
     """
@@ -108,25 +114,26 @@ def erase(pool: ConnectionPool, actor: Actor, progress: Progress) -> Erased:
             """,
             [LOCK_TIMEOUT, MEMORY],
         )
-        _wait_for_older(connection, progress)
+        done = count()
+        progress(next(done), len(STEPS))
+        _wait_for_older(connection)
         before = _bytes(connection)
         for table in WRITTEN_ANEW:
-            progress(table)
+            progress(next(done), len(STEPS))
             connection.execute(sql.SQL("VACUUM (FULL, ANALYZE) {}").format(sql.Identifier(table)))
             _sample_anew(connection, table)
-        progress("samples of columns")
+        progress(next(done), len(STEPS))
         sampled = _file_of_samples(connection)
         connection.execute("VACUUM FULL pg_statistic")  # only warns where this user may not
-        progress("log of changes")
+        progress(next(done), len(STEPS))
         log_bytes, held = _write_through(connection)
         return Erased(before, _bytes(connection), sampled != _file_of_samples(connection), log_bytes, held)
 
 
-def _wait_for_older(connection: Connection[TupleRow], progress: Progress) -> None:
+def _wait_for_older(connection: Connection[TupleRow]) -> None:
     """Waits until nobody is left to whom PostgreSQL still shows rows that are deleted."""
     row = connection.execute("SELECT pg_current_xact_id()::xid::text").fetchone()
     deadline = time.monotonic() + SNAPSHOTS_S
-    progress("waiting for earlier transactions")
     while connection.execute(_OLDER, {"xid": row and row[0]}).fetchone() != (0,):
         if time.monotonic() > deadline:
             raise ErasureBlocked(

@@ -24,13 +24,11 @@ from rekognition_emulator.domain.detection import BoundingBox
 from rekognition_emulator.domain.errors import CollectionExists, CollectionNotFound
 from rekognition_emulator.domain.faces import Embedding, EnrolledFace, NewFace, Owner
 from rekognition_emulator.domain.users import User
+from rekognition_emulator.progress import Progress
 from rekognition_emulator.storage.archive import PART, ArchiveUnusable, Check, Part, create_archive, open_archive
 from rekognition_emulator.storage.archive_lines import Described
 from rekognition_emulator.storage.audit import record
 from rekognition_emulator.storage.integrity import collection_faults
-
-Progress = Callable[[int], None]
-"""(users or faces that were just carried over) → None."""
 
 PATIENT: Final = """
 -- A slow disk, of which this transaction waits for every part, is no client that has vanished; and nobody waits for it.
@@ -46,9 +44,7 @@ def list_names(pool: ConnectionPool, account: str) -> list[tuple[str, str]]:
         return connection.execute(query, [account]).fetchall()
 
 
-def export_collection(
-    pool: ConnectionPool, owner: Owner, name: str, path: Path, begin: Callable[[Described], Progress]
-) -> Described:
+def export_collection(pool: ConnectionPool, owner: Owner, name: str, path: Path, progress: Progress) -> Described:
     """Writes a collection, as it is at one moment, into a file that must not exist.
 
     Args:
@@ -56,7 +52,7 @@ def export_collection(
         owner: whose collection.
         name: the collection's.
         path: of the file; it appears when it is complete.
-        begin: called once it is known how much there is.
+        progress: told how many users and faces are carried over; first that none are, and of how many.
 
     Returns:
         What the file holds.
@@ -70,11 +66,9 @@ def export_collection(
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         connection.execute(PATIENT)
         key, described = _describe(connection, owner, name)
-        progress = begin(described)
         with create_archive(path, described) as archive:
-            for part in _ahead(_parts(connection, key)):
+            for part in _followed(_ahead(_parts(connection, key)), described, progress):
                 archive.write(part)
-                progress(len(part.users) + len(part.faces))
     return described
 
 
@@ -84,7 +78,7 @@ def import_collection(  # noqa: PLR0913, PLR0917 - what an import takes
     path: Path,
     check: Check,
     target: Callable[[Described], tuple[Owner, str]],
-    begin: Callable[[Described], Progress],
+    progress: Progress,
 ) -> Described:
     """Makes a collection of a file that ``export_collection`` has written: all of it, or nothing.
 
@@ -97,7 +91,7 @@ def import_collection(  # noqa: PLR0913, PLR0917 - what an import takes
         path: of the file.
         check: what is demanded of every line besides.
         target: told what the file holds, says whose it becomes and under which name.
-        begin: called once it is known how much there is.
+        progress: told how many users and faces are carried over; first that none are, and of how many.
 
     Returns:
         What the file holds.
@@ -113,15 +107,13 @@ def import_collection(  # noqa: PLR0913, PLR0917 - what an import takes
         if _exists(connection, owner, name):
             raise CollectionExists(name)
         _require_dimension(connection, path, described)
-        progress = begin(described)
         row = connection.execute("SELECT nextval(pg_get_serial_sequence('collections', 'id'))").fetchone()
         assert row is not None
         key, revision = row[0], 0
         try:
-            for revision, part in enumerate(_ahead(parts), start=1):
+            for revision, part in enumerate(_followed(_ahead(parts), described, progress), start=1):
                 _store_users(connection, key, revision, part.users)
                 _store_faces(connection, key, revision, part.faces)
-                progress(len(part.users) + len(part.faces))
             created = connection.execute(
                 """
                 INSERT INTO collections (id, account, region, name, face_model_version, created_at, tags,
@@ -203,6 +195,16 @@ def _ahead(parts: Iterator[Part]) -> Iterator[Part]:
         while part := coming.result():
             coming = beside.submit(next, parts, None)
             yield part
+
+
+def _followed(parts: Iterator[Part], described: Described, progress: Progress) -> Iterator[Part]:
+    """Yields parts, and tells of each when the next one is asked for."""
+    done, total = 0, described.user_count + described.face_count
+    progress(done, total)
+    for part in parts:
+        yield part
+        done += len(part.users) + len(part.faces)
+        progress(done, total)
 
 
 def _exists(connection: Connection[TupleRow], owner: Owner, name: str) -> bool:

@@ -111,14 +111,14 @@ class World:
     def run(self) -> tuple[list[Failure], int]:
         """Re-embeds; returns the failures, and how many faces were reported as done."""
         self.album = self.store.get_collection(OWNER, "album")
-        done: list[int] = []
+        told: list[int] = []
         with closing(PgvectorIndex(self.pool, exact_max=1)) as index:
             reembedding = Reembedding(
                 self.staging, ACTOR, self.album, self.engine, self.engine, self.fetch, index, workers=2
             )
-            failures = reembedding.run(done.append)
+            failures = reembedding.run(lambda done, _total: told.append(done))
         self.album = self.store.get_collection(OWNER, "album")
-        return failures, sum(done)
+        return failures, told[-1] - told[0]
 
     def colour(self, face_id: UUID) -> str:
         """Which colour a face was embedded as."""

@@ -207,7 +207,7 @@ def test_index_that_missed_forgotten_removals_begins_anew(
 def test_prepared_collection_is_held_until_it_is_forgotten(store: PostgresStore, index: FaceIndex) -> None:
     """Preparing says how far it is and ends at the collection's revision; forgetting loses nothing but time."""
     collection = fill(store, "album", embeddings(20, dimension=3))
-    steps: list[tuple[int, int]] = []
+    steps: list[tuple[int, int | None]] = []
     index.prepare(collection, lambda done, total: steps.append((done, total)))
     assert steps[-1] == (20, 20)
     holding = index.holding(collection)

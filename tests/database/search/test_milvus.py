@@ -96,7 +96,7 @@ def test_what_came_in_parts_is_one_gallery(
     monkeypatch.setattr(milvus, "BATCH", 7)
     present = store.get_collection(OWNER, "album")
     index = opened()
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[int, int | None]] = []
     index.prepare(present, lambda done, total: seen.append((done, total)))
     assert seen[-1] == (120, 120)
     stored = {face.face_id for face in store.list_faces(present, after=None, limit=1_000).items}

@@ -55,7 +55,7 @@ def fill(store: PostgresStore, name: str, vectors: NDArray[np.float32]) -> Colle
     return store.get_collection(OWNER, name)
 
 
-def silent(_done: int, _there_are: int) -> None:
+def silent(_done: int, _there_are: int | None) -> None:
     """Takes no notice of progress."""
 
 

@@ -40,7 +40,7 @@ def album(store: PostgresStore) -> Collection:
     return store.get_collection(OWNER, "album")
 
 
-def quietly(_done: int, _total: int) -> None:
+def quietly(_done: int, _total: int | None) -> None:
     """Nobody watches."""
 
 
@@ -80,7 +80,7 @@ def test_wrong_cosines_are_noticed(store: PostgresStore, album: Collection) -> N
 def test_a_changing_collection_is_not_judged(store: PostgresStore, album: Collection) -> None:
     """What comes in meanwhile makes two answers of two moments: no verdict."""
 
-    def add(_done: int, _total: int) -> None:
+    def add(_done: int, _total: int | None) -> None:
         faces = picture(embeddings(1, seed=9))
         store.add_faces(ACTOR, album, faces[0].face.image_id, faces)
 

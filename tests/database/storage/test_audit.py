@@ -15,6 +15,7 @@ from rekognition_emulator.actor import Actor, AuditTrail
 from rekognition_emulator.auth.keys import AccessKey
 from rekognition_emulator.domain.errors import CollectionExists, CollectionNotFound
 from rekognition_emulator.domain.faces import Collection
+from rekognition_emulator.progress import no_progress
 from rekognition_emulator.reembedding.store import PostgresReembeddingStore
 from rekognition_emulator.storage import audit, auditing
 from rekognition_emulator.storage.audit import AuditFilter, AuditRecord, entries, expire
@@ -307,10 +308,8 @@ def test_what_an_operator_changes(pool: JoiningPool, store: PostgresStore, tmp_p
     staging.stage(ACTOR, album, "98.0", {new.face.face_id: embeddings(1, 16)[0] for new in faces})
     staging.exchange(ACTOR, album, "98.0")
     staging.discard(ACTOR, store.get_collection(OWNER, "album"), ["100.1"])
-    export_collection(pool, OWNER, "album", tmp_path / "album.gz", lambda _: lambda _: None)
-    import_collection(
-        pool, ACTOR, tmp_path / "album.gz", lambda _: None, lambda _: (OWNER, "copy"), lambda _: lambda _: None
-    )
+    export_collection(pool, OWNER, "album", tmp_path / "album.gz", no_progress)
+    import_collection(pool, ACTOR, tmp_path / "album.gz", lambda _: None, lambda _: (OWNER, "copy"), no_progress)
     keys.add(ACTOR, key)
     keys.rotate(ACTOR, replace(key, access_key_id="AKIA2"), now)
     keys.enable(ACTOR, "AKIA2", enabled=False)

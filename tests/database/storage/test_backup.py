@@ -18,7 +18,7 @@ from rekognition_emulator.storage.postgres import PostgresStore
 from tests.support.gallery import ACTOR, OWNER, embeddings, picture
 
 
-def silent(_done: int, _total: int) -> None:
+def silent(_done: int, _total: int | None) -> None:
     """Nobody watches."""
 
 
@@ -57,10 +57,10 @@ def names(directory: Path) -> list[str]:
 def saved(home: Path) -> Path:
     """A backup that was made while the database was in use, and written to afterwards."""
     data_dir, target = home / "data", home / "backups" / "first"
-    seen: list[tuple[int, int]] = []
+    seen: list[int] = []
     with opened(data_dir):
         write(data_dir, "before")
-        back_up(data_dir, target, lambda done, total: seen.append((done, total)))
+        back_up(data_dir, target, lambda done, _total: seen.append(done))
         write(data_dir, "after")
     assert seen == sorted(seen)
     return target
@@ -162,7 +162,7 @@ def test_backups_are_private_whatever_the_umask(home: Path) -> None:
     """A backup, and what a restore makes of it, is its owner's alone at every moment."""
     seen: list[Path] = []
 
-    def look(done: int, total: int) -> None:
+    def look(done: int, total: int | None) -> None:
         if done in {0, total}:
             seen.extend(path for path in (home / "strict").rglob("*") if path.lstat().st_mode & 0o044)
 
@@ -198,7 +198,7 @@ def test_a_backup_appears_when_it_is_complete(home: Path, saved: Path, monkeypat
     with pytest.raises(BackupUnusable, match="holds no database"):
         back_up(home / "nowhere", home / "backups" / "second", silent)
 
-    def interrupt(_done: int, _total: int) -> None:
+    def interrupt(_done: int, _total: int | None) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(backup, "_LOOK_S", 0.001)

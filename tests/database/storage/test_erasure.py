@@ -46,7 +46,7 @@ def own_pool(directory: Path) -> Iterator[JoiningPool]:
         yield pool
 
 
-def nothing(_what: str) -> None:
+def nothing(_done: int, _total: int | None) -> None:
     """Hears of progress."""
 
 

@@ -25,7 +25,6 @@ from rekognition_emulator.retention.store import RetentionStore
 from rekognition_emulator.search.memory import MemoryIndex
 from rekognition_emulator.storage import archive, transfer
 from rekognition_emulator.storage.archive import ArchiveUnusable
-from rekognition_emulator.storage.archive_lines import Described
 from rekognition_emulator.storage.database import open_pool
 from rekognition_emulator.storage.postgres import PostgresStore
 from rekognition_emulator.storage.tags import PostgresTagStore
@@ -60,9 +59,14 @@ CONTENTS = st.builds(
 )
 
 
-def silent(_: Described) -> Callable[[int], None]:
+def silent(_done: int, _total: int | None) -> None:
     """Nobody watches."""
-    return lambda _: None
+
+
+def interrupt(done: int, _total: int | None) -> None:
+    """Somebody presses Ctrl-C when a part has been carried over."""
+    if done:
+        raise KeyboardInterrupt
 
 
 def anything(_: object) -> None:
@@ -196,27 +200,20 @@ def test_an_export_is_of_one_moment(pool: ConnectionPool, album: Collection, tmp
     """What others write while a collection is exported is not in the file, nor does it disturb."""
     store = PostgresStore(pool)
 
-    def begin(_: Described) -> Callable[[int], None]:
-        store.add_faces(ACTOR, album, UUID(int=7), picture(embeddings(1, seed=7)))
-        store.delete_collection(ACTOR, OWNER, album.name)
-        return lambda _: None
+    def write(done: int, _total: int | None) -> None:
+        if not done:
+            store.add_faces(ACTOR, album, UUID(int=7), picture(embeddings(1, seed=7)))
+            store.delete_collection(ACTOR, OWNER, album.name)
 
-    export_collection(pool, OWNER, album.name, tmp_path / "album.gz", begin)
+    export_collection(pool, OWNER, album.name, tmp_path / "album.gz", write)
     bring_in(pool, tmp_path / "album.gz")
     assert store.get_collection(ELSEWHERE, album.name).face_count == 5
 
 
 def test_an_interrupted_export_leaves_no_file(pool: ConnectionPool, album: Collection, tmp_path: Path) -> None:
     """A file appears when it is complete; one that is there is never touched."""
-
-    def begin(_: Described) -> Callable[[int], None]:
-        def interrupt(_: int) -> None:
-            raise KeyboardInterrupt
-
-        return interrupt
-
     with pytest.raises(KeyboardInterrupt):
-        export_collection(pool, OWNER, album.name, tmp_path / "album.gz", begin)
+        export_collection(pool, OWNER, album.name, tmp_path / "album.gz", interrupt)
     assert list(tmp_path.iterdir()) == []
     written = export(pool, album.name, tmp_path / "album.gz")
     with pytest.raises(ArchiveUnusable, match="exists already"):
@@ -231,15 +228,8 @@ def test_an_interrupted_import_leaves_nothing_and_can_be_repeated(
 ) -> None:
     """Whatever ends an import, it leaves neither a collection nor rows of one."""
     before = rows(pool)
-
-    def begin(_: Described) -> Callable[[int], None]:
-        def interrupt(_: int) -> None:
-            raise KeyboardInterrupt
-
-        return interrupt
-
     with pytest.raises(KeyboardInterrupt):
-        import_collection(pool, ACTOR, exported, anything, lambda described: (ELSEWHERE, described.name), begin)
+        import_collection(pool, ACTOR, exported, anything, lambda described: (ELSEWHERE, described.name), interrupt)
     assert rows(pool) == before
     bring_in(pool, exported)
     assert list_names(pool, ELSEWHERE.account) == [(ELSEWHERE.region, album.name)]
@@ -252,12 +242,12 @@ def test_a_collection_that_is_there_is_not_touched(pool: ConnectionPool, exporte
         bring_in(pool, exported, OWNER)
     assert rows(pool) == before
 
-    def begin(_: Described) -> Callable[[int], None]:
-        PostgresStore(pool).create_collection(ACTOR, ELSEWHERE, album.name, "100.1")
-        return lambda _: None
+    def create(done: int, _total: int | None) -> None:
+        if not done:
+            PostgresStore(pool).create_collection(ACTOR, ELSEWHERE, album.name, "100.1")
 
     with pytest.raises(CollectionExists):
-        import_collection(pool, ACTOR, exported, anything, lambda described: (ELSEWHERE, described.name), begin)
+        import_collection(pool, ACTOR, exported, anything, lambda described: (ELSEWHERE, described.name), create)
     assert PostgresStore(pool).get_collection(ELSEWHERE, album.name).face_count == 0
 
 

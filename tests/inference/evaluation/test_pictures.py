@@ -21,11 +21,11 @@ def test_people_who_do_not_exist_are_told_apart(engine: FaceEngine, album_dir: P
     """From files to numbers with real networks: every view finds another of its person first."""
     album = read_album(album_dir)
     files = [picture.file for picture in album]
-    done: list[None] = []
-    embedded = embed_pictures(engine, [*files, files[0]], workers=2, on_picture=lambda: done.append(None))
+    told: list[tuple[int, int | None]] = []
+    embedded = embed_pictures(engine, [*files, files[0]], workers=2, progress=lambda *so_far: told.append(so_far))
     assert embedded.left_out == []
     assert list(embedded.rows) == files
-    assert len(done) == len(files)
+    assert told == [(number, len(files)) for number in range(1, len(files) + 1)]
     np.testing.assert_allclose(np.linalg.norm(embedded.embeddings, axis=1), 1, atol=1e-5)
     people = number_people(picture.person for picture in album)
     measured = measure_album(engine.model, embedded.embeddings, people, compare_album(embedded.embeddings, people))
@@ -42,7 +42,7 @@ def test_what_is_no_file_is_left_out(engine: FaceEngine, tmp_path: Path) -> None
     """A pipe is not waited for, and a name that no file can have ends nothing."""
     os.mkfifo(tmp_path / "pipe.jpg")
     files = [tmp_path / "pipe.jpg", tmp_path / "zero\0.jpg", tmp_path / "absent.jpg"]
-    left_out = embed_pictures(engine, files, workers=1, on_picture=lambda: None).left_out
+    left_out = embed_pictures(engine, files, workers=1).left_out
     assert [picture.reason for picture in left_out] == [
         "cannot be read: it is no file",
         "cannot be read: no file can have this name",

@@ -16,9 +16,9 @@ import PIL.Image
 import pytest
 from botocore.exceptions import ClientError
 
-from rekognition_emulator.cli import album
-from rekognition_emulator.cli.album import Handling, IndexOptions, index_album
-from rekognition_emulator.cli.journal import Journal
+from rekognition_emulator.cli.album import command as album
+from rekognition_emulator.cli.album.command import Handling, IndexOptions, index_album
+from rekognition_emulator.cli.album.journal import Journal
 
 JPEG = b"\xff\xd8\xff"
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from psycopg_pool import ConnectionPool
 
 import botocore_models
+from rekognition_emulator.admin.transfer import service_check
 from rekognition_emulator.api.core import ServiceError
-from rekognition_emulator.cli.transfer import service_check
 from rekognition_emulator.domain.faces import Owner
 from rekognition_emulator.http.codec import renderer
 from rekognition_emulator.http.validation import check_output
@@ -27,6 +27,7 @@ from rekognition_emulator.inference.details.face_details import FaceDetails
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.error_map import translate_error
 from rekognition_emulator.operations.registry import OPERATIONS
+from rekognition_emulator.progress import no_progress
 from rekognition_emulator.search.pgvector import PgvectorIndex
 from rekognition_emulator.storage.answers import PostgresAnswerStore
 from rekognition_emulator.storage.archive import ArchiveUnusable, open_archive
@@ -67,7 +68,7 @@ def content(pool: ConnectionPool, tmp_path: Path) -> Content:
     for user_id, new in zip(("ada", "ben"), faces, strict=False):
         users.create_user(ACTOR, album, user_id)
         users.associate_faces(ACTOR, album, user_id, [new.face.face_id], near_enough=lambda _: True)
-    export_collection(pool, OWNER, "album", tmp_path / "album.gz", lambda _: lambda _: None)
+    export_collection(pool, OWNER, "album", tmp_path / "album.gz", no_progress)
     return [json.loads(line) for line in gzip.decompress((tmp_path / "album.gz").read_bytes()).splitlines()]
 
 
@@ -94,9 +95,7 @@ def refusal(pool: ConnectionPool, path: Path) -> str | None:
 
 def bring_in(pool: ConnectionPool, path: Path) -> None:
     """Imports a file as the command does."""
-    import_collection(
-        pool, ACTOR, path, service_check(), lambda described: (ELSEWHERE, described.name), lambda _: lambda _: None
-    )
+    import_collection(pool, ACTOR, path, service_check(), lambda described: (ELSEWHERE, described.name), no_progress)
 
 
 def state(pool: ConnectionPool) -> object:

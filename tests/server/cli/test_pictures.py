@@ -10,9 +10,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import botocore_models
-from rekognition_emulator.cli.journal import Journal, Outcome, Sending
-from rekognition_emulator.cli.pictures import EXTERNAL_IMAGE_ID_MAX, Exclusions, Folder, Picture, external_image_id
-from rekognition_emulator.cli.report import write_report
+from rekognition_emulator.cli.album.journal import Journal, Outcome, Sending
+from rekognition_emulator.cli.album.pictures import (
+    EXTERNAL_IMAGE_ID_MAX,
+    Exclusions,
+    Folder,
+    Picture,
+    external_image_id,
+)
+from rekognition_emulator.cli.album.report import write_report
 
 SHAPE = botocore_models.load().shape_for("ExternalImageId")
 ALBUM = {"album": "/album", "arn": "arn", "created": "then"}

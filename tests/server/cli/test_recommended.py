@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rekognition_emulator.cli import models as commands
+from rekognition_emulator.admin import models as admin_models
 from rekognition_emulator.cli.commands import app
 from rekognition_emulator.domain.embedding import Evidence
 from rekognition_emulator.inference.selection import AUTO, load_engine
@@ -44,7 +44,7 @@ def publisher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publi
     """What publishes small networks under the names of those that are recommended, in the order in which they come."""
     made = tmp_path / "made"
     made.mkdir()
-    monkeypatch.setattr(commands, "RECOMMENDED", [YUNET.name, RETAIL_0095.name])
+    monkeypatch.setattr(admin_models, "RECOMMENDED", [YUNET.name, RETAIL_0095.name])
     with publishing() as publisher:
         embedder = write_ir_embedder(made, RETAIL_0095)
         (made / DETECTOR).write_bytes(bytes(range(256)) * 100)
@@ -209,7 +209,7 @@ def meshes(publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     files = {file: hashlib.sha256(each).hexdigest() for file, each in contents.items()}
     for model in (landmarker, replace(FACE_MESH, files=files, wheel=wheel)):
         monkeypatch.setitem(catalogue.FACE_MESHES, model.name, model)
-    monkeypatch.setattr(commands, "RECOMMENDED", [FACE_LANDMARKER.name, FACE_MESH.name])
+    monkeypatch.setattr(admin_models, "RECOMMENDED", [FACE_LANDMARKER.name, FACE_MESH.name])
     return publisher
 
 

@@ -9,7 +9,7 @@ from rekognition_emulator.cli.commands import app
 from rekognition_emulator.domain.attributes import Attribute, Attributes
 from rekognition_emulator.imaging.image import decode
 from rekognition_emulator.inference.details.attribute_heads import FILE, HeadedAttributes, read_heads
-from tests.server.cli.conftest import ColourEngine
+from tests.support.colours import ColourEngine
 
 BEARDED = range(1, 13)
 

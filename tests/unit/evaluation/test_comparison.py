@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -59,11 +61,10 @@ def test_a_block_stays_small_and_progress_adds_up(monkeypatch: pytest.MonkeyPatc
     """No block has more cosines than allowed, and all rows are reported."""
     monkeypatch.setattr(comparison, "COSINES_AT_ONCE", 100)
     embeddings, person = album(1, 40, 5)
-    reported: list[int] = []
-    compare_album(embeddings, person, on_rows=reported.append)
-    done = np.cumsum([0, *reported])
-    assert done[-1] == 40
-    assert all(rows * (40 - before) <= 100 for rows, before in zip(reported, done[:-1], strict=True))
+    reported: list[tuple[int, int | None]] = [(0, 40)]
+    compare_album(embeddings, person, progress=lambda *told: reported.append(told))
+    assert reported[-1] == (40, 40)
+    assert all((after - before) * (40 - before) <= 100 for (before, _), (after, _) in pairwise(reported))
 
 
 def test_listed_pairs_are_compared_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:

