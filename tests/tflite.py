@@ -15,7 +15,7 @@ Table = Mapping[int, Field]
 
 ADD, CONCATENATION, CONV, DEPTHWISE, DEQUANTIZE, LOGISTIC, MAX_POOL, MUL = 0, 2, 3, 4, 6, 14, 17, 18
 RESHAPE, PAD, TRANSPOSE, MEAN, SUB, DIV, SLICE, PRELU, NEG, SUM = 22, 34, 39, 40, 41, 42, 45, 54, 59, 74
-SQRT, RSQRT, SQUARED_DIFFERENCE = 75, 76, 99
+SQRT, RSQRT, SQUARED_DIFFERENCE, CUSTOM = 75, 76, 99, 32
 SAME, VALID, RELU = 0, 1, 1
 
 _TYPES: Final = {np.dtype(np.float32): 0, np.dtype(np.float16): 1, np.dtype(np.int32): 2}
@@ -74,7 +74,7 @@ class TfLite:
     """
 
     def __init__(self, *shape: int) -> None:
-        self._kinds: list[int] = []
+        self._kinds: list[int | str] = []
         self._operators: list[Table] = []
         self._buffers: list[Table] = [{}]
         self._tensors: list[Table] = [{0: list(shape), 1: 0, 2: 0}]
@@ -92,16 +92,25 @@ class TfLite:
 
     def operator(self, kind: int, gives: tuple[int, ...], *inputs: int, options: Table | None = None) -> int:
         """An operator of any kind, the shape that it gives for one example, and what it reads."""
+        return self._operator(kind, gives, inputs, {} if options is None else {4: options})
+
+    def custom(self, name: str, gives: tuple[int, ...], *inputs: int, settings: bytes = b"") -> int:
+        """An operator that is none of TensorFlow Lite's own, likewise, with options as a FlexBuffer."""
+        return self._operator(name, gives, inputs, {5: settings})
+
+    def _operator(self, kind: int | str, gives: tuple[int, ...], inputs: tuple[int, ...], options: Table) -> int:
         output = self._tensor(gives, 0, 0)
         self._kinds.append(kind)
-        said: Table = {0: len(self._kinds) - 1, 1: list(inputs), 2: [output]}
-        self._operators.append(said if options is None else {**said, 4: options})
+        self._operators.append({0: len(self._kinds) - 1, 1: list(inputs), 2: [output], **options})
         return output
 
     def file(self, *outputs: int) -> bytes:
         """The whole, with these outputs."""
         subgraph: Table = {0: self._tensors, 1: [0], 2: list(outputs), 3: self._operators}
-        codes: list[Table] = [{0: min(kind, 127), 3: kind} for kind in self._kinds]
+        codes: list[Table] = [
+            {0: CUSTOM, 1: kind.encode(), 3: CUSTOM} if isinstance(kind, str) else {0: min(kind, 127), 3: kind}
+            for kind in self._kinds
+        ]
         return flatbuffer({0: 3, 1: codes, 2: [subgraph], 4: self._buffers})
 
     def _tensor(self, shape: tuple[int, ...], kind: int, buffer: int) -> int:

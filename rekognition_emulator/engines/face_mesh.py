@@ -1,7 +1,8 @@
 """MediaPipe's networks for a mesh of each face, of either generation.
 
 The newer one, Face Mesh V2, gives the irises with the mesh and has a network for blendshapes beside it; they come in
-one archive, ``face_landmarker.task``. The older gives no irises: another network finds them, in a crop of each eye.
+one archive, ``face_landmarker.task``. The older, Attention Mesh, looks at the lips and the eyes once more, and gives
+what it finds there, with the irises, beside a mesh without.
 """
 
 import zipfile
@@ -19,7 +20,7 @@ from rekognition_emulator.engines.models import FaceMesh
 from rekognition_emulator.engines.networks import Device, open_model, prepared, read_verified
 from rekognition_emulator.faces.detection import Detection
 from rekognition_emulator.faces.image import Image
-from rekognition_emulator.faces.mesh import Mesh
+from rekognition_emulator.faces.mesh import POINTS, Mesh
 
 CONVERSION: Final = 1
 """Grows whenever ``tflite`` writes another graph from the same file."""
@@ -51,22 +52,31 @@ face_landmark_landmarks_to_roi.pbtxt."""
 OUTER_CORNERS: Final = (33, 263)
 """Of the eyes. Source: likewise."""
 
-EYES: Final = ((33, 133), (362, 263))
-"""Corners of the picture's left and right eye, each from left to right. Source: MediaPipe, iris_landmark_*.pbtxt."""
-
-EYE_CONTOURS: Final = (
-    (33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173),
-    (263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398),
+LIPS: Final = (
+    *(61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409),
+    *(78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415),
+    *(76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306, 184, 74, 73, 72, 11, 302, 303, 304, 408),
+    *(62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292, 183, 42, 41, 38, 12, 268, 271, 272, 407),
 )
-"""Which points of the mesh the network for irises gives first, with the lids where it sees them: it tells open eyes
-from shut ones (AUC 0.99 on 152 labelled faces), which the mesh alone does not (0.90). Source: MediaPipe,
-tensors_to_face_landmarks_graph.cc."""
+LEFT_EYE: Final = (
+    *(33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173),
+    *(130, 25, 110, 24, 23, 22, 26, 112, 243, 247, 30, 29, 27, 28, 56, 190),
+    *(226, 31, 228, 229, 230, 231, 232, 233, 244, 113, 225, 224, 223, 222, 221, 189, 35, 124, 46, 53, 52, 65),
+    *(143, 111, 117, 118, 119, 120, 121, 128, 245, 156, 70, 63, 105, 66, 107, 55, 193),
+)
+RIGHT_EYE: Final = (
+    *(263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398),
+    *(359, 255, 339, 254, 253, 252, 256, 341, 463, 467, 260, 259, 257, 258, 286, 414),
+    *(446, 261, 448, 449, 450, 451, 452, 453, 464, 342, 445, 444, 443, 442, 441, 413, 265, 353, 276, 283, 282, 295),
+    *(372, 340, 346, 347, 348, 349, 350, 357, 465, 383, 300, 293, 334, 296, 336, 285, 417),
+)
+LEFT_IRIS: Final = tuple(range(468, 473))
+RIGHT_IRIS: Final = tuple(range(473, 478))
+"""The points that Attention Mesh looks at once more, in the order in which it gives them; each eye's contour comes
+first. Left and right are the picture's. Source: MediaPipe, tensors_to_face_landmarks_with_attention.pbtxt."""
 
-EYE_CROP_SIDE: Final = 2.3
-"""The side of an eye's crop, in distances between its corners. Source: MediaPipe, iris_landmark_landmarks_to_roi.pbtxt.
-"""
-
-IRIS_SIDE_PX: Final = 64
+CONTOUR_POINTS: Final = 16
+"""Of an eye, whose mean depth is the iris's. Source: likewise."""
 
 BLENDSHAPE_POINTS: Final = (
     *(0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58, 61, 63, 65, 66, 67, 70, 78),
@@ -99,18 +109,15 @@ class FaceMeshNetwork:
     """Fits a mesh to each face, in batches; thread-safe.
 
     Args:
-        mesh: takes (n, side, side, 3) RGB of 0…1; gives x, y and z of each point in pixels of the crop, and the logit
-            of the presence.
+        mesh: takes (n, side, side, 3) RGB of 0…1; gives x, y and z of each of ``POINTS`` in pixels of the crop, and the
+            logit of the presence.
         side_px: of its crop.
-        iris: takes (n, 64, 64, 3) likewise, crops of left eyes; gives the eye's contour, and the iris. None where the
-            mesh has the irises.
         blendshapes: takes (n, 146, 2) pixels; gives (n, 52) strengths. None where there is no such network.
     """
 
-    def __init__(self, mesh: Run, side_px: int, iris: Run | None = None, blendshapes: Run | None = None) -> None:
+    def __init__(self, mesh: Run, side_px: int, blendshapes: Run | None = None) -> None:
         self._mesh = mesh
         self._side_px = side_px
-        self._iris = iris
         self._blendshapes = blendshapes
 
     def fit(self, image: Image, detections: Sequence[Detection]) -> list[Mesh | None]:
@@ -132,8 +139,6 @@ class FaceMeshNetwork:
         if not len(sure):
             return meshes
         points = points[sure]
-        if self._iris:
-            points = _with_eyes(self._iris, image, points)
         strengths = self._blendshapes(points[:, BLENDSHAPE_POINTS, :2])[0].tolist() if self._blendshapes else None
         ratios = (points / (*size, size[0])).astype(np.float32)
         for place, face in enumerate(sure):
@@ -176,8 +181,30 @@ def open_face_mesh(
         (archive,) = model.files
         mesh = opened(archive, "face_landmarks_detector.tflite")
         return FaceMeshNetwork(_run(mesh), _side(mesh), blendshapes=_run(opened(archive, "face_blendshapes.tflite")))
-    mesh, iris = (opened(file) for file in model.files)
-    return FaceMeshNetwork(_run(mesh), _side(mesh), iris=_run(iris))
+    mesh = opened(*model.files)
+    return FaceMeshNetwork(looking_closer(_run(mesh)), _side(mesh))
+
+
+def looking_closer(run: Run) -> Run:
+    """Returns Attention Mesh as a network of one mesh: what it has looked at once more is put in its place.
+
+    Depths remain those of its first look.
+
+    Args:
+        run: gives 468 points of x, y and z, then x and y of the parts, in the order above, and the logit.
+    """
+
+    def refined(crops: NDArray[np.floating]) -> list[NDArray[np.float32]]:
+        first, *parts, logits = run(crops)
+        points = np.zeros((len(first), POINTS, 3), np.float32)
+        points[:, : first.shape[1] // 3] = first.reshape(len(first), -1, 3)
+        for places, part in zip((LIPS, LEFT_EYE, RIGHT_EYE, LEFT_IRIS, RIGHT_IRIS), parts, strict=True):
+            points[:, places, :2] = part.reshape(len(part), -1, 2)
+        for iris, eye in ((LEFT_IRIS, LEFT_EYE), (RIGHT_IRIS, RIGHT_EYE)):
+            points[:, iris, 2] = points[:, eye[:CONTOUR_POINTS], 2].mean(axis=1, keepdims=True)
+        return [points.reshape(len(points), -1), logits]
+
+    return refined
 
 
 def _written(file: bytes, member: str | None) -> bytes:
@@ -254,24 +281,3 @@ def _from_crops(points: NDArray[np.float32], squares: NDArray[np.float64], side_
     flat = squares[:, None, :, 0] + np.einsum("nij,nkj->nki", squares[:, :, 1:], ratios[..., :2] - 0.5)
     depths = ratios[..., 2:] * np.linalg.norm(squares[:, :, 1], axis=1)[:, None, None]
     return np.concatenate([flat, depths], axis=2)
-
-
-def _with_eyes(network: Run, image: Image, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns (n, 478, 3): a mesh of 468 points with the eyes' contours moved to where they are seen, and the irises.
-
-    The network knows left eyes, and right ones mirrored. Depths remain the mesh's.
-    """
-    refined, irises = points.copy(), []
-    for mirrored, ((left, right), contour) in enumerate(zip(EYES, EYE_CONTOURS, strict=True)):
-        corners = points[:, (left, right), :2]
-        across = corners[:, 1] - corners[:, 0]
-        squares = _squares(corners.mean(axis=1), across, EYE_CROP_SIDE * np.linalg.norm(across, axis=1))
-        if mirrored:
-            squares[:, :, 1] *= -1
-        lids, iris = network(_crops(image, squares, IRIS_SIDE_PX))
-        seen = _from_crops(lids.reshape(len(points), -1, 3), squares, IRIS_SIDE_PX)
-        refined[:, contour, :2] = seen[:, : len(contour), :2]
-        placed = _from_crops(iris.reshape(len(points), -1, 3), squares, IRIS_SIDE_PX)
-        placed[..., 2] = points[:, (left, right), 2].mean(axis=1)[:, None]
-        irises.append(placed)
-    return np.concatenate([refined, *irises], axis=1)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rekognition_emulator.engines.flatbuffer import Table
 from rekognition_emulator.engines.graph import Graph
 from rekognition_emulator.engines.networks import ModelUnusable
+from rekognition_emulator.engines.tflite_attention import OPERATORS, read_settings
 
 _TYPES: Final[Mapping[int, np.dtype[Any]]] = {0: np.dtype("<f4"), 1: np.dtype("<f2"), 2: np.dtype("<i4")}
 """Of constants. Here and below: numbers as in TensorFlow Lite's schema, tensorflow/lite/schema/schema.fbs."""
@@ -85,8 +86,7 @@ class _Conversion:
 
     def __init__(self, model: Table) -> None:
         (subgraph,) = model.tables(2)
-        # Codes above 126 stand in a field of their own, where files of either age have the larger number.
-        self._kinds = [max(code.number(0, "b"), code.number(3, "i")) for code in model.tables(1)]
+        self._kinds = [_kind(code) for code in model.tables(1)]
         self._buffers = model.tables(4)
         self._tensors = subgraph.tables(0)
         self._inputs, self._outputs = subgraph.numbers(1), subgraph.numbers(2)
@@ -115,6 +115,9 @@ class _Conversion:
         kind = self._kinds[operator.number(0, "I")]
         if kind == _DEQUANTIZE:
             return read.constant(0).astype(np.float32)
+        if kind in OPERATORS:
+            inputs = [value for value in read.inputs if isinstance(value, str)]
+            return OPERATORS[str(kind)](self._graph, inputs, read.shapes, read_settings(operator.octets(5)))
         if kind not in _KINDS:
             raise ModelUnusable(f"The network has an operator of the kind {kind}, which is not known here.")
         return _KINDS[kind](self._graph, read)
@@ -137,6 +140,13 @@ class _Conversion:
         if len(shape) == _RANK and shape[1:3] != (1, 1):
             value = self._graph.layer("Transpose", value, perm=list(_TO_CHANNELS_LAST))
         return self._graph.layer("Flatten", value)
+
+
+def _kind(code: Table) -> int | str:
+    """Returns an operator's number, or the name of one that is none of TensorFlow Lite's own."""
+    # Codes above 126 stand in a field of their own, where files of either age have the larger number.
+    number = max(code.number(0, "b"), code.number(3, "i"))
+    return code.octets(1).decode() if number == _CUSTOM else number
 
 
 def _channels_second(graph: Graph, tensor: str, rank: int) -> str:
@@ -320,7 +330,9 @@ def _strided_slice(graph: Graph, operator: _Operator) -> str:
 _DEQUANTIZE: Final = 6
 """Of weights, which are 16-bit in the file."""
 
-_KINDS: Final[Mapping[int, Callable[[Graph, _Operator], str]]] = {
+_CUSTOM: Final = 32
+
+_KINDS: Final[Mapping[int | str, Callable[[Graph, _Operator], str]]] = {
     0: _element_wise("Add"),
     2: _concatenation,
     3: _convolution,

@@ -70,35 +70,26 @@ def test_points_lie_where_they_are_in_the_picture(angle: float, side_px: int) ->
         assert mesh.presence > 0.99
 
 
-def test_irises_and_lids_are_put_back_where_they_are() -> None:
-    """The right eye is looked at in a mirror, and what is seen is turned back."""
-    pixels = np.zeros((300, 400, 3), np.uint8)
-    eyes = ((150, 100), (250, 110))
-    for x, y in eyes:
-        pixels[y - 2 : y + 3, x + 4 : x + 9] = 255  # both look to the picture's right
-    image = Image(pixels, 400, 300)
-    seen: list[NDArray[np.floating]] = []
+def test_parts_that_are_looked_at_closer_take_their_places() -> None:
+    """Lips and eyes are where they were seen the second time, at the depth of the first; irises at their eye's."""
+    first = np.zeros((2, 468, 3), np.float32)
+    first[..., 2] = np.arange(468)
+    first[1, :, 2] += 1000
+    parts = (face_mesh.LIPS, face_mesh.LEFT_EYE, face_mesh.RIGHT_EYE, face_mesh.LEFT_IRIS, face_mesh.RIGHT_IRIS)
 
-    def mesh(crops: NDArray[np.floating]) -> list[NDArray[np.float32]]:
-        # The face below has its crop, 284 px wide, in the picture's middle.
-        points = np.zeros((1, 468, 3), np.float32)
-        for (left, right), (x, y) in zip(face_mesh.EYES, eyes, strict=True):
-            for corner, offset in ((left, -30), (right, 30)):
-                points[0, corner, :2] = 128 + (np.array((x + offset, y)) - (200, 150 - 40 + 0.42 * 80)) * 256 / 284
-        return [points.reshape(1, -1), np.full((1, 1), 9, np.float32)]
+    def attentive(crops: NDArray[np.floating]) -> list[NDArray[np.float32]]:
+        seen = [np.repeat(np.array(places, np.float32), 2)[None].repeat(len(crops), axis=0) for places in parts]
+        return [first.reshape(2, -1), *seen, np.full((2, 1), 9, np.float32)]
 
-    def iris(crops: NDArray[np.floating]) -> list[NDArray[np.float32]]:
-        seen.append(crops)
-        return [brightest(crops, 71), brightest(crops, 5)]
-
-    (found,) = FaceMeshNetwork(mesh, 256, iris).fit(image, [detection(image, (200, 150), 40)])
-    assert found
-    assert found.points.shape == (POINTS, 3)
-    for first, contour, (x, y) in zip((468, 473), face_mesh.EYE_CONTOURS, eyes, strict=True):
-        refined = found.points[[*contour, *range(first, first + 5)], :2] * (400, 300)
-        assert refined == pytest.approx(np.array([(x + 6.5, y + 0.5)] * len(refined)), abs=1)
-    left, right = (np.average(np.arange(64), weights=crops[0, ..., 0].sum(axis=0)) for crops in seen)
-    assert left > 32 > right
+    found, logits = face_mesh.looking_closer(attentive)(np.zeros((2, 192, 192, 3), np.float32))
+    assert logits.tolist() == [[9], [9]]
+    for example, points in enumerate(found.reshape(2, POINTS, 3)):
+        closer = [place for places in parts for place in places]
+        assert points[closer, :2] == pytest.approx(np.array([(place, place) for place in closer]))
+        assert not points[sorted({*range(468)} - {*closer}), :2].any()
+        assert points[:468, 2] == pytest.approx(first[example, :, 2])
+        for iris, contour in ((parts[3], parts[1][:16]), (parts[4], parts[2][:16])):
+            assert points[list(iris), 2] == pytest.approx(np.mean(contour) + 1000 * example, rel=1e-5)
 
 
 def test_blendshapes_are_made_of_points_in_pixels() -> None:
