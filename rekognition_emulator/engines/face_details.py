@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,9 +21,10 @@ from rekognition_emulator.engines.models import Estimator, FaceMesh, Model
 from rekognition_emulator.engines.networks import ModelUnusable, open_model, read_verified
 from rekognition_emulator.engines.on_demand import OnDemand
 from rekognition_emulator.engines.selection import ModelFiles
-from rekognition_emulator.faces.attributes import Attribute, AttributeEstimator, Attributes
+from rekognition_emulator.faces.attributes import Attribute, AttributeEstimator, Attributes, Emotion
 from rekognition_emulator.faces.detection import Detection
 from rekognition_emulator.faces.engine import FaceEmbedder
+from rekognition_emulator.faces.expressions import smile_if_happy
 from rekognition_emulator.faces.image import Image
 
 T = TypeVar("T")
@@ -49,8 +51,8 @@ def load_face_details(files: ModelFiles, embedder: FaceEmbedder) -> "FaceDetails
             DeepFaceAttributes(_networks(DEEPFACE_ESTIMATORS.values(), files)),
             AgeGender(_networks((AGE, GENDER), files)),
             *_meshes(files),
-            *_expression(files),
-        ]
+        ],
+        _expression(files),
     )
 
 
@@ -98,12 +100,12 @@ def _meshes(files: ModelFiles) -> Iterator[MeshAttributes]:
             yield MeshAttributes(network)
 
 
-def _expression(files: ModelFiles) -> Iterator[ExpressionAttributes]:
+def _expression(files: ModelFiles) -> ExpressionAttributes | None:
     def load(folder: Path) -> ExpressionNetwork:
         return open_expression(EXPRESSION, folder, files.cache_dir, files.threads, files.device)
 
-    if network := _at_hand(EXPRESSION, files, load):
-        yield ExpressionAttributes(network)
+    network = _at_hand(EXPRESSION, files, load)
+    return ExpressionAttributes(network) if network else None
 
 
 def _at_hand(model: Model, files: ModelFiles, load: Callable[[Path], T]) -> OnDemand[T] | None:
@@ -122,14 +124,17 @@ class FaceDetails(AttributeEstimator):
 
     Args:
         estimators: those that come first are preferred.
+        expression: knows emotions if nobody else does; smiles that others see are judged by these as well.
     """
 
-    def __init__(self, estimators: Sequence[AttributeEstimator]) -> None:
+    def __init__(self, estimators: Sequence[AttributeEstimator], expression: AttributeEstimator | None = None) -> None:
         self._estimators = estimators
+        self._expression = expression
 
     @property
     def known(self) -> AbstractSet[Attribute]:
-        return {attribute for estimator in self._estimators for attribute in estimator.known}
+        known = {attribute for estimator in self._estimators for attribute in estimator.known}
+        return known | self._expression.known if self._expression else known
 
     def estimate(
         self, image: Image, detections: Sequence[Detection], wanted: AbstractSet[Attribute]
@@ -143,4 +148,17 @@ class FaceDetails(AttributeEstimator):
             estimated = estimator.estimate(image, detections, asked)
             found = [earlier.completed(later) for earlier, later in zip(found, estimated, strict=True)]
             missing -= asked & estimator.known  # what has turned out to be damaged is left to the next
+        smiles = any(face.smile for face in found)
+        if self._expression and (smiles or Attribute.EMOTIONS in missing):
+            shown = self._expression.estimate(image, detections, {Attribute.EMOTIONS})
+            found = [_judged_together(*face) for face in zip(found, shown, strict=True)]
+            if Attribute.EMOTIONS in missing:
+                found = [face.completed(emotions) for face, emotions in zip(found, shown, strict=True)]
         return found
+
+
+def _judged_together(face: Attributes, shown: Attributes) -> Attributes:
+    """Returns a face whose smile is judged by its emotions as well, where both were estimated."""
+    if face.smile is None or shown.emotions is None:
+        return face
+    return replace(face, smile=smile_if_happy(face.smile, dict(shown.emotions)[Emotion.HAPPY] / 100))

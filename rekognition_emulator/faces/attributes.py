@@ -61,6 +61,12 @@ class Verdict:
         """Returns the likelier answer to a question whose answer is yes with this probability, 0…1."""
         return cls(probability >= 0.5, 100 * max(probability, 1 - probability))  # noqa: PLR2004 - the likelier
 
+    @property
+    def probability(self) -> float:
+        """How likely the answer is yes, 0…1."""
+        sure = self.confidence / 100
+        return sure if self.value else 1 - sure
+
 
 @dataclass(frozen=True, slots=True)
 class EyeDirection:

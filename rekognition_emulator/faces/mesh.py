@@ -126,6 +126,8 @@ face and the points by which its face geometry is aligned, geometry_pipeline_met
 _HEAD_POINTS: Final = list(_HEAD)
 _HEAD_WEIGHTS: Final = np.array([weight for *_, weight in _HEAD.values()]) / sum(w for *_, w in _HEAD.values())
 _HEAD_PLACES: Final = np.array([place for *place, _ in _HEAD.values()])
+_HEAD_MIDDLE: Final = _HEAD_WEIGHTS @ _HEAD_PLACES
+_HEAD_CENTRED: Final = _HEAD_PLACES - _HEAD_MIDDLE
 _HEAD_CAMERA: Final = np.linalg.pinv(_HEAD_PLACES - _HEAD_PLACES.mean(axis=0))
 """(3, points): times a mesh's points, how far they move for each centimetre along the head's axes, by the affine camera
 that explains them best."""
@@ -150,10 +152,50 @@ def pose_of(mesh: Mesh, aspect: float) -> Pose:
         mesh: of an upright image.
         aspect: the image's width divided by its height.
     """
-    points = mesh.points[_HEAD_POINTS].astype(np.float64) * (aspect, 1.0, -aspect)
-    centred = _HEAD_WEIGHTS[:, None] * (points - _HEAD_WEIGHTS @ points)
-    left, _, right = np.linalg.svd(centred.T @ (_HEAD_PLACES - _HEAD_WEIGHTS @ _HEAD_PLACES))
-    reflected = np.sign(np.linalg.det(left @ right))
-    across, down, _ = left @ np.diag((1.0, 1.0, reflected)) @ right
+    across, down, _ = _lay(_solid(mesh, aspect)).rotation
     pose = pose_of_axes(across, down)
     return replace(pose, pitch=min(max(PITCH_ZERO + PITCH_SCALE * pose.pitch, -90.0), 90.0))
+
+
+def points_in_head(mesh: Mesh, aspect: float) -> NDArray[np.float64]:
+    """Returns the points as the canonical face has its own, (POINTS, 3): turned into the camera, and in centimetres.
+
+    Arguments as ``pose_of``'s; the axes are those of ``_HEAD``.
+    """
+    points = _solid(mesh, aspect)
+    laid = _lay(points)
+    return np.asarray((points - laid.middle) @ laid.rotation / laid.scale + _HEAD_MIDDLE, np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Laid:
+    """How the canonical face is laid over a mesh: turned, scaled and moved from its own middle to another.
+
+    Attributes:
+        rotation: (3, 3), of whose rows the first is the camera's axis to the picture's right in the head's frame.
+        scale: the mesh's unit in a centimetre of the head.
+        middle: (3,), where its middle comes to lie.
+    """
+
+    rotation: NDArray[np.float64]
+    scale: float
+    middle: NDArray[np.float64]
+
+
+def _lay(points: NDArray[np.float64]) -> _Laid:
+    """Finds the similarity that brings the canonical face nearest to a mesh, by weighted least squares (Kabsch 1976).
+
+    Args:
+        points: (POINTS, 3), of one unit in all directions, z towards the camera.
+    """
+    seen = points[_HEAD_POINTS]
+    middle = _HEAD_WEIGHTS @ seen
+    left, stretch, right = np.linalg.svd((_HEAD_WEIGHTS[:, None] * (seen - middle)).T @ _HEAD_CENTRED)
+    signs = np.array((1.0, 1.0, np.sign(np.linalg.det(left @ right))))
+    scale = float(stretch @ signs) / float(_HEAD_WEIGHTS @ (_HEAD_CENTRED**2).sum(axis=1))
+    return _Laid(left @ np.diag(signs) @ right, max(scale, float(np.finfo(np.float32).tiny)), middle)
+
+
+def _solid(mesh: Mesh, aspect: float) -> NDArray[np.float64]:
+    """Returns the points in heights of the image, z towards the camera."""
+    return np.asarray(mesh.points * np.array([aspect, 1.0, -aspect]), np.float64)

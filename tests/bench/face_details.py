@@ -17,7 +17,8 @@ from statistics import NormalDist, mean
 from typing import Any, Final, cast
 
 from rekognition_emulator.api import rekognition as api
-from rekognition_emulator.engines.catalogue import FACE_LANDMARKER, FACE_MESH
+from rekognition_emulator.engines.catalogue import EXPRESSION, FACE_LANDMARKER, FACE_MESH
+from rekognition_emulator.engines.expression import ExpressionNetwork, open_expression
 from rekognition_emulator.engines.face_details import load_face_details
 from rekognition_emulator.engines.face_mesh import FaceMeshNetwork, open_face_mesh
 from rekognition_emulator.engines.networks import ModelUnusable
@@ -64,6 +65,7 @@ class Variant:
         name: on the page.
         model: of the mesh, by name.
         mesh: its network.
+        expression: the network that scores what faces show.
         engine: finds the faces.
         estimator: of everything else.
     """
@@ -71,6 +73,7 @@ class Variant:
     name: str
     model: str
     mesh: FaceMeshNetwork
+    expression: ExpressionNetwork
     engine: FaceEngine
     estimator: AttributeEstimator
 
@@ -282,11 +285,12 @@ def variants(scratch: Path, folders: Sequence[Path]) -> list[Variant]:
         together.mkdir()
         for file_name, file in {file.name: file for file in at_hand if file.name not in other.files}.items():
             (together / file_name).symlink_to(file.resolve())
-        if not all((together / file).exists() for file in mesh.files):
+        if not all((together / file).exists() for file in (*mesh.files, *EXPRESSION.files)):
             continue
         files = ModelFiles(scratch, together, together)
         engine, network = load_engine(AUTO, AUTO, files), open_face_mesh(mesh, together, scratch, files.threads)
-        served.append(Variant(name, mesh.name, network, engine, load_face_details(files, engine)))
+        expression = open_expression(EXPRESSION, together, scratch, files.threads)
+        served.append(Variant(name, mesh.name, network, expression, engine, load_face_details(files, engine)))
     return served
 
 
@@ -307,10 +311,12 @@ def main() -> None:
             raise ModelUnusable("No face mesh is at hand: `rekognition-emulator models pull recommended` fetches one.")
         given = {variant.name: answers(variant, arguments.folder) for variant in measured}
         meshes = {variant.model: variant.mesh for variant in measured}
+        fitted = face_rules.fit_meshes(arguments.folder, measured[0].engine, meshes, measured[0].expression)
         sections = [
             agreement(given),
             confidences(given),
-            face_rules.measure_rules(face_rules.fit_meshes(arguments.folder, measured[0].engine, meshes)),
+            face_rules.measure_rules(fitted),
+            face_rules.measure_smile_weights(fitted),
             *beside_aws(measured, arguments.answers),
         ]
     report.write("face-details.md", "python -m tests.bench.face_details", described, sections)

@@ -1,12 +1,12 @@
-"""Fits the thresholds of ``faces/expressions.py`` to labelled faces, and sets them beside those that are shipped.
+"""Fits the rules of ``faces/expressions.py`` to labelled faces, and sets them beside those that are shipped.
 
-Each is a logistic regression of a label on one measure of a mesh, on the half of the faces that is there to fit on, as
-Platt (1999) has it: with targets a little short of 0 and 1, by how few faces there are, so that two classes which a
-measure tells apart without an error give a confidence that so few faces can carry. Where one class is rare, both weigh
-the same.
+Each threshold is a logistic regression of a label on one measure of a mesh, on the half of the faces that is there to
+fit on, as Platt (1999) has it: with targets a little short of 0 and 1, by how few faces there are, so that two classes
+which a measure tells apart without an error give a confidence that so few faces can carry. Where one class is rare,
+both weigh the same.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekognition_emulator.engines.catalogue import FACE_LANDMARKER, FACE_MESH
+from rekognition_emulator.engines.expression import EMOTIONS, ExpressionNetwork
 from rekognition_emulator.engines.face_mesh import FaceMeshNetwork
 from rekognition_emulator.faces import expressions
+from rekognition_emulator.faces.attributes import Emotion
 from rekognition_emulator.faces.engine import FaceDetector
 from rekognition_emulator.faces.expressions import Threshold
 from rekognition_emulator.faces.mesh import Mesh
@@ -27,6 +29,10 @@ ITERATIONS: Final = 50
 """Of Newton's method, which needs a dozen."""
 
 
+MESHES: Final = (FACE_LANDMARKER.name, FACE_MESH.name)
+"""The models whose meshes most rules are for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A threshold that is fitted.
@@ -34,24 +40,23 @@ class Rule:
     Attributes:
         name: of the constant.
         label: that it is fitted to.
-        meshes: names of the models whose meshes are measured.
         measure: of a mesh and the aspect of its image.
         balanced: whether both classes weigh the same.
+        meshes: names of the models whose meshes are measured.
     """
 
     name: str
     label: str
-    meshes: Sequence[str]
     measure: Callable[[Mesh, float], float]
     balanced: bool = False
+    meshes: Sequence[str] = MESHES
 
 
 RULES: Final = (
-    Rule("SMILE", "smile", (FACE_LANDMARKER.name,), lambda mesh, _: expressions.smile_strength(mesh.blendshapes or {})),
-    Rule("SMILE_BY_SHAPE", "smile", (FACE_MESH.name,), expressions.smile_shape),
-    Rule("MOUTH_OPEN", "mouth_open", (FACE_LANDMARKER.name, FACE_MESH.name), expressions.lip_gap),
-    Rule("EYES_OPEN", "eyes_open", (FACE_LANDMARKER.name,), expressions.lid_gap, balanced=True),
-    Rule("EYES_OPEN_BY_IRISES", "eyes_open", (FACE_MESH.name,), expressions.lid_gap, balanced=True),
+    Rule("SMILE", "smile", expressions.smile_shape),
+    Rule("MOUTH_OPEN", "mouth_open", expressions.lip_gap),
+    Rule("EYES_OPEN", "eyes_open", expressions.lid_gap, balanced=True, meshes=MESHES[:1]),
+    Rule("EYES_OPEN_BY_ATTENTION", "eyes_open", expressions.lid_gap, balanced=True, meshes=MESHES[1:]),
 )
 
 
@@ -62,12 +67,14 @@ class Fitted:
     Attributes:
         model: the model's name.
         aspect: the image's width divided by its height.
+        happy: how likely the network for expressions finds it that the face is happy, 0…1.
     """
 
     face: LabelledFace
     model: str
     mesh: Mesh
     aspect: float
+    happy: float
 
 
 def fit_threshold(
@@ -81,18 +88,34 @@ def fit_threshold(
         weights: (n,), how much each sample counts.
         balanced: whether both classes are made to weigh the same.
     """
+    slope, constant = fit_logistic(measures[:, None], labels, weights, balanced=balanced)
+    return Threshold(at=float(-constant / slope), slope=float(slope))
+
+
+def fit_logistic(
+    measures: NDArray[np.float64], labels: NDArray[np.bool_], weights: NDArray[np.float64], *, balanced: bool
+) -> NDArray[np.float64]:
+    """Returns what each of several measures counts in the log odds, and a constant.
+
+    Args:
+        measures: (n, k).
+        labels: as of ``fit_threshold``.
+        weights: likewise.
+        balanced: likewise.
+    """
     yes, no = weights[labels].sum(), weights[~labels].sum()
     targets = np.where(labels, (yes + 1) / (yes + 2), 1 / (no + 2))
     if balanced:
         weights = weights * np.where(labels, 1 / yes, 1 / no) * (yes + no) / 2
-    middle, spread = measures.mean(), measures.std()
-    inputs = np.stack([(measures - middle) / spread, np.ones(len(measures))], axis=1)
-    curve = np.zeros(2)
+    middle, spread = measures.mean(axis=0), measures.std(axis=0)
+    inputs = np.column_stack([(measures - middle) / spread, np.ones(len(measures))])
+    curve = np.zeros(inputs.shape[1])
     for _ in range(ITERATIONS):
         chances = 1 / (1 + np.exp(-inputs @ curve))
         curvature = (inputs * (weights * chances * (1 - chances))[:, None]).T @ inputs
         curve += np.linalg.solve(curvature, inputs.T @ (weights * (targets - chances)))
-    return Threshold(at=float(middle - curve[1] * spread / curve[0]), slope=float(curve[0] / spread))
+    counts = curve[:-1] / spread
+    return np.append(counts, curve[-1] - counts @ middle)
 
 
 def auc(measures: NDArray[np.float64], labels: NDArray[np.bool_]) -> float:
@@ -101,22 +124,26 @@ def auc(measures: NDArray[np.float64], labels: NDArray[np.bool_]) -> float:
     return float((yes > no).mean() + (yes == no).mean() / 2)
 
 
-def fit_meshes(folder: Path, detector: FaceDetector, networks: Mapping[str, FaceMeshNetwork]) -> list[Fitted]:
+def fit_meshes(
+    folder: Path, detector: FaceDetector, networks: Mapping[str, FaceMeshNetwork], expression: ExpressionNetwork
+) -> list[Fitted]:
     """Fits each network's meshes to the faces that rules are fitted on, as far as the detector finds them.
 
     Args:
         folder: of the photographs.
         detector: finds the faces.
         networks: by the names of their models.
+        expression: scores what faces show.
     """
     fitted = []
     for image, faces in photographs(folder, Half.FIT):
         detections = detector.detect(image)
         places = [found(face, [detection.box for detection in detections]) for face in faces]
+        happy = expression.scores(image, detections)[:, EMOTIONS.index(Emotion.HAPPY)]
         for name, network in networks.items():
             meshes = network.fit(image, detections)
             fitted += [
-                Fitted(face, name, mesh, image.width_px / image.height_px)
+                Fitted(face, name, mesh, image.width_px / image.height_px, float(happy[place]))
                 for face, place in zip(faces, places, strict=True)
                 if place is not None and (mesh := meshes[place])
             ]
@@ -124,22 +151,21 @@ def fit_meshes(folder: Path, detector: FaceDetector, networks: Mapping[str, Face
 
 
 def measure_rules(fitted: Sequence[Fitted]) -> Section:
-    """Fits the rules whose meshes are all there."""
+    """Fits the thresholds whose meshes are all there."""
     known = {each.model for each in fitted}
     return Section(
         "Thresholds, on the half to fit them on",
         "How well a measure alone tells the labels apart (AUC: 0.5 is chance), the threshold and the slope of the log "
-        "odds that are fitted, those that are shipped, and how often these agree with the labels.",
+        "odds that are fitted, those that are shipped, and how often these agree with the labels. A face counts once, "
+        "though it has several meshes.",
         ["threshold", "meshes", "faces", "of them no", "AUC", "fitted", "shipped", "agree"],
         [_fit(rule, fitted) for rule in RULES if known.issuperset(rule.meshes)],
     )
 
 
 def _fit(rule: Rule, fitted: Sequence[Fitted]) -> list[str]:
-    used = [each for each in fitted if each.model in rule.meshes and each.face.labels.get(rule.label) in ("yes", "no")]
+    used, labels, weights = _labelled(rule.label, [each for each in fitted if each.model in rule.meshes])
     measures = np.array([rule.measure(each.mesh, each.aspect) for each in used])
-    labels = np.array([each.face.labels[rule.label] == "yes" for each in used])
-    weights = np.full(len(used), 1 / len(rule.meshes))  # a face counts once, however many meshes it has
     threshold = fit_threshold(measures, labels, weights, balanced=rule.balanced)
     shipped: Threshold = getattr(expressions, rule.name)
     agree = np.array([shipped.judge(measure).value for measure in measures]) == labels
@@ -154,3 +180,41 @@ def _fit(rule: Rule, fitted: Sequence[Fitted]) -> list[str]:
         f"{shipped.at:.3f}, {shipped.slope:.1f}",
         f"{agree.mean():.1%}",
     ]
+
+
+def measure_smile_weights(fitted: Sequence[Fitted]) -> Section:
+    """Fits what a mouth's shape and a happy face count in a smile."""
+    used, labels, weights = _labelled("smile", fitted)
+    shapes = [expressions.smile(each.mesh, each.aspect) for each in used]
+    together = [expressions.smile_if_happy(shape, each.happy) for shape, each in zip(shapes, used, strict=True)]
+    odds = np.array(
+        [
+            (expressions.log_odds(shape.probability), expressions.log_odds(each.happy))
+            for shape, each in zip(shapes, used, strict=True)
+        ]
+    )
+    counts = fit_logistic(odds, labels, weights, balanced=False)
+    rows = []
+    for name, judged in (("shape alone", shapes), ("both", together)):
+        agree = np.array([verdict.value for verdict in judged]) == labels
+        rows.append(
+            [name, f"{auc(np.array([each.probability for each in judged]), labels):.3f}", f"{agree.mean():.1%}"]
+        )
+    return Section(
+        "A smile by its shape and by what the network for expressions sees",
+        "On the same half. What the log odds of the one and of the other count, and a constant: fitted "
+        f"{_listed(counts)}, shipped {_listed(expressions.SMILE_WEIGHTS)}.",
+        ["judged by", "AUC", "agree"],
+        rows,
+    )
+
+
+def _listed(numbers: Iterable[float]) -> str:
+    return ", ".join(f"{number:.2f}" for number in numbers)
+
+
+def _labelled(label: str, fitted: Sequence[Fitted]) -> tuple[list[Fitted], NDArray[np.bool_], NDArray[np.float64]]:
+    """Returns those that have a label, whether it is yes, and how much each counts: a face once for all its meshes."""
+    used = [each for each in fitted if each.face.labels.get(label) in ("yes", "no")]
+    models = len({each.model for each in used})
+    return used, np.array([each.face.labels[label] == "yes" for each in used]), np.full(len(used), 1 / models)

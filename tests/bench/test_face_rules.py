@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.bench.face_details import interval
-from tests.bench.face_rules import auc, fit_threshold
+from tests.bench.face_rules import auc, fit_logistic, fit_threshold
 
 
 def test_a_curve_is_found_again() -> None:
@@ -15,6 +15,15 @@ def test_a_curve_is_found_again() -> None:
     threshold = fit_threshold(measures, labels, np.ones(len(measures)), balanced=False)
     assert threshold.at == pytest.approx(0.4, abs=0.01)
     assert threshold.slope == pytest.approx(12, rel=0.05)
+
+
+def test_several_measures_count_together() -> None:
+    """What was drawn by two of them and a constant is found again."""
+    draw = np.random.default_rng(2)
+    measures = draw.normal(3, 2, (20_000, 2))
+    labels = draw.random(len(measures)) < 1 / (1 + np.exp(-(measures @ (0.8, -0.4) - 1.5)))
+    counts = fit_logistic(measures, labels, np.ones(len(measures)), balanced=False)
+    assert counts == pytest.approx((0.8, -0.4, -1.5), rel=0.1)
 
 
 def test_few_faces_carry_little_confidence() -> None:

@@ -4,6 +4,7 @@ import shutil
 import threading
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,10 @@ from rekognition_emulator.engines.catalogue import AGE, EXPRESSION, FACE_LANDMAR
 from rekognition_emulator.engines.face_details import FaceDetails, load_face_details
 from rekognition_emulator.engines.on_demand import OnDemand
 from rekognition_emulator.engines.selection import ModelFiles
-from rekognition_emulator.faces.attributes import Attribute, AttributeEstimator, Attributes, Gender, Verdict
+from rekognition_emulator.faces.attributes import Attribute, AttributeEstimator, Attributes, Emotion, Gender, Verdict
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.engine import FaceEngine
+from rekognition_emulator.faces.expressions import smile_if_happy
 from rekognition_emulator.faces.image import Image, decode
 from tests.faces.conftest import ScriptedEngine
 
@@ -69,6 +71,45 @@ def test_what_turns_out_damaged_is_left_to_the_next() -> None:
     damaged = Scripted({SMILE}, Attributes(), gives_up={SMILE})
     details = FaceDetails([damaged, Scripted({SMILE}, Attributes(smile=YES))])
     assert details.estimate(IMAGE, [FACE], {SMILE}) == [Attributes(smile=YES)]
+
+
+HAPPY = Attributes(emotions=[(Emotion.HAPPY, 95.0), (Emotion.CALM, 5.0)])
+EMOTIONS = Attribute.EMOTIONS
+
+
+def test_a_smile_is_judged_by_emotions_as_well() -> None:
+    """Which are not told where they were not asked for."""
+    doubtful = Attributes(smile=Verdict.of(0.4))
+    happy = Scripted({EMOTIONS}, HAPPY)
+    details = FaceDetails([Scripted({SMILE}, doubtful)], happy)
+    assert details.known == {SMILE, EMOTIONS}
+    (alone,) = details.estimate(IMAGE, [FACE], {SMILE})
+    (both,) = details.estimate(IMAGE, [FACE], {SMILE, EMOTIONS})
+    assert alone == Attributes(smile=smile_if_happy(Verdict.of(0.4), 0.95))
+    assert alone.smile
+    assert alone.smile.value
+    assert both == replace(alone, emotions=HAPPY.emotions)
+    assert happy.asked == [{EMOTIONS}] * 2  # once for both
+
+
+def test_without_a_smile_or_emotions_expressions_cost_nothing() -> None:
+    """Where none is wanted, where no mesh fits, and where the network for expressions is damaged."""
+    happy = Scripted({EMOTIONS}, HAPPY)
+    details = FaceDetails([Scripted({SMILE, AGE_RANGE}, Attributes(age=(20, 30)))], happy)
+    assert details.estimate(IMAGE, [FACE], {SMILE, AGE_RANGE}) == [Attributes(age=(20, 30))]
+    assert happy.asked == []
+    damaged = FaceDetails([Scripted({SMILE}, Attributes(smile=NO))], Scripted(set(), Attributes()))
+    assert damaged.estimate(IMAGE, [FACE], {SMILE}) == [Attributes(smile=NO)]
+
+
+def test_emotions_of_whoever_is_preferred_stay() -> None:
+    """Smiles are judged by the network that they were fitted with."""
+    preferred = Attributes(smile=Verdict.of(0.4), emotions=[(Emotion.SAD, 99.0)])
+    details = FaceDetails([Scripted({SMILE, EMOTIONS}, preferred)], Scripted({EMOTIONS}, HAPPY))
+    (face,) = details.estimate(IMAGE, [FACE], {SMILE, EMOTIONS})
+    assert face.emotions == preferred.emotions
+    assert face.smile
+    assert face.smile.value
 
 
 def test_nothing_wanted_costs_nothing() -> None:
