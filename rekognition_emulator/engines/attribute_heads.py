@@ -75,7 +75,7 @@ class Heads(BaseModel):
 
 
 class HeadedAttributes(AttributeEstimator):
-    """Reads attributes off embeddings; the faces are embedded for it once more.
+    """Reads attributes off embeddings; faces are embedded for it that have not been with the same face model.
 
     Args:
         heads: of the embedder's version.
@@ -98,9 +98,22 @@ class HeadedAttributes(AttributeEstimator):
             return [Attributes()] * len(detections)
         weights = np.array([self._heads[attribute].weights for attribute in asked])
         bias = np.array([self._heads[attribute].bias for attribute in asked])
-        odds = self._embedder.embed(image, detections) @ weights.T + bias
+        odds = self._embeddings(image, detections) @ weights.T + bias
         probabilities = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
         return [_as_attributes(asked, row) for row in probabilities]
+
+    def _embeddings(self, image: Image, detections: Sequence[Detection]) -> NDArray[np.float32]:
+        model = self._embedder.model
+        embeddings = np.zeros((len(detections), model.dimension), np.float32)
+        missing = []
+        for place, detection in enumerate(detections):
+            if detection.embedded and detection.embedded.face_model_version == model.version:
+                embeddings[place] = detection.embedded.vector
+            else:
+                missing.append(place)
+        if missing:
+            embeddings[missing] = self._embedder.embed(image, [detections[place] for place in missing])
+        return embeddings
 
 
 def _as_attributes(asked: Sequence[Attribute], probabilities: NDArray[np.float64]) -> Attributes:

@@ -26,6 +26,9 @@ unit length, so that a head that is sure has weights of length 10 or so."""
 
 STEPS_MAX: Final = 50
 
+FORMER_NAMES: Final = {"face_occluded": "occluded"}
+"""What columns were called before they were called as in the API."""
+
 _YES: Final = frozenset(("1", "yes", "true", "y"))
 _NO: Final = frozenset(("0", "no", "false", "n"))
 _BOX: Final = ("left", "top", "width", "height")
@@ -74,7 +77,7 @@ def read_labelled_faces(listed: Path, images: Path, names: Collection[str]) -> l
         listed: the file. A label is yes, no, true, false, 1 or 0, or empty where nothing is known; a row without any is
             passed over, as are other columns.
         images: the folder that files are relative to.
-        names: of the columns of attributes; each may be missing.
+        names: of the columns of attributes; each may be missing, or have its former name.
 
     Raises:
         LabelsUnusable: a row is not as it should be, or no face is labelled.
@@ -95,7 +98,7 @@ def read_labelled_faces(listed: Path, images: Path, names: Collection[str]) -> l
 
 
 def _face(where: str, row: Mapping[str, str | None], images: Path, names: Collection[str]) -> LabelledFace | None:
-    labels = {name: _is_so(where, name, text) for name in names if (text := (row.get(name) or "").strip())}
+    labels = {name: _is_so(where, name, text) for name in names if (text := _text(row, name))}
     if not labels:
         return None
     if not row.get("file"):
@@ -106,6 +109,10 @@ def _face(where: str, row: Mapping[str, str | None], images: Path, names: Collec
     except ValueError as error:
         raise LabelsUnusable(f"{where}: expected {', '.join(_BOX)} as numbers, or none of them") from error
     return LabelledFace(images / str(row["file"]), box, labels)
+
+
+def _text(row: Mapping[str, str | None], name: str) -> str:
+    return (row.get(name) or row.get(FORMER_NAMES.get(name, "")) or "").strip()
 
 
 def _is_so(where: str, name: str, text: str) -> bool:

@@ -71,6 +71,19 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Embedded:
+    """A face's embedding.
+
+    Attributes:
+        face_model_version: of the model that it comes from.
+        vector: (dimension,) float32, of unit length.
+    """
+
+    face_model_version: str
+    vector: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Detection:
     """A face as the engine found it in a picture; nothing is stored yet.
 
@@ -78,11 +91,13 @@ class Detection:
         box: where it is.
         landmarks: (5, 2) float32, x and y in ratios of the upright picture, in the order of ``LANDMARKS``.
         confidence: 0…100, how sure the detector is that this is a face.
+        embedded: its embedding, where it has been embedded already.
     """
 
     box: BoundingBox
     landmarks: NDArray[np.float32]
     confidence: float
+    embedded: Embedded | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,5 +1,6 @@
 """IndexFaces, ListFaces and DeleteFaces."""
 
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.faces import image
 from rekognition_emulator.faces.crops import cut_chip
-from rekognition_emulator.faces.detection import BoundingBox, Detection
+from rekognition_emulator.faces.detection import BoundingBox, Detection, Embedded
 from rekognition_emulator.faces.gallery import EnrolledFace, NewFace, name_picture
 from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, select
 from rekognition_emulator.faces.quality import QualityFilter
@@ -44,7 +45,13 @@ def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFa
         for detection, embedding in zip(detections, embeddings, strict=True)
     ]
     # Before anything is stored: a failure must leave no faces behind that nobody was told of.
-    portraits = [*kept, *(portrait for portrait, _ in rejected)]
+    embedded = [
+        replace(
+            portrait, detection=replace(portrait.detection, embedded=Embedded(collection.face_model_version, vector))
+        )
+        for portrait, vector in zip(kept, embeddings, strict=True)
+    ]
+    portraits = [*embedded, *(portrait for portrait, _ in rejected)]
     details = describe(context, decoded, portraits, request.get("DetectionAttributes", []))
     stored = context.store.add_faces(context.actor, collection, image_id, faces, picture_source(request["Image"]))
     current().count("faces_indexed", len(stored))

@@ -1,11 +1,14 @@
 """The operator's heads serve with the face model that they were trained for, and no other."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
 from rekognition_emulator.engines.attribute_heads import FILE
@@ -13,7 +16,7 @@ from rekognition_emulator.engines.face_details import FaceDetails, load_face_det
 from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.engines.selection import ModelFiles
 from rekognition_emulator.faces.attributes import Attribute, Attributes
-from rekognition_emulator.faces.detection import BoundingBox, Detection
+from rekognition_emulator.faces.detection import BoundingBox, Detection, Embedded
 from rekognition_emulator.faces.image import Image
 from tests.faces.conftest import ScriptedEngine
 
@@ -41,6 +44,24 @@ def test_a_head_answers_with_its_probability(tmp_path: Path) -> None:
     assert found.eyeglasses.confidence == pytest.approx(100 / (1 + np.exp(-2)))
     assert found.face_occluded.confidence == pytest.approx(found.eyeglasses.confidence)
     assert details.estimate(IMAGE, [FACE], {Attribute.SMILE}) == [Attributes()]
+
+
+def test_a_face_that_is_embedded_is_not_embedded_again(tmp_path: Path) -> None:
+    """Unless it was with another face model; each face keeps its own."""
+    asked: list[Detection] = []
+
+    class Counting(ScriptedEngine):
+        def embed(self, image: Image, detections: Sequence[Detection]) -> NDArray[np.float32]:
+            asked.extend(detections)
+            return super().embed(image, detections)
+
+    (tmp_path / FILE).write_text(json.dumps(HEADS))
+    details = load_face_details(ModelFiles(tmp_path / "cache", tmp_path, tmp_path / "none"), Counting([]))
+    opposite = replace(FACE, embedded=Embedded("99.0", np.array([-1, 0], np.float32)))
+    foreign = replace(FACE, embedded=Embedded("98.0", np.array([-1, 0], np.float32)))
+    found = details.estimate(IMAGE, [opposite, FACE, foreign], {Attribute.EYEGLASSES})
+    assert [face.eyeglasses.value for face in found if face.eyeglasses] == [False, True, True]
+    assert asked == [FACE, foreign]
 
 
 def test_heads_of_another_face_model_are_passed_over(tmp_path: Path) -> None:

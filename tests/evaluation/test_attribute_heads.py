@@ -1,10 +1,12 @@
 """Heads are fitted to what they should tell, and judged on pictures that they have not seen."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rekognition_emulator.evaluation.attribute_heads import enough, fit_head
+from rekognition_emulator.evaluation.attribute_heads import enough, fit_head, read_labelled_faces
 
 
 def faces(count: int, separation: float, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -59,3 +61,13 @@ def test_a_picture_is_never_in_two_folds() -> None:
 def test_what_is_enough(labels: list[int], pictures: list[int], *, is_enough: bool) -> None:
     """Twenty faces of either kind, in five pictures or more."""
     assert enough(np.array(labels, bool), np.array(list(pictures))) is is_enough
+
+
+@pytest.mark.parametrize(("header", "known"), [("face_occluded", True), ("occluded", True), ("Occlusion", False)])
+def test_a_column_may_have_its_former_name(tmp_path: Path, header: str, *, known: bool) -> None:
+    """Lists that were made for it are read as before; other columns are passed over."""
+    listed = tmp_path / "labels.csv"
+    listed.write_text(f"file,beard,{header}\na.jpg,no,yes\nb.jpg,yes,\n")
+    first, second = read_labelled_faces(listed, tmp_path, ["beard", "face_occluded"])
+    assert first.labels == {"beard": False} | ({"face_occluded": True} if known else {})
+    assert second.labels == {"beard": True}
