@@ -6,7 +6,8 @@ can be seen, and hidden behind dark glasses, glare or shadow. Gender is as it ap
 list, too.
 
 One half is to fit rules on, the other to show what they are worth: no photograph is in both, nor a person who is known
-to be in several. The labels were written down before any rule was tried; one of those to fit on was emptied since.
+to be in several. The labels were written down before any rule was tried; one of those to fit on was emptied since, and
+four emotions other than CALM and HAPPY were added to it.
 """
 
 import csv

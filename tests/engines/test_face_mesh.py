@@ -19,6 +19,7 @@ from rekognition_emulator.engines.selection import ModelFiles, choose_face_mesh,
 from rekognition_emulator.faces.detection import BoundingBox, Detection
 from rekognition_emulator.faces.image import Image, decode
 from rekognition_emulator.faces.mesh import LANDMARKS_30, POINTS, Mesh, landmarks30, pose_of
+from rekognition_emulator.faces.pose import estimate_pose
 
 FACE = np.array([(-1, -1), (1, -1), (0, 0), (-0.8, 1), (0.8, 1)])
 """Five landmarks of a face, in half eye distances around its nose."""
@@ -235,6 +236,22 @@ def test_a_turned_face_has_the_same_mesh(
     assert np.abs(upright(mesh.points[:, :2], quarters) - straight.points[:, :2]).max() < 0.01 * apart
     roll = (pose_of(straight, 1.0).roll - 90 * quarters - pose_of(mesh, 1.0).roll + 180) % 360 - 180
     assert roll == pytest.approx(0, abs=1)
+
+
+@pytest.mark.parametrize("file", ["pose/aws_photo06.jpg", "pose/aws_photo07.jpg", "pose/insp_left_profile.jpg"])
+def test_a_profile_is_turned_as_its_five_landmarks_say(
+    network: FaceMeshNetwork, weights: Callable[[str], Path], faces_dir: Path, file: str
+) -> None:
+    """To the same side and within 25°: what ALL says of it must not contradict DEFAULT."""
+    image = decode((faces_dir / file).read_bytes())
+    found = open_detector(YUNET, weights(*YUNET.files).read_bytes(), threads=1).detect(image)
+    profile = max(found, key=lambda each: each.box.area)
+    (mesh,) = network.fit(image, [profile])
+    assert mesh
+    aspect = image.width_px / image.height_px
+    yaw = estimate_pose(profile.landmarks, aspect).yaw
+    assert abs(yaw) > 45
+    assert pose_of(mesh, aspect).yaw == pytest.approx(yaw, abs=25)
 
 
 def test_what_is_no_face_has_no_mesh(network: FaceMeshNetwork) -> None:
