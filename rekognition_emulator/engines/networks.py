@@ -118,6 +118,10 @@ def open_model(model: bytes, threads: int, device: Device = Device.CPU) -> Any: 
             f"REKOGNITION_DEVICE={device} asks for a device that ONNX Runtime could not open here; for cuda a GPU, its "
             "driver, CUDA and cuDNN have to be there."
         )
+    # The runtime keeps the file to open it once more on another device should a run fail, and so takes twice the room.
+    # Here such a run fails; what is kept has no public name, and its authors' own comment says that it should go.
+    session.disable_fallback()
+    session._model_bytes = None  # noqa: SLF001 - see above
     return session
 
 

@@ -104,3 +104,11 @@ def test_a_fall_back_to_the_cpu_is_refused(
     with pytest.raises(ModelUnusable, match="could not open here"):
         open_session(network(), tmp_path / "cache", 1, Device.CUDA)
     assert asked == ["CUDAExecutionProvider"]
+
+
+def test_a_network_is_not_kept_beside_itself(network: Callable[..., Network], tmp_path: Path) -> None:
+    """What it was opened from can go: the largest have 100 MB and more."""
+    session = open_session(network(), tmp_path / "cache", threads=1)
+    (file,) = (tmp_path / "cache").iterdir()
+    assert file.read_bytes() not in vars(session).values()
+    assert session.run(None, {"input": np.array([21], np.uint8)})[0][0] == 42
