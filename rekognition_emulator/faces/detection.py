@@ -5,7 +5,7 @@ right. Ratios rather than pixels, because a large picture is decoded at a fracti
 mean something else on every floor.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -80,7 +80,7 @@ class Embedded:
     """
 
     face_model_version: str
-    vector: NDArray[np.float32]
+    vector: NDArray[np.float32] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

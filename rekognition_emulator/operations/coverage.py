@@ -95,6 +95,7 @@ def coverage() -> Iterator[tuple[str, str | None]]:
 
 _MEASURED: Final = "measured on every face"
 _MESH: Final = "read off a mesh of the face, by MediaPipe's networks"
+_SMILE: Final = f"{_MESH}; judged by the network for emotions as well, where it is at hand"
 _AGE: Final = "age-v1, the mean of its scores ± 10 years; with its licence accepted, DeepFace's network"
 _GENDER: Final = "gender-v1; with its licence accepted, DeepFace's network"
 _EMOTIONS: Final = "face-api.js's expression network; with its licence accepted, DeepFace's network"
@@ -106,7 +107,8 @@ _WITH_MESH: Final = "measured on every face; with `ALL`, as a mesh of the face h
 _FACE_DETAIL: Final[Mapping[str, tuple[str, ...]]] = {
     _MEASURED: ("BoundingBox", "Confidence", "Quality"),
     _WITH_MESH: ("Landmarks", "Pose"),
-    _MESH: ("EyeDirection", "EyesOpen", "MouthOpen", "Smile"),
+    _MESH: ("EyeDirection", "EyesOpen", "MouthOpen"),
+    _SMILE: ("Smile",),
     _AGE: ("AgeRange",),
     _GENDER: ("Gender",),
     _EMOTIONS: ("Emotions",),
