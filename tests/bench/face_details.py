@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 
 from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.engines.catalogue import EXPRESSION, FACE_LANDMARKER, FACE_MESH
-from rekognition_emulator.engines.expression import ExpressionNetwork, open_expression
+from rekognition_emulator.engines.expression import open_expression
 from rekognition_emulator.engines.face_details import load_face_details
 from rekognition_emulator.engines.face_mesh import FaceMeshNetwork, open_face_mesh
 from rekognition_emulator.engines.networks import ModelUnusable
@@ -53,19 +53,21 @@ SIDE_PX_MIN: Final = 60
 CONFIDENCES: Final = (50, 75, 90, 95, 99, 100.1)
 """Between the columns of the table of confidences."""
 
+ALONE: Final = "wheel alone"
+"""The variant without the network for expressions, which comes from its publisher alone."""
+
 LANDMARK_MAX: Final = 5.0
 """Percent of the box's width that a landmark should be within."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A server as it is with one kind of mesh.
+    """A server as it is with some of the networks.
 
     Attributes:
         name: on the page.
         model: of the mesh, by name.
         mesh: its network.
-        expression: the network that scores what faces show.
         engine: finds the faces.
         estimator: of everything else.
     """
@@ -73,7 +75,6 @@ class Variant:
     name: str
     model: str
     mesh: FaceMeshNetwork
-    expression: ExpressionNetwork
     engine: FaceEngine
     estimator: AttributeEstimator
 
@@ -168,8 +169,9 @@ def agreement(given: Mapping[str, Mapping[str, Sequence[Answer]]]) -> report.Sec
         f"Faces whose box has a longer side of {SIDE_PX_MIN} px or more. What a person was not sure of is left out, "
         "such as the hint of a smile or eyes narrowed by laughter, and so are eyes behind dark glasses or glare. "
         "Answered: where the face was found, and the mesh had a presence of 0.5 or more. Of emotions the first is "
-        "compared. With 95 %, agreement on such faces lies in the interval. A label that few faces have, such as shut "
-        "eyes, says little by itself.",
+        "compared. The wheel alone is without the network for expressions, which no package carries. With 95 %, "
+        "agreement on such faces lies in the interval. A label that few faces have, such as shut eyes, says little by "
+        "itself.",
         ["member", "mesh", "answered", "agree", "95 %", "by label", "mean confidence"],
         rows,
     )
@@ -292,21 +294,30 @@ def _distances(aws: Mapping[str, Any], ours: Mapping[str, Any], aspect: float) -
     }
 
 
-def variants(scratch: Path, folders: Sequence[Path]) -> list[Variant]:
-    """Returns the variants whose mesh is at hand: each is served from all files but those of the other mesh."""
-    at_hand = [file for folder in folders if folder.is_dir() for file in folder.iterdir()]
+def variants(scratch: Path, files: Mapping[str, Path]) -> list[Variant]:
+    """Returns the variants whose mesh is at hand: each is served from all files but those of some models.
+
+    Args:
+        scratch: where folders may be made.
+        files: that are at hand, by name.
+    """
     served = []
-    for name, mesh, other in (("wheel", FACE_MESH, FACE_LANDMARKER), (".task", FACE_LANDMARKER, FACE_MESH)):
-        together = scratch / mesh.name
-        together.mkdir()
-        for file_name, file in {file.name: file for file in at_hand if file.name not in other.files}.items():
-            (together / file_name).symlink_to(file.resolve())
-        if not all((together / file).exists() for file in (*mesh.files, *EXPRESSION.files)):
+    for name, mesh, others in (
+        ("wheel", FACE_MESH, [FACE_LANDMARKER]),
+        (ALONE, FACE_MESH, [FACE_LANDMARKER, EXPRESSION]),
+        (".task", FACE_LANDMARKER, [FACE_MESH]),
+    ):
+        if not files.keys() >= mesh.files.keys():
             continue
-        files = ModelFiles(scratch, together, together)
-        engine, network = load_engine(AUTO, AUTO, files), open_face_mesh(mesh, together, scratch, files.threads)
-        expression = open_expression(EXPRESSION, together, scratch, files.threads)
-        served.append(Variant(name, mesh.name, network, expression, engine, load_face_details(files, engine)))
+        together = scratch / name
+        together.mkdir()
+        left_out = {file for other in others for file in other.files}
+        for file_name in files.keys() - left_out:
+            (together / file_name).symlink_to(files[file_name].resolve())
+        served_from = ModelFiles(scratch, together, together)
+        engine = load_engine(AUTO, AUTO, served_from)
+        network = open_face_mesh(mesh, together, scratch, served_from.threads)
+        served.append(Variant(name, mesh.name, network, engine, load_face_details(served_from, engine)))
     return served
 
 
@@ -322,20 +333,22 @@ def main() -> None:
     arguments = parser.parse_args()
     described = report.machine()
     with tempfile.TemporaryDirectory() as scratch:
-        measured = variants(Path(scratch), arguments.models)
+        at_hand = {file.name: file for folder in arguments.models if folder.is_dir() for file in folder.iterdir()}
+        measured = variants(Path(scratch), at_hand)
         if not measured:
             raise ModelUnusable("No face mesh is at hand: `rekognition-emulator models pull recommended` fetches one.")
         given = {variant.name: answers(variant, arguments.folder, Half.SHOW) for variant in measured}
         others = answers(measured[0], arguments.folder, Half.FIT)["Emotions"]
         meshes = {variant.model: variant.mesh for variant in measured}
-        fitted = face_rules.fit_meshes(arguments.folder, measured[0].engine, meshes, measured[0].expression)
+        expression = open_expression(EXPRESSION, Path(scratch) / measured[0].name, Path(scratch), threads=1)
+        fitted = face_rules.fit_meshes(arguments.folder, measured[0].engine, meshes, expression)
         sections = [
             agreement(given),
             confidences(given),
             emotions([*given[measured[0].name]["Emotions"], *others]),
             face_rules.measure_rules(fitted),
             face_rules.measure_smile_weights(fitted),
-            *beside_aws(measured, arguments.answers),
+            *beside_aws([each for each in measured if each.name != ALONE], arguments.answers),
         ]
     report.write("face-details.md", "python -m tests.bench.face_details", described, sections)
 
