@@ -23,7 +23,7 @@ test: .venv/dev.stamp  ## set up what is missing and run all tests
 	$(RUN) pytest
 
 lowest: .venv-lowest/lowest.stamp  ## run the tests that lean on libraries most with the lowest versions that pyproject.toml allows
-	.venv-lowest/bin/python -m pytest tests/wire tests/store
+	.venv-lowest/bin/python -m pytest tests/unit/http tests/database/storage
 
 fuzz: .venv/dev.stamp  ## spoil pictures and requests for MINUTES (5) from SEED (1), and keep what that finds
 	$(RUN) tests.fuzz --minutes $(MINUTES) --seed $(SEED)
@@ -66,13 +66,13 @@ format: .venv/dev.stamp  ## rewrite the sources in the house's style
 	$(RUN) ruff check --fix
 	$(RUN) ruff format
 
-bench: .venv-bench/bench.stamp  ## time engine, server and indexes, beside their peers, into tests/bench/results
-	.venv-bench/bin/python -m tests.bench
-	.venv-bench/bin/python -m tests.bench.index
-	.venv-bench/bin/python -m tests.bench.overload
+bench: .venv-bench/bench.stamp  ## time engine, server and indexes, beside their peers, into benchmarks/results
+	.venv-bench/bin/python -m benchmarks
+	.venv-bench/bin/python -m benchmarks.index
+	.venv-bench/bin/python -m benchmarks.overload
 
 quality: .venv-bench/bench.stamp  ## measure which faces are found and who is recognised, beside DeepFace
-	.venv-bench/bin/python -m tests.bench.quality
+	.venv-bench/bin/python -m benchmarks.quality
 
 sbom: .venv/dev.stamp  ## write what the server is made of to sbom.json (CycloneDX)
 	.venv/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible --output-file sbom.json

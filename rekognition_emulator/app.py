@@ -16,37 +16,37 @@ from starlette.types import ASGIApp
 
 import botocore_models
 from rekognition_emulator import __version__
-from rekognition_emulator.access.keyring import Keyring
 from rekognition_emulator.actor import Actor
 from rekognition_emulator.api.core import ServiceError
-from rekognition_emulator.engines.face_details import load_face_details
-from rekognition_emulator.engines.selection import choose_detector, load_engine
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.errors import ObjectUnavailable
-from rekognition_emulator.faces.gallery import Owner
-from rekognition_emulator.indexes import IndexDependencies
-from rekognition_emulator.indexes.router import IndexRouter
+from rekognition_emulator.auth.keyring import Keyring
+from rekognition_emulator.domain.errors import ObjectUnavailable
+from rekognition_emulator.domain.faces import Owner
+from rekognition_emulator.http.dispatch import Dispatcher, InternalServerError, WireResponse
+from rekognition_emulator.http.endpoint import RequestHandler, create_app
+from rekognition_emulator.http.gate import Caller, Gate
+from rekognition_emulator.http.rate_limits import RateLimiter
+from rekognition_emulator.http.slots import INTERACTIVE_WORKERS
+from rekognition_emulator.inference.details.face_details import load_face_details
+from rekognition_emulator.inference.engine import FaceEngine
+from rekognition_emulator.inference.selection import choose_detector, load_engine
 from rekognition_emulator.invocation import command
-from rekognition_emulator.observation import ANONYMOUS, Observation, Observer
 from rekognition_emulator.operations.context import Context, FetchObject
 from rekognition_emulator.operations.coverage import PAGE, coverage
 from rekognition_emulator.operations.error_map import translate_error
 from rekognition_emulator.operations.registry import BILLING_GROUPS, BULK, SERVED
 from rekognition_emulator.s3 import S3
+from rekognition_emulator.search.registry import IndexDependencies
+from rekognition_emulator.search.router import IndexRouter
 from rekognition_emulator.settings import Settings
-from rekognition_emulator.store.answers import PostgresAnswerStore
-from rekognition_emulator.store.auditing import AuditLog
-from rekognition_emulator.store.database import open_pool, open_read_pool, outage
-from rekognition_emulator.store.embedded import embedded_database
-from rekognition_emulator.store.keys import PostgresKeyStore
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.tags import PostgresTagStore
-from rekognition_emulator.store.users import PostgresUserStore
-from rekognition_emulator.wire.dispatch import Dispatcher, InternalServerError, WireResponse
-from rekognition_emulator.wire.endpoint import RequestHandler, create_app
-from rekognition_emulator.wire.gate import Caller, Gate
-from rekognition_emulator.wire.rate_limits import RateLimiter
-from rekognition_emulator.wire.slots import INTERACTIVE_WORKERS
+from rekognition_emulator.storage.answers import PostgresAnswerStore
+from rekognition_emulator.storage.auditing import AuditLog
+from rekognition_emulator.storage.database import open_pool, open_read_pool, outage
+from rekognition_emulator.storage.embedded_postgres import embedded_database
+from rekognition_emulator.storage.keys import PostgresKeyStore
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.tags import PostgresTagStore
+from rekognition_emulator.storage.users import PostgresUserStore
+from rekognition_emulator.telemetry.observation import ANONYMOUS, Observation, Observer
 
 LIVENESS_PATH: Final = "/healthz"
 READINESS_PATH: Final = "/readyz"
@@ -247,7 +247,7 @@ def _observers(
     with ExitStack() as opened:
         observers: list[Observer] = []
         if settings.metrics_port is not None:
-            from rekognition_emulator.metrics import Metrics  # noqa: PLC0415 - 40 ms that most starts can do without
+            from rekognition_emulator.telemetry.metrics import Metrics  # noqa: PLC0415 - 40 ms that most starts can do without
 
             metrics = Metrics(BILLING_GROUPS)
             metrics.describe(**what)
@@ -255,7 +255,7 @@ def _observers(
             observers.append(metrics)
         if settings.otlp_endpoint:
             try:
-                from rekognition_emulator.tracing import open_traces  # noqa: PLC0415 - an extra
+                from rekognition_emulator.telemetry.tracing import open_traces  # noqa: PLC0415 - an extra
             except ImportError as error:
                 raise TracingUnusable(
                     "REKOGNITION_OTLP_ENDPOINT needs OpenTelemetry: install requirements-extras.lock."

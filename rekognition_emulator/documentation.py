@@ -10,8 +10,8 @@ from typing import Final
 
 from pydantic_core import PydanticUndefined
 
-from rekognition_emulator.engines.catalogue import MODELS
-from rekognition_emulator.engines.models import Embedder, Model
+from rekognition_emulator.models.catalogue import MODELS
+from rekognition_emulator.models.records import Embedder, Model
 from rekognition_emulator.operations.coverage import attribute_coverage, coverage
 from rekognition_emulator.settings import Settings
 

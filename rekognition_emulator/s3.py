@@ -26,7 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse, HTTPResponse
 
-from rekognition_emulator.faces.errors import ObjectTooLarge, ObjectUnavailable
+from rekognition_emulator.domain.errors import ObjectTooLarge, ObjectUnavailable
 
 OBJECT_BYTES_MAX: Final = 15 * 2**20
 """Source: AWS developer guide, "Guidelines and quotas": 15 MB, counted as its 5 MB of bytes are in the model."""

@@ -14,14 +14,14 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, SecretStr, StringConstraints, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from rekognition_emulator.access.vault import Vault, read_master_key, read_master_key_file
 from rekognition_emulator.api.rekognition import Operations
-from rekognition_emulator.engines.catalogue import RESEARCH
-from rekognition_emulator.engines.networks import Device
-from rekognition_emulator.engines.selection import AUTO, ModelFiles
-from rekognition_emulator.indexes import INDEXES
-from rekognition_emulator.store.audit import KEPT_DAYS
-from rekognition_emulator.wire.rate_limits import EVERY_OTHER, RATE_MAX, RATE_MIN
+from rekognition_emulator.auth.vault import Vault, read_master_key, read_master_key_file
+from rekognition_emulator.http.rate_limits import EVERY_OTHER, RATE_MAX, RATE_MIN
+from rekognition_emulator.inference.selection import AUTO, ModelFiles
+from rekognition_emulator.inference.sessions import Device
+from rekognition_emulator.models.catalogue import RESEARCH
+from rekognition_emulator.search.registry import INDEXES
+from rekognition_emulator.storage.audit import KEPT_DAYS
 
 THREADS_PER_CALL: Final = 1
 """Of one inference. As many requests as cores run side by side, which beats one request on all cores: measured, 30

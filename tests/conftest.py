@@ -19,10 +19,10 @@ import pytest
 from psycopg import sql
 from psycopg_pool import ConnectionPool
 
-from rekognition_emulator.engines.catalogue import DLIB, MTCNN, RETAIL_0095, YUNET
-from rekognition_emulator.store.database import open_pool
-from rekognition_emulator.store.embedded import embedded_database
-from rekognition_emulator.store.postgres import PostgresStore
+from rekognition_emulator.models.catalogue import DLIB, MTCNN, RETAIL_0095, YUNET
+from rekognition_emulator.storage.database import open_pool
+from rekognition_emulator.storage.embedded_postgres import embedded_database
+from rekognition_emulator.storage.postgres import PostgresStore
 
 NUMBERS = count()
 

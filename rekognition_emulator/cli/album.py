@@ -34,7 +34,7 @@ from rekognition_emulator.cli.reencoding import ORIGINAL_BYTES_MAX, NotReencoded
 from rekognition_emulator.cli.report import readable, summary, write_report
 from rekognition_emulator.cli.superseding import EarlierFaces
 from rekognition_emulator.cli.wording import counted, in_words
-from rekognition_emulator.store.files import private
+from rekognition_emulator.storage.files import private
 
 ATTEMPTS: Final = 10
 """Of a request that is throttled or lost. By then, with the SDK's pauses, some minutes have passed."""

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database
 from rekognition_emulator.cli.start import read_settings
-from rekognition_emulator.store.audit import AuditFilter, AuditRecord, entries
+from rekognition_emulator.storage.audit import AuditFilter, AuditRecord, entries
 
 LATEST: Final = 100
 """Rows of a table, unless more are asked for: what a person reads."""

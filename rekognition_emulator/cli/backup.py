@@ -13,9 +13,9 @@ from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.cli.transfer import service_check
 from rekognition_emulator.cli.wording import counted
 from rekognition_emulator.settings import Settings
-from rekognition_emulator.store.archive import open_archive
-from rekognition_emulator.store.backup import Progress, back_up, restore, verify_backup
-from rekognition_emulator.store.integrity import check_collections, check_tables
+from rekognition_emulator.storage.archive import open_archive
+from rekognition_emulator.storage.backup import Progress, back_up, restore, verify_backup
+from rekognition_emulator.storage.integrity import check_collections, check_tables
 
 
 def back_up_database(target: Path) -> None:

@@ -19,10 +19,10 @@ from rekognition_emulator.cli.measuring import (
     write_json,
 )
 from rekognition_emulator.cli.start import load_face_engine_to_measure, read_settings
+from rekognition_emulator.domain.embedding import Evidence
 from rekognition_emulator.evaluation.calibration import CurvePoint, calibrate
 from rekognition_emulator.evaluation.labels import read_album
 from rekognition_emulator.evaluation.scores import FALSE_MATCH_RATES, OperatingPoint
-from rekognition_emulator.faces.embedding import Evidence
 
 
 def calibrate_on_album(album: Path, json_file: Path | None, way: Way) -> None:

@@ -15,10 +15,10 @@ from rekognition_emulator.cli.models import models
 from rekognition_emulator.cli.retrieval import evaluate_selfies
 from rekognition_emulator.cli.start import exits_with_message
 from rekognition_emulator.cli.unlabelled import calibrate_on_collections, calibrate_on_images
-from rekognition_emulator.engines.networks import ModelUnusable
 from rekognition_emulator.evaluation.calibration import TooFewPairs
 from rekognition_emulator.evaluation.labels import LabelsUnusable
 from rekognition_emulator.evaluation.pictures import FaceChoice
+from rekognition_emulator.models.weights import ModelUnusable
 
 app = typer.Typer(
     add_completion=False,

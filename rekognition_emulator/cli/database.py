@@ -8,14 +8,14 @@ import psycopg
 
 from rekognition_emulator.actor import Actor
 from rekognition_emulator.cli.start import exits_with_message, user_name
-from rekognition_emulator.faces.errors import CollectionExists, CollectionNotFound
-from rekognition_emulator.observation import new_id
+from rekognition_emulator.domain.errors import CollectionExists, CollectionNotFound
 from rekognition_emulator.settings import Settings
-from rekognition_emulator.store.archive import ArchiveUnusable
-from rekognition_emulator.store.backup import BackupUnusable
-from rekognition_emulator.store.database import DatabaseUnsuitable, open_pool
-from rekognition_emulator.store.embedded import embedded_database
-from rekognition_emulator.store.transactions import JoiningPool
+from rekognition_emulator.storage.archive import ArchiveUnusable
+from rekognition_emulator.storage.backup import BackupUnusable
+from rekognition_emulator.storage.database import DatabaseUnsuitable, open_pool
+from rekognition_emulator.storage.embedded_postgres import embedded_database
+from rekognition_emulator.storage.transactions import JoiningPool
+from rekognition_emulator.telemetry.observation import new_id
 
 
 @contextmanager

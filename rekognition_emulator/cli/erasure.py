@@ -10,7 +10,7 @@ from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.start import exits_with_message, read_settings
 from rekognition_emulator.cli.wording import counted
 from rekognition_emulator.settings import Settings
-from rekognition_emulator.store.erasure import WRITTEN_ANEW, Erased, ErasureBlocked, erase
+from rekognition_emulator.storage.erasure import WRITTEN_ANEW, Erased, ErasureBlocked, erase
 
 
 def erase_deleted() -> None:

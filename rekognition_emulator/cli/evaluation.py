@@ -23,12 +23,12 @@ from rekognition_emulator.cli.measuring import (
 )
 from rekognition_emulator.cli.plots import draw_roc
 from rekognition_emulator.cli.start import load_face_engine, read_settings
+from rekognition_emulator.domain.embedding import FaceModel
 from rekognition_emulator.evaluation.accuracy import PairList
 from rekognition_emulator.evaluation.bands import BandCounter
 from rekognition_emulator.evaluation.labels import LabelledPair, LabelsUnusable, read_album, read_pairs
 from rekognition_emulator.evaluation.measurement import Measurement, measure_album, measure_pairs
 from rekognition_emulator.evaluation.pictures import Embedded
-from rekognition_emulator.faces.embedding import FaceModel
 
 _LEGEND: Final = """FPIR: how often a search for somebody who is not in the album finds somebody. FNIR: how often a \
 search for somebody who is in it finds no picture of theirs."""

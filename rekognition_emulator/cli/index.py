@@ -18,15 +18,15 @@ from rich.table import Table
 from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database, operator
 from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.start import exits_with_message, read_settings
-from rekognition_emulator.faces.errors import CollectionNotFound
-from rekognition_emulator.faces.gallery import Collection, Owner
-from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.indexes import INDEXES, IndexUnusable
-from rekognition_emulator.indexes.recall import CollectionChanging, Recall, measure_recall
-from rekognition_emulator.indexes.router import IndexRouter
+from rekognition_emulator.domain.errors import CollectionNotFound
+from rekognition_emulator.domain.faces import Collection, Owner
+from rekognition_emulator.search.base import FaceIndex
+from rekognition_emulator.search.recall import CollectionChanging, Recall, measure_recall
+from rekognition_emulator.search.registry import INDEXES, IndexUnusable
+from rekognition_emulator.search.router import IndexRouter
 from rekognition_emulator.settings import Settings
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.transfer import list_names
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.transfer import list_names
 
 RECALL_MIN: Final = 0.99
 """Of the 50 nearest faces. An index that finds fewer is not switched to. Source: ours."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, Final, Literal, Self
 
 from rekognition_emulator.cli.pictures import Picture
-from rekognition_emulator.store.files import lock, private, whole_file
+from rekognition_emulator.storage.files import lock, private, whole_file
 
 _VERSION: Final = 2
 """In version 1, outcomes did not say which faces they are about."""

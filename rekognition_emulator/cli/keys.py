@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 import botocore_models
-from rekognition_emulator.access.keys import (
+from rekognition_emulator.actor import Actor
+from rekognition_emulator.auth.keys import (
     LONG_TERM,
     AccessKey,
     KeyStore,
@@ -30,7 +31,7 @@ from rekognition_emulator.access.keys import (
     new_secret,
     seal_secret,
 )
-from rekognition_emulator.access.policy import (
+from rekognition_emulator.auth.policy import (
     READ_OBJECT,
     READ_OBJECT_VERSION,
     SERVICE,
@@ -39,16 +40,15 @@ from rekognition_emulator.access.policy import (
     adopt_policy,
     parse_policy,
 )
-from rekognition_emulator.access.presets import ACTIONS, BROWSER_ACTIONS, OBJECTS, policy_of, preset
-from rekognition_emulator.access.sessions import LIFETIME_MAX, issue_session
-from rekognition_emulator.access.vault import MasterKeyUnusable, Vault, create_master_key_file
-from rekognition_emulator.actor import Actor
+from rekognition_emulator.auth.presets import ACTIONS, BROWSER_ACTIONS, OBJECTS, policy_of, preset
+from rekognition_emulator.auth.sessions import LIFETIME_MAX, issue_session
+from rekognition_emulator.auth.vault import MasterKeyUnusable, Vault, create_master_key_file
 from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database, operator
 from rekognition_emulator.cli.start import exits_with_message, read_settings
 from rekognition_emulator.settings import Settings
-from rekognition_emulator.store.audit import record
-from rekognition_emulator.store.keys import PostgresKeyStore
-from rekognition_emulator.store.transfer import list_names
+from rekognition_emulator.storage.audit import record
+from rekognition_emulator.storage.keys import PostgresKeyStore
+from rekognition_emulator.storage.transfer import list_names
 
 app = typer.Typer(help="Create and manage access keys: who may call, and what they may do.", no_args_is_help=True)
 

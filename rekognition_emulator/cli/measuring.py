@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from rekognition_emulator.domain.embedding import Evidence, FaceModel
 from rekognition_emulator.evaluation.bands import BandCounter
 from rekognition_emulator.evaluation.comparison import AlbumComparison, compare_album
 from rekognition_emulator.evaluation.labels import LabelledPicture, LabelsUnusable, number_people, unlabelled
@@ -25,8 +26,7 @@ from rekognition_emulator.evaluation.pictures import (
     embed_album,
     embed_pictures,
 )
-from rekognition_emulator.faces.embedding import Evidence, FaceModel
-from rekognition_emulator.faces.engine import FaceEngine
+from rekognition_emulator.inference.engine import FaceEngine
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,14 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Column, Table
 
 from rekognition_emulator.cli.start import exits_with_message, read_settings, user_name
-from rekognition_emulator.engines.catalogue import RECOMMENDED
-from rekognition_emulator.engines.downloads import PublisherUnreachable
-from rekognition_emulator.engines.inventory import State, find_model, known_models, pull, weights_of
-from rekognition_emulator.engines.licences import Acceptance, read_acceptances, record_acceptance
-from rekognition_emulator.engines.manifest import read_manifests
-from rekognition_emulator.engines.models import Detector, Embedder, Estimator, FaceMesh, Model, Profile
-from rekognition_emulator.engines.networks import ModelUnusable
-from rekognition_emulator.engines.selection import ModelFiles, choose_detector, choose_face_mesh, find_embedder
+from rekognition_emulator.inference.inventory import State, find_model, known_models, pull, weights_of
+from rekognition_emulator.inference.selection import ModelFiles, choose_detector, choose_face_mesh, find_embedder
+from rekognition_emulator.models.catalogue import RECOMMENDED
+from rekognition_emulator.models.downloads import PublisherUnreachable
+from rekognition_emulator.models.licences import Acceptance, read_acceptances, record_acceptance
+from rekognition_emulator.models.manifest import read_manifests
+from rekognition_emulator.models.records import Detector, Embedder, Estimator, FaceMesh, Model, Profile
+from rekognition_emulator.models.weights import ModelUnusable
 from rekognition_emulator.settings import Settings
 
 _RECOMMENDED = "recommended"

@@ -13,10 +13,10 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
+from rekognition_emulator.domain.embedding import FaceModel
 from rekognition_emulator.evaluation.measurement import Measurement
 from rekognition_emulator.evaluation.retrieval import PAGE, Retrieval
 from rekognition_emulator.evaluation.scores import FALSE_MATCHES_MIN
-from rekognition_emulator.faces.embedding import FaceModel
 
 _SIZE: Final = (720, 480)
 _LEFT, _TOP, _RIGHT, _BOTTOM = 64, 48, 692, 420  # of the axes, in pixels

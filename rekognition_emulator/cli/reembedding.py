@@ -14,18 +14,18 @@ from rekognition_emulator.cli.database import data_errors_exit_with_message, ope
 from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.start import exits_with_message, read_settings
 from rekognition_emulator.cli.wording import counted
-from rekognition_emulator.engines.networks import ModelUnusable
-from rekognition_emulator.engines.selection import load_engine
-from rekognition_emulator.faces.engine import FaceEmbedder, FaceEngine
-from rekognition_emulator.faces.errors import FaceModelChanged
-from rekognition_emulator.faces.gallery import Collection, Owner
-from rekognition_emulator.faces.reembedding import AlreadyReembedding, ReembedStatus
-from rekognition_emulator.indexes.pgvector import PgvectorIndex
-from rekognition_emulator.reembedding import Reembedding
+from rekognition_emulator.domain.errors import FaceModelChanged
+from rekognition_emulator.domain.faces import Collection, Owner
+from rekognition_emulator.inference.engine import FaceEmbedder, FaceEngine
+from rekognition_emulator.inference.selection import load_engine
+from rekognition_emulator.models.weights import ModelUnusable
+from rekognition_emulator.reembedding.model import AlreadyReembedding, ReembedStatus
+from rekognition_emulator.reembedding.service import Reembedding
+from rekognition_emulator.reembedding.store import PostgresReembeddingStore
+from rekognition_emulator.search.pgvector import PgvectorIndex
 from rekognition_emulator.settings import Settings
-from rekognition_emulator.store.postgres import PostgresStore
-from rekognition_emulator.store.reembedding import PostgresReembeddingStore
-from rekognition_emulator.store.transactions import JoiningPool
+from rekognition_emulator.storage.postgres import PostgresStore
+from rekognition_emulator.storage.transactions import JoiningPool
 
 NICENESS: Final = 10
 """Of this process: it takes the time that servers on the same machine leave."""

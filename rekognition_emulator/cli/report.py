@@ -12,7 +12,7 @@ from typing import Final
 from rekognition_emulator.cli.journal import Outcome
 from rekognition_emulator.cli.reencoding import foreign_format
 from rekognition_emulator.cli.wording import counted
-from rekognition_emulator.store.files import whole_file
+from rekognition_emulator.storage.files import whole_file
 
 _REPORTED: Final = tuple(name for name in Outcome.__slots__ if name not in {"stamp", "sha256", "face_ids"})
 

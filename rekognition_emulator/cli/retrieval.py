@@ -22,6 +22,7 @@ from rekognition_emulator.cli.measuring import (
 )
 from rekognition_emulator.cli.plots import draw_retrieval
 from rekognition_emulator.cli.start import load_face_engine, read_settings
+from rekognition_emulator.domain.embedding import FaceModel
 from rekognition_emulator.evaluation.labels import (
     LabelledImage,
     LabelledPicture,
@@ -37,8 +38,7 @@ from rekognition_emulator.evaluation.retrieval import (
     measure_retrieval,
     nearest_strangers,
 )
-from rekognition_emulator.faces.embedding import FaceModel
-from rekognition_emulator.faces.engine import FaceEngine
+from rekognition_emulator.inference.engine import FaceEngine
 
 _FACE_NAMES: Final = {
     FaceChoice.LARGEST: "the largest face",

@@ -17,28 +17,28 @@ import structlog
 import uvicorn
 
 from rekognition_emulator import __version__
-from rekognition_emulator.access.keys import MasterKeyWrong
-from rekognition_emulator.access.vault import MasterKeyUnusable
 from rekognition_emulator.app import InsecureBindError, Service, TracingUnusable, open_database, open_service
+from rekognition_emulator.auth.keys import MasterKeyWrong
+from rekognition_emulator.auth.vault import MasterKeyUnusable
 from rekognition_emulator.cli.log import configure_logging
 from rekognition_emulator.cli.processes import CannotServe, Ended, Say, keep_running
 from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.cli.wording import in_words
-from rekognition_emulator.engines.catalogue import DLIB
-from rekognition_emulator.engines.licences import read_acceptances
-from rekognition_emulator.engines.networks import ModelUnusable
-from rekognition_emulator.engines.selection import AUTO, ModelFiles
+from rekognition_emulator.domain.embedding import Evidence
 from rekognition_emulator.environment import similar_settings, unknown_variables
-from rekognition_emulator.faces.embedding import Evidence
-from rekognition_emulator.indexes import IndexUnusable
+from rekognition_emulator.http.connection import Connection, Connections, open_more_descriptors
+from rekognition_emulator.http.overrides import OverriddenIsGone, check_overrides
+from rekognition_emulator.inference.selection import AUTO, ModelFiles
 from rekognition_emulator.invocation import command
+from rekognition_emulator.models.catalogue import DLIB
+from rekognition_emulator.models.licences import read_acceptances
+from rekognition_emulator.models.weights import ModelUnusable
+from rekognition_emulator.search.registry import IndexUnusable
 from rekognition_emulator.settings import Settings
-from rekognition_emulator.store.database import DatabaseUnsuitable
-from rekognition_emulator.wire.connection import Connection, Connections, open_more_descriptors
-from rekognition_emulator.wire.overrides import OverriddenIsGone, check_overrides
+from rekognition_emulator.storage.database import DatabaseUnsuitable
 
 if TYPE_CHECKING:
-    from rekognition_emulator.metrics import Page
+    from rekognition_emulator.telemetry.metrics import Page
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ _MALLOC: Final = {
     -1: 64 << 20,  # M_TRIM_THRESHOLD: what is free at the end of the heap stays up to this, for the next picture
 }
 """Parameters of glibc's heap, by their numbers in its malloc.h. Left alone it grows to 1.4 times as much; were blocks
-of 1 MB given back, every run of a network would pay for fresh pages. Source: ours, tests/bench/results/tried.md."""
+of 1 MB given back, every run of a network would pay for fresh pages. Source: ours, benchmarks/results/tried.md."""
 
 _UNUSABLE: Final = (
     DatabaseUnsuitable,
@@ -194,7 +194,7 @@ def _metrics_page(settings: Settings) -> Iterator["Page | None"]:
     if settings.metrics_port is None:
         yield None
         return
-    from rekognition_emulator.metrics import FOLDER_VARIABLE, open_page  # noqa: PLC0415 - 40 ms of most starts
+    from rekognition_emulator.telemetry.metrics import FOLDER_VARIABLE, open_page  # noqa: PLC0415 - 40 ms of most starts
 
     with ExitStack() as opened:
         shared = None

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from rekognition_emulator.cli.wording import in_words
-from rekognition_emulator.engines.selection import load_engine, load_engine_to_measure
 from rekognition_emulator.environment import SettingsMisspelt, unknown_variables
-from rekognition_emulator.faces.engine import FaceEngine
+from rekognition_emulator.inference.engine import FaceEngine
+from rekognition_emulator.inference.selection import load_engine, load_engine_to_measure
 from rekognition_emulator.settings import Settings
 
 if TYPE_CHECKING:

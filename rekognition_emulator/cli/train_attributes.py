@@ -14,7 +14,8 @@ from rich.progress import track
 from rich.table import Table
 
 from rekognition_emulator.cli.start import load_face_engine, read_settings
-from rekognition_emulator.engines.attribute_heads import HEADS, Head, Heads, write_heads
+from rekognition_emulator.domain.detection import Detection
+from rekognition_emulator.domain.errors import FaceError
 from rekognition_emulator.evaluation.attribute_heads import (
     FACES_MIN,
     FOLDS,
@@ -26,11 +27,10 @@ from rekognition_emulator.evaluation.attribute_heads import (
 )
 from rekognition_emulator.evaluation.labels import LabelsUnusable
 from rekognition_emulator.evaluation.pictures import read_picture
-from rekognition_emulator.faces.detection import Detection
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.errors import FaceError
-from rekognition_emulator.faces.image import decode
-from rekognition_emulator.faces.pipeline import analyse
+from rekognition_emulator.imaging.image import decode
+from rekognition_emulator.inference.details.attribute_heads import HEADS, Head, Heads, write_heads
+from rekognition_emulator.inference.engine import FaceEngine
+from rekognition_emulator.inference.pipeline import analyse
 
 OVERLAP_MIN: Final = 0.3
 """Intersection over union with a labelled box from which a found face is the one. Ours: whoever labels draws boxes

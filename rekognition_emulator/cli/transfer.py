@@ -19,16 +19,16 @@ from rekognition_emulator.cli.database import data_errors_exit_with_message, ope
 from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.cli.wording import counted, in_words
-from rekognition_emulator.faces.errors import CollectionNotFound
-from rekognition_emulator.faces.gallery import EnrolledFace, Owner
-from rekognition_emulator.faces.users import User
+from rekognition_emulator.domain.errors import CollectionNotFound
+from rekognition_emulator.domain.faces import EnrolledFace, Owner
+from rekognition_emulator.domain.users import User
+from rekognition_emulator.http.validation import validator
 from rekognition_emulator.operations.rendering import stored_face
-from rekognition_emulator.store.archive import ArchiveUnusable, Check
-from rekognition_emulator.store.archive_lines import Described
-from rekognition_emulator.store.audit import record
-from rekognition_emulator.store.files import make_folder
-from rekognition_emulator.store.transfer import Progress, export_collection, import_collection, list_names
-from rekognition_emulator.wire.validation import validator
+from rekognition_emulator.storage.archive import ArchiveUnusable, Check
+from rekognition_emulator.storage.archive_lines import Described
+from rekognition_emulator.storage.audit import record
+from rekognition_emulator.storage.files import make_folder
+from rekognition_emulator.storage.transfer import Progress, export_collection, import_collection, list_names
 
 SUFFIX: Final = ".jsonl.gz"
 

@@ -15,16 +15,16 @@ from rich.table import Table
 
 from rekognition_emulator.cli.measuring import describe, embed_all, print_left_out, say_how_to_serve, write_json
 from rekognition_emulator.cli.start import load_face_engine_to_measure, read_settings
-from rekognition_emulator.engines.inventory import known_models
-from rekognition_emulator.engines.models import Embedder
-from rekognition_emulator.engines.selection import ModelFiles
+from rekognition_emulator.domain.embedding import Evidence
+from rekognition_emulator.domain.faces import Collection, Owner
+from rekognition_emulator.domain.store import FaceStore
 from rekognition_emulator.evaluation.calibration import MEASURED_MIN, SIMILARITIES, pictures_needed
 from rekognition_emulator.evaluation.labels import read_events
 from rekognition_emulator.evaluation.scores import pairs_needed
 from rekognition_emulator.evaluation.unlabelled import UnlabelledCurve, calibrate_unlabelled, presumed_impostors
-from rekognition_emulator.faces.embedding import Evidence
-from rekognition_emulator.faces.gallery import Collection, Owner
-from rekognition_emulator.faces.store import FaceStore
+from rekognition_emulator.inference.inventory import known_models
+from rekognition_emulator.inference.selection import ModelFiles
+from rekognition_emulator.models.records import Embedder
 
 _PAGE = 4096
 """Faces of a collection that are listed at a time."""
@@ -60,7 +60,7 @@ def calibrate_on_collections(names: Sequence[str], region: str | None, json_file
         OSError: the file cannot be written.
     """
     from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database  # noqa: PLC0415 - images need no SQL
-    from rekognition_emulator.store.postgres import PostgresStore  # noqa: PLC0415 - likewise
+    from rekognition_emulator.storage.postgres import PostgresStore  # noqa: PLC0415 - likewise
 
     settings = read_settings()
     owner = Owner(settings.account_id, region or settings.region)

@@ -22,7 +22,7 @@ import PIL.Image
 import PIL.ImageDraw
 
 from rekognition_emulator.demo.people import PEOPLE, AlbumPicture, album, selfie
-from rekognition_emulator.faces.detection import BoundingBox
+from rekognition_emulator.domain.detection import BoundingBox
 
 PICTURES: Final = 24
 OUTPUT: Final = Path("out/demo.png")

@@ -17,7 +17,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from rekognition_emulator.faces.detection import BoundingBox
+from rekognition_emulator.domain.detection import BoundingBox
 
 PEOPLE: Final = (171, 204, 36, 776, 16, 47, 51, 169, 91, 595, 637, 197)
 """Seeds of twelve people whom dlib with MTCNN's landmarks takes for twelve, and retail-0095 with YuNet's likewise.

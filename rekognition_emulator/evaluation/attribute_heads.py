@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from rekognition_emulator.domain.detection import BoundingBox
 from rekognition_emulator.evaluation.labels import LabelsUnusable
-from rekognition_emulator.faces.detection import BoundingBox
 
 FOLDS: Final = 5
 

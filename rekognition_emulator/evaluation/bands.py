@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rekognition_emulator.faces.embedding import FaceModel
+from rekognition_emulator.domain.embedding import FaceModel
 
 SIMILARITIES: Final = (60.0, 80.0, 90.0)
 """Thresholds that shops use, as in ``retrieval``: few albums have the pairs to count what passes at 99."""

@@ -7,11 +7,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from rekognition_emulator.domain.embedding import FaceModel
 from rekognition_emulator.evaluation.accuracy import Accuracy, PairList, draw_pairs, measure_accuracy
 from rekognition_emulator.evaluation.bands import Band, BandCounter
 from rekognition_emulator.evaluation.comparison import AlbumComparison, compare_pairs
 from rekognition_emulator.evaluation.scores import FALSE_MATCH_RATES, OperatingPoint, Scores
-from rekognition_emulator.faces.embedding import FaceModel
 
 SIMILARITIES: Final = (80.0, 90.0, 99.0)
 """Thresholds that clients use: AWS's default, and those its guides recommend."""

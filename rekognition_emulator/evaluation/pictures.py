@@ -19,19 +19,19 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rekognition_emulator.evaluation.bands import Covariates
-from rekognition_emulator.faces.detection import AnalyzedFace
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.errors import (
+from rekognition_emulator.domain.detection import AnalyzedFace
+from rekognition_emulator.domain.errors import (
     NoFaceInPicture,
     PictureTooCostly,
     PictureTooLarge,
     PictureTooSmall,
     PictureUnreadable,
 )
-from rekognition_emulator.faces.image import Image, decode
-from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, largest, select, side_px
-from rekognition_emulator.faces.quality import QualityFilter
+from rekognition_emulator.domain.quality import QualityFilter
+from rekognition_emulator.evaluation.bands import Covariates
+from rekognition_emulator.imaging.image import Image, decode
+from rekognition_emulator.inference.engine import FaceEngine
+from rekognition_emulator.inference.pipeline import FACES_MAX, analyse, largest, select, side_px
 
 _Outcome = TypeVar("_Outcome")
 """What is made of a picture."""

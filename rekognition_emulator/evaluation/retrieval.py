@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from rekognition_emulator.domain.embedding import FaceModel
 from rekognition_emulator.evaluation.comparison import NEAREST_STRANGERS
-from rekognition_emulator.faces.embedding import FaceModel
 
 RANKS: Final = (10, 20, 50)
 """Images of a first page, in a shop that shows few or many. Ours."""

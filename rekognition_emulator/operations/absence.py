@@ -12,8 +12,8 @@ from typing import Final, get_args
 import structlog
 
 from rekognition_emulator.api import rekognition as api
-from rekognition_emulator.faces.attributes import Attribute
-from rekognition_emulator.observation import current
+from rekognition_emulator.domain.attributes import Attribute
+from rekognition_emulator.telemetry.observation import current
 
 MEMBERS: Final[Mapping[Attribute, str]] = {
     Attribute.AGE_RANGE: "AgeRange",

@@ -5,15 +5,15 @@ from typing import Final
 import numpy as np
 
 from rekognition_emulator.api import rekognition as api
-from rekognition_emulator.faces import image
-from rekognition_emulator.faces.errors import NoFaceInPicture
-from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, largest, select
-from rekognition_emulator.faces.quality import QualityFilter
-from rekognition_emulator.observation import stage
+from rekognition_emulator.domain.errors import NoFaceInPicture
+from rekognition_emulator.domain.quality import QualityFilter
+from rekognition_emulator.imaging import image
+from rekognition_emulator.inference.pipeline import FACES_MAX, analyse, largest, select
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.details import describe
 from rekognition_emulator.operations.intake import picture_bytes
 from rekognition_emulator.operations.rendering import bounding_box, compared_face, shown_similarity
+from rekognition_emulator.telemetry.observation import stage
 
 _THRESHOLD_DEFAULT: Final = 80.0
 """``SimilarityThreshold``. Source: API reference of CompareFaces."""

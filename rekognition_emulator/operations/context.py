@@ -4,15 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rekognition_emulator.actor import Actor
-from rekognition_emulator.faces.attributes import AttributeEstimator
-from rekognition_emulator.faces.engine import FaceEmbedder, FaceEngine
-from rekognition_emulator.faces.errors import FaceModelChanged, FaceModelMismatch
-from rekognition_emulator.faces.gallery import Collection, Owner
-from rekognition_emulator.faces.idempotency import AnswerStore
-from rekognition_emulator.faces.index import FaceIndex
-from rekognition_emulator.faces.store import FaceStore
-from rekognition_emulator.faces.tags import TagStore
-from rekognition_emulator.faces.users import UserStore
+from rekognition_emulator.domain.errors import FaceModelChanged, FaceModelMismatch
+from rekognition_emulator.domain.faces import Collection, Owner
+from rekognition_emulator.domain.idempotency import AnswerStore
+from rekognition_emulator.domain.store import FaceStore
+from rekognition_emulator.domain.tags import TagStore
+from rekognition_emulator.domain.users import UserStore
+from rekognition_emulator.inference.engine import AttributeEstimator, FaceEmbedder, FaceEngine
+from rekognition_emulator.search.base import FaceIndex
 
 FetchObject = Callable[[str, str, str | None], bytes]
 """(bucket, key, version or None for the newest) → content. Raises ObjectUnavailable, ObjectTooLarge."""

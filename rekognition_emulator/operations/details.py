@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from rekognition_emulator.api import rekognition as api
-from rekognition_emulator.faces.detection import AnalyzedFace
-from rekognition_emulator.faces.image import Image
-from rekognition_emulator.observation import stage
+from rekognition_emulator.domain.detection import AnalyzedFace
+from rekognition_emulator.imaging.image import Image
 from rekognition_emulator.operations.absence import add_neutral, note_absent
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.intake import wanted_attributes
 from rekognition_emulator.operations.rendering import face_detail
+from rekognition_emulator.telemetry.observation import stage
 
 
 def describe(

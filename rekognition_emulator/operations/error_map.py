@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from rekognition_emulator.api import rekognition as api
 from rekognition_emulator.api.core import ServiceError
-from rekognition_emulator.faces import errors
+from rekognition_emulator.domain import errors
 
 
 def _collection_not_found(error: errors.CollectionNotFound, operation: str) -> ServiceError:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TypeVar, cast
 
-from rekognition_emulator.faces.idempotency import IdempotencyKey
+from rekognition_emulator.domain.idempotency import IdempotencyKey
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.defaults import TOKEN_LIFETIME
 

@@ -6,18 +6,18 @@ from uuid import UUID, uuid4
 import numpy as np
 
 from rekognition_emulator.api import rekognition as api
-from rekognition_emulator.faces import image
-from rekognition_emulator.faces.crops import cut_chip
-from rekognition_emulator.faces.detection import BoundingBox, Detection, Embedded
-from rekognition_emulator.faces.gallery import EnrolledFace, NewFace, name_picture
-from rekognition_emulator.faces.pipeline import FACES_MAX, analyse, select
-from rekognition_emulator.faces.quality import QualityFilter
-from rekognition_emulator.observation import current, stage
+from rekognition_emulator.domain.detection import BoundingBox, Detection, Embedded
+from rekognition_emulator.domain.faces import EnrolledFace, NewFace, name_picture
+from rekognition_emulator.domain.quality import QualityFilter
+from rekognition_emulator.imaging import image
+from rekognition_emulator.imaging.crops import cut_chip
+from rekognition_emulator.inference.pipeline import FACES_MAX, analyse, select
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.details import describe
 from rekognition_emulator.operations.intake import picture_bytes, picture_source
 from rekognition_emulator.operations.paging import page_size, read_token, write_token
 from rekognition_emulator.operations.rendering import indexed_face, stored_face
+from rekognition_emulator.telemetry.observation import current, stage
 
 
 def index_faces(context: Context, request: api.IndexFacesRequest) -> api.IndexFacesResponse:

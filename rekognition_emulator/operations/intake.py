@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from rekognition_emulator.api.rekognition import Attribute as RequestedAttribute
 from rekognition_emulator.api.rekognition import Image, InvalidParameterException, InvalidS3ObjectException
-from rekognition_emulator.faces.attributes import Attribute
-from rekognition_emulator.faces.gallery import PictureSource
-from rekognition_emulator.observation import stage
+from rekognition_emulator.domain.attributes import Attribute
+from rekognition_emulator.domain.faces import PictureSource
 from rekognition_emulator.operations.context import Context
+from rekognition_emulator.telemetry.observation import stage
 
 
 def picture_bytes(context: Context, image: Image) -> bytes:

@@ -7,11 +7,11 @@ from uuid import UUID
 import numpy as np
 
 from rekognition_emulator.api import rekognition as api
-from rekognition_emulator.faces.attributes import Attributes, Verdict
-from rekognition_emulator.faces.detection import LANDMARKS, AnalyzedFace, BoundingBox, Detection
-from rekognition_emulator.faces.embedding import FaceModel
-from rekognition_emulator.faces.gallery import EnrolledFace, Match, Owner, UserMatch
-from rekognition_emulator.faces.mesh import LANDMARKS_30
+from rekognition_emulator.domain.attributes import Attributes, Verdict
+from rekognition_emulator.domain.detection import LANDMARKS, AnalyzedFace, BoundingBox, Detection
+from rekognition_emulator.domain.embedding import FaceModel
+from rekognition_emulator.domain.faces import EnrolledFace, Match, Owner, UserMatch
+from rekognition_emulator.domain.mesh import LANDMARKS_30
 from rekognition_emulator.operations.defaults import USER_WITH_FACES
 
 _LANDMARK_TYPES: Final[Sequence[tuple[api.LandmarkType, int]]] = (

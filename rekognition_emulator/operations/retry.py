@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from rekognition_emulator.faces.errors import FaceModelChanged
+from rekognition_emulator.domain.errors import FaceModelChanged
 from rekognition_emulator.operations.context import Context
 
 Handler = Callable[[Context, Any], Any]

@@ -4,15 +4,15 @@ from typing import Final
 from uuid import UUID
 
 from rekognition_emulator.api import rekognition as api
-from rekognition_emulator.faces import image
-from rekognition_emulator.faces.gallery import Collection, Embedding
-from rekognition_emulator.faces.pipeline import largest
-from rekognition_emulator.faces.quality import QualityFilter
-from rekognition_emulator.observation import current, stage
+from rekognition_emulator.domain.faces import Collection, Embedding
+from rekognition_emulator.domain.quality import QualityFilter
+from rekognition_emulator.imaging import image
+from rekognition_emulator.inference.pipeline import largest
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.defaults import MATCHES_DEFAULT
 from rekognition_emulator.operations.intake import picture_bytes
 from rekognition_emulator.operations.rendering import bounding_box, face_matches
+from rekognition_emulator.telemetry.observation import current, stage
 
 _THRESHOLD_DEFAULT: Final = 80.0
 """``FaceMatchThreshold``. Source: API reference of both operations."""

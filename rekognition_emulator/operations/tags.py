@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from rekognition_emulator.api import rekognition as api
-from rekognition_emulator.faces.gallery import Collection
+from rekognition_emulator.domain.faces import Collection
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.rendering import collection_arn
 

@@ -6,13 +6,12 @@ from uuid import UUID
 import numpy as np
 
 from rekognition_emulator.api import rekognition as api
-from rekognition_emulator.faces import image
-from rekognition_emulator.faces.detection import AnalyzedFace
-from rekognition_emulator.faces.gallery import Collection, Embedding
-from rekognition_emulator.faces.pipeline import analyse, select
-from rekognition_emulator.faces.quality import QualityFilter
-from rekognition_emulator.faces.users import FaceOfAnother, SurplusFace, UnknownFace, UnlikeFace, User
-from rekognition_emulator.observation import current, stage
+from rekognition_emulator.domain.detection import AnalyzedFace
+from rekognition_emulator.domain.faces import Collection, Embedding
+from rekognition_emulator.domain.quality import QualityFilter
+from rekognition_emulator.domain.users import FaceOfAnother, SurplusFace, UnknownFace, UnlikeFace, User
+from rekognition_emulator.imaging import image
+from rekognition_emulator.inference.pipeline import analyse, select
 from rekognition_emulator.operations.context import Context
 from rekognition_emulator.operations.defaults import (
     MATCHES_DEFAULT,
@@ -25,6 +24,7 @@ from rekognition_emulator.operations.idempotency import idempotent
 from rekognition_emulator.operations.intake import picture_bytes
 from rekognition_emulator.operations.paging import read_token, write_token
 from rekognition_emulator.operations.rendering import bounding_box, shown_similarity, user_matches
+from rekognition_emulator.telemetry.observation import current, stage
 
 _ASSOCIATION_THRESHOLD_DEFAULT: Final = 75.0
 """``UserMatchThreshold`` of AssociateFaces. Source: its API reference."""

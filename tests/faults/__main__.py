@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from tests.bench.report import Section, machine, write
+from benchmarks.report import Section, machine, write
 from tests.faults import campaign
 from tests.faults.campaign import Fault, Result
 from tests.faults.deployments import Deployment, embedded, external, on_small_disk, with_storage

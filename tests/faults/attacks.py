@@ -38,8 +38,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from typer.testing import CliRunner
 
 from rekognition_emulator.cli.keys import app as commands
-from tests.bombs import interlaced
-from tests.server import Keys, Server, printed_keys
+from tests.support.bombs import interlaced
+from tests.support.server import Keys, Server, printed_keys
 
 GROWTH_MB_MAX: Final = 60
 BOMB_BYTES: Final = 60_000

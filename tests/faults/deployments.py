@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from rekognition_emulator.store.embedded import embedded_database
+from rekognition_emulator.storage.embedded_postgres import embedded_database
 from tests.faults.neighbours import Line, Storage
 from tests.faults.workload import Picture
-from tests.server import Server, command
+from tests.support.server import Server, command
 
 START_S = 30
 """In which a server starts again, or something is wrong."""

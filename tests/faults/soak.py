@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 import psutil
 import psycopg
 
-from tests.bench.report import Section, machine, plot_lines, write
+from benchmarks.report import Section, machine, plot_lines, write
 from tests.faults import campaign
 from tests.faults.deployments import Deployment, embedded
 from tests.faults.workload import make_pictures

@@ -19,8 +19,8 @@ import psutil
 
 from tests.fuzz.seeds import COLLECTION, pictures
 from tests.fuzz.targets import SECONDS_MAX, Decoder, Pictures, Requests, Signatures, Target, Wire
-from tests.networks import embedded_engine
-from tests.server import ROOT, Server
+from tests.support.networks import embedded_engine
+from tests.support.server import ROOT, Server
 
 FINDINGS = ROOT / "build" / "fuzz"
 CLIENTS = 8

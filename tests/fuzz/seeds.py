@@ -9,7 +9,7 @@ from typing import Any
 import PIL.Image
 
 from rekognition_emulator.demo.people import PEOPLE, View, selfie
-from tests.bombs import baseline, chunk, header, notes, png, progressive, rows, segment
+from tests.support.bombs import baseline, chunk, header, notes, png, progressive, rows, segment
 
 COLLECTION = "fuzz"
 FACE = "00000000-0000-4000-8000-000000000000"

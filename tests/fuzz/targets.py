@@ -22,12 +22,12 @@ from botocore.credentials import Credentials
 
 import botocore_models
 from rekognition_emulator.api.core import ServiceError
-from rekognition_emulator.faces.engine import FaceEngine
-from rekognition_emulator.faces.errors import FaceError
-from rekognition_emulator.faces.image import DETECTION_SIDE_PX, decode
-from rekognition_emulator.faces.pipeline import analyse
-from rekognition_emulator.wire.dispatch import Dispatcher
-from rekognition_emulator.wire.sigv4 import Head, read_signature, verify
+from rekognition_emulator.domain.errors import FaceError
+from rekognition_emulator.http.dispatch import Dispatcher
+from rekognition_emulator.http.sigv4 import Head, read_signature, verify
+from rekognition_emulator.imaging.image import DETECTION_SIDE_PX, decode
+from rekognition_emulator.inference.engine import FaceEngine
+from rekognition_emulator.inference.pipeline import analyse
 from tests.fuzz.mutations import SPOILT_HEADERS, spoil, spoil_http, spoil_json, spoil_picture
 from tests.fuzz.seeds import COLLECTION, requests
 

@@ -10,7 +10,7 @@ from tests.fuzz.__main__ import Run, running_server
 from tests.fuzz.mutations import spoil_http, spoil_json, spoil_picture
 from tests.fuzz.seeds import pictures, requests
 from tests.fuzz.targets import Decoder, Finding, Pictures, Requests, Signatures, Target, Wire, _verdict
-from tests.server import Server
+from tests.support.server import Server
 
 SEED = 20_260_101
 

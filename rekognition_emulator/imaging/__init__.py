@@ -1,0 +1,1 @@
+"""Images as pixels: headers, decoding, alignment, crops."""

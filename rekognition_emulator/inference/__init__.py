@@ -1,0 +1,1 @@
+"""Networks at work: sessions, detectors, embedders, face details, and the engine they make."""

@@ -1,0 +1,1 @@
+"""What is estimated of a face beyond its box and landmarks."""

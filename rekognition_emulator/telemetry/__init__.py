@@ -1,0 +1,1 @@
+"""What is measured of requests: observations, metrics, traces."""
