@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 import psycopg
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from rekognition_emulator.domain.detection import BoundingBox, Detection
 from tests.support.scripted import FRONTAL, ScriptedEngine
@@ -30,7 +30,8 @@ def scripted() -> Callable[..., ScriptedEngine]:
     return ScriptedEngine
 
 
-settings.register_profile("quick", max_examples=20)
+# How long it takes to make an input says more of a busy machine than of the test.
+settings.register_profile("quick", max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 
 
 class TierError(AssertionError):
