@@ -38,7 +38,7 @@ class TierError(AssertionError):
     """A unit test has asked for what belongs to another tier."""
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)  # a session's would hold for the other tiers, too, once it is there
 def _nothing_but_python() -> Iterator[None]:
     """Unit tests start no process, open no database and run no network. Tests that do stand in another folder."""
 
