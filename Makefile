@@ -6,7 +6,7 @@ RUN = .venv/bin/python -m
 
 # ONNX Runtime reports to its maker otherwise: our package says so itself, the peers in the benches do not.
 export ORT_DISABLE_TELEMETRY = 1
-# Tests start hundreds of processes; without compiled files each would compile the whole package again.
+# Without compiled files pytest rewrites the assertions of every test file in every run: seconds before the first test.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help

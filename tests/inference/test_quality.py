@@ -4,9 +4,7 @@ from pathlib import Path
 import pytest
 
 from rekognition_emulator.domain.errors import PictureUnreadable
-from rekognition_emulator.domain.quality import (
-    QualityFilter,
-)
+from rekognition_emulator.domain.quality import QualityFilter
 from rekognition_emulator.imaging.image import decode
 from rekognition_emulator.inference.pipeline import analyse, select
 from tests.support.networks import embedded_engine

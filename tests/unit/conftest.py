@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 import psycopg
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from rekognition_emulator.domain.detection import BoundingBox, Detection
 from tests.support.scripted import FRONTAL, ScriptedEngine
@@ -30,14 +30,15 @@ def scripted() -> Callable[..., ScriptedEngine]:
     return ScriptedEngine
 
 
-settings.register_profile("quick", max_examples=20)
+# How long it takes to make an input says more of a busy machine than of the test.
+settings.register_profile("quick", max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 
 
 class TierError(AssertionError):
     """A unit test has asked for what belongs to another tier."""
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)  # a session's would hold for the other tiers, too, once it is there
 def _nothing_but_python() -> Iterator[None]:
     """Unit tests start no process, open no database and run no network. Tests that do stand in another folder."""
 

@@ -7,13 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.bombs import (
-    baseline,
-    header,
-    png,
-    progressive,
-    rows,
-)
+from tests.support.bombs import baseline, header, png, progressive, rows
 from tests.support.server import ROOT
 
 MEASURE = """

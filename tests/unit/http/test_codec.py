@@ -287,6 +287,7 @@ def test_no_body_breaks_the_parser(body: bytes) -> None:
 JSON = st.recursive(
     st.none() | st.integers() | st.text('\\"a[,é'),
     lambda inner: st.lists(inner) | st.dictionaries(st.text('\\"'), inner),
+    max_leaves=30,
 )
 
 
