@@ -71,6 +71,15 @@ def traces(new: NewFace, staged: np.ndarray[tuple[int], np.dtype[np.float32]]) -
     }
 
 
+def without_headers(log: bytes) -> bytes:
+    """Returns a file of the write-ahead log as one piece: a record goes on behind the header of the next page.
+
+    Source: PostgreSQL's xlog_internal.h, pages of 8 kB whose header has 24 bytes, the first one's in a file 40.
+    """
+    pages = range(0, len(log), 8_192)
+    return b"".join(log[at + (24 if at else 40) : at + 8_192] for at in pages)
+
+
 def found(directory: Path, sought: dict[str, bytes]) -> set[str]:
     """Returns which of these bytes lie in any file of a directory, and in which of its folders."""
     where = set()
@@ -78,6 +87,8 @@ def found(directory: Path, sought: dict[str, bytes]) -> set[str]:
         if path.is_file():
             content = path.read_bytes()
             folder = "log" if "pg_wal" in path.parts else "tables"
+            if folder == "log":
+                content += without_headers(content)
             where |= {f"{name} in {folder}" for name, piece in sought.items() if piece in content}
     return where
 

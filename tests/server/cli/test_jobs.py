@@ -1,6 +1,12 @@
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -15,6 +21,7 @@ from rekognition_emulator.storage.audit import AuditFilter, entries
 from rekognition_emulator.storage.postgres import PostgresStore
 from rekognition_emulator.storage.transactions import JoiningPool
 from tests.support.gallery import ACTOR, embeddings, picture
+from tests.support.server import ROOT
 
 OWNER = Owner("000000000000", "us-east-1")
 """As the settings have it without any."""
@@ -109,6 +116,28 @@ def test_a_job_that_runs_is_asked_to_end(run: Run, pool: JoiningPool) -> None:
     assert job
     assert run("jobs", "cancel", job.id) == f"{job.id} ends after its present step.\n"
     assert "running, cancelling" in run("jobs", "list")
+
+
+@pytest.mark.usefixtures("album")
+def test_a_worker_of_its_own(run: Run, pool: JoiningPool, database_url: str, tmp_path: Path) -> None:
+    """It does what there is, and ends when it is told to, with exit code 0."""
+    run("collections", "retention", "wedding", "--days", "7")
+    settings = {"REKOGNITION_DATABASE_URL": database_url, "REKOGNITION_JOB_POLL_SECONDS": "0.2"}
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "rekognition_emulator", "worker"],
+        cwd=ROOT,
+        env={**os.environ, **settings, "REKOGNITION_DATA_DIR": str(tmp_path)},
+    )
+    try:
+        while JobStore(pool).list(OWNER.account, limit=1)[0].status != JobStatus.SUCCEEDED:
+            assert worker.poll() is None
+            time.sleep(0.05)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(20) == 0
+    finally:
+        worker.kill()
+        worker.wait()
+    assert PostgresStore(pool).get_collection(OWNER, "wedding").face_count == 2
 
 
 def test_jobs_that_are_not_there(run: Run, pool: JoiningPool) -> None:
