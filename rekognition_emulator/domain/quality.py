@@ -99,11 +99,11 @@ REQUIREMENTS: Final = {
 }
 """Differs from AWS (#qualityfilter): its thresholds are not published. Source: ours.
 
-Faces of 28 portraits, shrunk or blurred, against
-themselves with the embedded engine: at 24 px all, at 16 px half are still as similar as 80; so are, after a Gaussian
-blur of 2, 3 and 4 % of the face (sharpness 35, 12 and 0 in the median), 100, 93 and 29 %. Of 68 portraits
-AUTO refuses no face but blurred ones in the background. The side that HIGH asks for is AWS's: its guide says that
-50 × 50 px are enough for a search, and in its own notebooks HIGH passes a face of 59."""
+Faces of 28 portraits, shrunk or blurred, against themselves with the embedded engine: at 24 px all, at 16 px half are
+still as similar as 80; so are, after a Gaussian blur of 2, 3 and 4 % of the face (sharpness 35, 12 and 0 in the
+median), 100, 93 and 29 %. Of 68 portraits AUTO refuses no face but blurred ones in the background. The side that HIGH
+asks for is AWS's: its guide says that 50 × 50 px are enough for a search, and in its own notebooks HIGH passes a face
+of 59."""
 
 
 def measure_quality(pixels: NDArray[np.uint8], box: BoundingBox) -> Quality:

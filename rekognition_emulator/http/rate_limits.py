@@ -2,8 +2,7 @@
 
 As at AWS, an account has so many requests a second of each operation; a second's worth may come at once.
 Differs from AWS (#requests-a-second): regions share one limit, because here a caller is in whichever it names.
-Source: AWS General Reference, Amazon
-Rekognition endpoints and quotas, 2026.
+Source: AWS General Reference, Amazon Rekognition endpoints and quotas, 2026.
 
 Only a caller who is proved to be of an account takes from its bucket, so nobody can use up what is another's. That a
 bucket is empty may be said to whoever claims the account, before a body is read: it costs the account nothing.
