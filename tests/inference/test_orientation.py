@@ -148,6 +148,14 @@ def test_what_looks_like_a_face_only_when_turned_must_be_certain() -> None:
     assert not OrientedDetector(unsure, unsure).detect(picture(1))
 
 
+def test_a_picture_is_not_turned_to_where_its_faces_are_less_sure() -> None:
+    """Whatever a scout sees there: what is found as it is stays."""
+    detector, image = Upright(confidence=96, elsewhere=98), picture(1)
+    (face,) = OrientedDetector(detector, Upright()).detect(image)
+    (plain,) = detector.detect(image)
+    assert (face.box, face.confidence) == (plain.box, 98)
+
+
 def test_landmarks_that_no_turn_confirms_are_not_believed() -> None:
     """Eyes below the mouth, and nothing there to see in any turn: embedded by those, it would match anybody."""
     sound, upside_down = frontal(0.1, 0.1, 0.3), frontal(0.6, 0.6, 0.3)

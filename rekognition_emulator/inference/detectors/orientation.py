@@ -14,6 +14,7 @@ odd; what comes out on the others stands beside it: benchmarks/orientation.py.
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -149,14 +150,12 @@ class OrientedDetector(FaceDetector):
     def _glance_at_distant(self, image: Image) -> dict[int, float]:
         """Returns, by turns, the confidence of the surest small face of those that are surer so than upright."""
         copy = _copy(image, DISTANT_PX)
-        places = [
-            (face.confidence, turns, _turned_back(face, turns).box)
-            for turns in (1, 2, 3)
-            for face in self._distant_scout.detect(_turned(copy, turns))
-            if abs(_roll(face, copy, turns)) <= ROLL_MAX
-        ]
+        seen = [(face, turns) for turns in (1, 2, 3) for face in self._distant_scout.detect(_turned(copy, turns))]
+        seen.sort(key=lambda each: -each[0].confidence)
+        likely = ((face, turns) for face, turns in seen if abs(_roll(face, copy, turns)) <= ROLL_MAX)
         sure: dict[int, float] = {}
-        for _, turns, box in sorted(places, key=lambda place: -place[0])[:DISTANT_LOOKS_MAX]:
+        for face, turns in islice(likely, DISTANT_LOOKS_MAX):
+            box = _turned_back(face, turns).box
             place, crop = _surroundings(image, box)
             closer, box_there = _copy(crop, SURROUNDINGS_PX), _within(box, place)
             confidence = _confidence(_see(self._scout, closer, turns, box_there))

@@ -72,7 +72,7 @@ class SingleShot(FaceDetector):
                 more.
         """
         model = replace(self._model, sides_px=(side_px,), score_min=score_min)
-        if score_min < self._model.score_min:
+        if score_min < model.confidences[0][0]:
             model = replace(model, confidences=((score_min, 0), *model.confidences))
         tuned = copy(self)
         tuned._model = model  # noqa: SLF001 - of its own class
