@@ -36,7 +36,7 @@ def set_retention(pool: JoiningPool, actor: Actor, collection: Collection, days:
         pool: to the database.
         actor: who sets it.
         collection: whose faces.
-        days: 1 to ``DAYS_MAX``; None: for ever.
+        days: 1 to ``RETENTION_DAYS_MAX``; None: for ever.
 
     Returns:
         How many faces are over that time already. A job removes them.
