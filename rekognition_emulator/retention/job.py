@@ -21,7 +21,7 @@ from rekognition_emulator.telemetry.observation import new_id
 KIND: Final = "retention"
 
 BATCH: Final = 100
-"""Faces that go in one transaction, for which whoever writes into the collection waits. Ours: 0.1 s at the most."""
+"""Faces that go in one transaction, for which who writes into the collection waits. Ours: a fraction of a second."""
 
 
 def retention_jobs(pool: JoiningPool) -> JobKind[Expiry]:
