@@ -7,16 +7,17 @@ import typer
 from rekognition_emulator.cli.database import data_errors_exit_with_message, open_database, operator
 from rekognition_emulator.cli.start import read_settings
 from rekognition_emulator.cli.wording import counted
-from rekognition_emulator.domain.faces import Owner
+from rekognition_emulator.domain.faces import RETENTION_DAYS_MAX, Owner
 from rekognition_emulator.retention.job import set_retention
-from rekognition_emulator.retention.store import DAYS_MAX, RetentionStore
+from rekognition_emulator.retention.store import RetentionStore
 from rekognition_emulator.storage.postgres import PostgresStore
 
 app = typer.Typer(help="Set what AWS's API has no word for.", no_args_is_help=True)
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The collection's name.")]
 _Days = Annotated[
-    int | None, typer.Option(min=1, max=DAYS_MAX, help="Remove faces so many days after they came; users lose them.")
+    int | None,
+    typer.Option(min=1, max=RETENTION_DAYS_MAX, help="Remove faces so many days after they came."),
 ]
 _Off = Annotated[bool, typer.Option("--off", metavar="", help="Keep faces until somebody deletes them.")]
 _Region = Annotated[str | None, typer.Option(help="The collection's region. Default: that of the settings.")]

@@ -103,10 +103,11 @@ def work() -> None:
     settings = read_settings()
     configure_logging(settings.log_level)
     with data_errors_exit_with_message(), open_database(settings, JOB_CONNECTIONS) as pool:
-        worker = open_worker(settings, pool)
-        for sign in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(sign, lambda *_: worker.stop())
-        worker.work()
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(stop, lambda *_: sys.exit())  # which unwinds what was opened, and is no failure
+        with open_worker(settings, pool).running():
+            while True:
+                signal.pause()
 
 
 @contextmanager

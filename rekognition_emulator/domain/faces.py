@@ -14,6 +14,9 @@ from rekognition_emulator.domain.detection import BoundingBox
 
 T = TypeVar("T")
 
+RETENTION_DAYS_MAX: Final = 36_500
+"""For which a collection keeps its faces, if not for ever: a hundred years. Ours, as the table has it."""
+
 _PICTURES: Final = UUID("8e7c8a3e-54f1-4ef0-9f0d-6f5f0f2f6d10")
 """Name space of the ids of pictures, drawn once at random."""
 

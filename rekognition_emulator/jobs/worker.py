@@ -93,7 +93,7 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 worked = self.work_once()
-            except psycopg.Error as error:
+            except Exception as error:  # noqa: BLE001 - whatever the database or a kind raises, this thread goes on
                 log.warning("jobs_wait", cause=type(error).__name__)
                 worked = False
             if not worked:

@@ -21,7 +21,7 @@ from rekognition_emulator.telemetry.observation import new_id
 KIND: Final = "retention"
 
 BATCH: Final = 100
-"""Faces that go in one transaction, for which whoever writes into the collection waits. Ours: 0.1 s at the most."""
+"""Faces that go in one transaction, for which who writes into the collection waits. Ours: a fraction of a second."""
 
 
 def retention_jobs(pool: JoiningPool) -> JobKind[Expiry]:
@@ -36,7 +36,7 @@ def set_retention(pool: JoiningPool, actor: Actor, collection: Collection, days:
         pool: to the database.
         actor: who sets it.
         collection: whose faces.
-        days: 1 to ``DAYS_MAX``; None: for ever.
+        days: 1 to ``RETENTION_DAYS_MAX``; None: for ever.
 
     Returns:
         How many faces are over that time already. A job removes them.

@@ -14,9 +14,6 @@ from rekognition_emulator.domain.errors import CollectionNotFound
 from rekognition_emulator.domain.faces import Collection
 from rekognition_emulator.storage.audit import record
 
-DAYS_MAX: Final = 36_500
-"""A hundred years. As the table has it."""
-
 # What was set since the job was made counts where it keeps faces for longer; without a setting nothing is over it.
 _EXPIRED: Final = """
 FROM faces WHERE collection_id = %(key)s AND created_at < %(before)s AND created_at < (
@@ -48,7 +45,7 @@ class RetentionStore:
         self._pool = pool
 
     def choose(self, actor: Actor, collection: Collection, days: int | None) -> None:
-        """Keeps a collection's faces for so many days from when they came, 1 to ``DAYS_MAX``; None: for ever.
+        """Keeps a collection's faces for so many days from when they came, 1 to ``RETENTION_DAYS_MAX``; None: for ever.
 
         Raises:
             CollectionNotFound: it was deleted since it was read.

@@ -16,7 +16,7 @@ from uuid import UUID
 import numpy as np
 
 from rekognition_emulator.domain.detection import BoundingBox
-from rekognition_emulator.domain.faces import Embedding, EnrolledFace, NewFace
+from rekognition_emulator.domain.faces import RETENTION_DAYS_MAX, Embedding, EnrolledFace, NewFace
 from rekognition_emulator.domain.tags import TAGS_MAX
 from rekognition_emulator.domain.users import User
 from rekognition_emulator.storage.integrity import UNIT_TOLERANCE
@@ -27,9 +27,6 @@ DIMENSION_MAX: Final = 16_000
 MOMENT_MIN: Final = datetime(1, 1, 2, tzinfo=UTC)
 MOMENT_MAX: Final = datetime(9998, 12, 31, tzinfo=UTC)
 """Of a creation. Beyond, a day's difference of time zones leads out of the years that Python, and so the wire, has."""
-
-RETENTION_DAYS_MAX: Final = 36_500
-"""For which a collection keeps faces, if not for ever: a hundred years. As the table has it."""
 
 COUNT_MAX: Final = 2**53 - 1
 """Whole numbers up to here are the same in every program that reads JSON. Source: RFC 8259, section 6."""
