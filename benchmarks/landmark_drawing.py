@@ -143,7 +143,7 @@ def page() -> str:
 # The thirty landmarks
 
 `ALL` answers with AWS's thirty landmarks, in this order. They are read off a mesh of 478 points that MediaPipe's
-network fits to the face. Left and right are the picture's.
+network fits to the face. Left and right are the image's.
 
 ![The thirty landmarks on a schematic face](landmarks.svg)
 

@@ -13,15 +13,10 @@ from rekognition_emulator.storage.postgres import PostgresStore
 from rekognition_emulator.storage.transfer import list_names
 
 
-def is_collection_id(name: str) -> bool:
-    """Says whether a collection can be called so; nobody could ask the service for one that is called otherwise."""
-    return COLLECTION_ID.fullmatch(name) is not None
-
-
 def require_collection_ids(names: Sequence[str]) -> None:
     """Raises ``Refused`` if no collection can have one of these names."""
     for name in names:
-        require(is_collection_id(name), f"{name} is no collection's id.")
+        require(COLLECTION_ID.fullmatch(name), f"{name} is no collection's id.")
 
 
 def find_collections(

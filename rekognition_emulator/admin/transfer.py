@@ -13,9 +13,9 @@ from psycopg_pool import ConnectionPool
 
 import botocore_models
 from rekognition_emulator.actor import Actor
-from rekognition_emulator.admin.collections import is_collection_id
 from rekognition_emulator.admin.errors import require
 from rekognition_emulator.api.core import ValidationException
+from rekognition_emulator.arn import COLLECTION_ID
 from rekognition_emulator.domain.faces import EnrolledFace, Owner
 from rekognition_emulator.domain.users import User
 from rekognition_emulator.files import NAME_BYTES_MAX, make_folder
@@ -122,7 +122,7 @@ def import_from_file(  # noqa: PLR0913 - what an import takes
     def target(described: Described) -> tuple[Owner, str]:
         chosen, owner = name or described.name, Owner(actor.account, region or described.region)
         require(
-            is_collection_id(chosen),
+            COLLECTION_ID.fullmatch(chosen),
             f"{chosen!r} cannot be a collection's name: up to 255 letters, digits, and _ . -",
         )
         require(

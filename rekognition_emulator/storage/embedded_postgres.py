@@ -80,7 +80,7 @@ def embedded_database(directory: Path, settings: Mapping[str, str] | None = None
     with _lock_file(directory) as lock:
         settings = SETTINGS | dict(settings or {})
         if not _join(lock, data, settings):
-            log.info("shares the embedded database with another process", directory=str(directory))
+            log.info("embedded_database_shared", directory=str(directory))
         try:
             with _kept_running(data, settings):
                 yield _url(data)

@@ -17,10 +17,10 @@ HOMES = {
     r"\{12\}(?!:)": ["arn.py"],  # an account's
     r"\bmkstemp\(|\.hardlink_to\(|\bos\.(link|replace|rename)\(": ["files.py"],
     r"\bfsync\(": ["files.py", "models/downloads.py"],  # a download is resumed: what has come is kept, whole or not
-    r"\bthreading\.Event\(": ["background.py", "search/hnsw.py"],  # what makes graphs waits for locks with it
+    r"\bthreading\.Event\(": ["background.py", "jobs/worker.py", "search/hnsw.py"],  # the others wait for two things
     r"\b15 \* 2\*\*20\b": ["s3.py"],
     r": Final = 50_000\n\"\"\"Added faces": ["storage/changes.py"],
-    r"\"__type\"": ["http/dispatch.py"],
+    r"\"__type\"": ["http/responses.py"],
 }
 """What a fact looks like where it is written down → the files that may."""
 

@@ -17,6 +17,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from rich.progress import TextColumn
 
+from rekognition_emulator.cli.album.client import open_client
 from rekognition_emulator.cli.album.journal import Journal, Outcome, digest
 from rekognition_emulator.cli.album.pictures import (
     EXTERNAL_IMAGE_ID_MAX,
@@ -29,7 +30,6 @@ from rekognition_emulator.cli.album.pictures import (
 from rekognition_emulator.cli.album.reencoding import ORIGINAL_BYTES_MAX, NotReencoded, foreign_format, reencode
 from rekognition_emulator.cli.album.report import readable, summary, write_report
 from rekognition_emulator.cli.album.superseding import EarlierFaces
-from rekognition_emulator.cli.client import open_client
 from rekognition_emulator.cli.progress import counting
 from rekognition_emulator.cli.wording import counted, in_words
 from rekognition_emulator.files import private

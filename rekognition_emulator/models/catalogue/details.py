@@ -74,7 +74,7 @@ GENDER: Final = Estimator(
 )
 EXPRESSION: Final = Estimator(
     name="face-expression",
-    licence="MIT; trained on public sets and pictures of the web",
+    licence="MIT; trained on public sets and images of the web",
     profile=Profile.PERMISSIVE,
     source="npm package @vladmandic/face-api 1.7.15, face_expression_model",
     files={

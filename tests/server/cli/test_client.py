@@ -8,7 +8,7 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ParamValidationError
 
-from rekognition_emulator.cli.client import open_client
+from rekognition_emulator.cli.album.client import open_client
 
 ENDPOINT = "http://rekognition.invalid"
 ANSWER = b'{"FaceRecords": [], "UnindexedFaces": []}'

@@ -563,7 +563,7 @@ def test_what_a_head_is_enough_for_is_decided_once(serving: Callable[..., Server
     with capture_logs() as logs:
         answer = server.request("POST", "/", content=BODY)
     assert answer.status_code == 200
-    spared = [line for line in logs if line["event"] == "would be denied"]
+    spared = [line for line in logs if line["event"] == "would_be_denied"]
     assert {line["request_id"] for line in logs} == {answer.headers["x-amzn-requestid"]}
     assert [line["error"] for line in spared] == ["MissingAuthenticationTokenException"]
     assert server.observer.observations[0].would_be_denied == spared[0]["error"]
