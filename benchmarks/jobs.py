@@ -4,6 +4,7 @@ One client searches by FaceId; for some seconds alone, then while retention remo
 the same one, then alone again, and so on in turn: a busy minute of the machine meets all of them.
 """
 
+import argparse
 import json
 import tempfile
 import time
@@ -86,6 +87,7 @@ def search(server: Server, name: str, ids: Sequence[UUID], into: Measured) -> No
 
 def main() -> None:
     """Measures and prints a table."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     measured: dict[str, Measured] = {each: Measured() for each in ("alone", "other", "same")}
     with (
         tempfile.TemporaryDirectory(prefix="rekognition-bench-") as folder,

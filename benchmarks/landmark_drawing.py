@@ -85,7 +85,7 @@ def _varint(message: bytes, position: int) -> tuple[int, int]:
 
 
 def drawing(mesh: Mesh, triangles: NDArray[np.intp]) -> str:
-    """Returns the picture as SVG."""
+    """Returns the image as SVG."""
     points = mesh.points[:, :2] * SIDE_PX
     edges = sorted({tuple(sorted(edge)) for corners in triangles.tolist() for edge in pairwise([*corners, corners[0]])})
     net = "".join(f"M{points[a][0]:.0f} {points[a][1]:.0f}L{points[b][0]:.0f} {points[b][1]:.0f}" for a, b in edges)
@@ -137,7 +137,7 @@ def _uncrossed(places: Sequence[tuple[float, float]], x: float, rows: Sequence[f
 
 
 def page() -> str:
-    """Returns the page that the picture is on."""
+    """Returns the page that the image is on."""
     rows = "\n".join(f"| `{name}` | {index} |" for name, index in LANDMARKS_30.items())
     return f"""\
 # The thirty landmarks
@@ -153,12 +153,12 @@ network fits to the face. Left and right are the image's.
 
 The inner ends of the brows and the jaw lie beside these points, where AWS has them. [How near they
 are](../../benchmarks/results/face-details.md) to AWS's is measured on an answer of AWS's that was published with its
-picture. The face drawn is MediaPipe's canonical one (Apache-2.0), a geometry of nobody.
+image. The face drawn is MediaPipe's canonical one (Apache-2.0), a geometry of nobody.
 """
 
 
 def main() -> None:
-    """Writes the picture and its page."""
+    """Writes the image and its page."""
     parser = argparse.ArgumentParser(description=__doc__)
     shared = Path(__file__).parents[2] / "shared"
     parser.add_argument("--models", type=Path, default=os.environ.get("REKOGNITION_TEST_WEIGHTS", shared / "weights"))

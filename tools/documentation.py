@@ -3,7 +3,7 @@
 ``python -m tools.documentation`` writes; ``--check`` fails if a table is not what it would write.
 """
 
-import sys
+import argparse
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -29,11 +29,14 @@ def rewrite(text: str, name: str, rows: Iterable[str]) -> str:
 
 def main() -> None:
     """Writes the tables, or with ``--check`` exits with 1 if one would change."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, and fail where a table would change")
+    only_check = parser.parse_args().check
     for name, (page, rows) in TABLES.items():
         path = _ROOT / page
         text = path.read_text(encoding="utf-8")
         rewritten = rewrite(text, name, rows())
-        if "--check" not in sys.argv[1:]:
+        if not only_check:
             path.write_text(rewritten, encoding="utf-8")
         elif rewritten != text:
             raise SystemExit(f"{page} is behind the code: make generate")

@@ -164,7 +164,7 @@ def _restart(data: Path, settings: Mapping[str, str], sockets: Path) -> None:
     with open(data.with_suffix(".restart.lock"), "w", opener=private) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # others have noticed, too
         if not _running(data):
-            log.warning("the embedded database has ended and is started again")
+            log.warning("embedded_database_restarted")
             _start(data, settings, sockets)
 
 
