@@ -1,7 +1,7 @@
 """Who changes data: passed explicitly to whatever changes it, for the audit log."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Final
 
 ANONYMOUS: Final = "(anonymous)"
@@ -46,3 +46,7 @@ class Actor:
     key_id: str | None = None
     in_session: bool = False
     trail: AuditTrail = field(default_factory=AuditTrail, compare=False, repr=False)
+
+    def identity(self) -> dict[str, str | bool | None]:
+        """Returns who it is, as JSON has it: what was noted of one request is not kept for later."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "trail"}

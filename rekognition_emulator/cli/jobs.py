@@ -135,4 +135,5 @@ def _moment(moment: datetime | None) -> str:
 
 
 def _as_json(job: Job) -> str:
-    return json.dumps(asdict(job), ensure_ascii=False, default=lambda moment: moment.astimezone(UTC).isoformat())
+    document = asdict(job) | {"actor": job.actor.identity()}
+    return json.dumps(document, ensure_ascii=False, default=lambda moment: moment.astimezone(UTC).isoformat())

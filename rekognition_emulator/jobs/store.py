@@ -13,7 +13,6 @@ instead of LISTEN: a connection for each process that waits for what may as well
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any, Final
 
 from psycopg import Connection
@@ -171,7 +170,7 @@ class JobStore:
             "subject": new.subject,
             "single": new.single,
             "payload": Jsonb(dict(new.payload)),
-            "actor": Jsonb(asdict(actor)),
+            "actor": Jsonb(actor.identity()),
             "attempts_max": new.attempts_max,
         }
         with self._pool.connection() as connection:
