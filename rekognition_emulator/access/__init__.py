@@ -1,1 +1,0 @@
-"""Who may do what: keys, policies and sessions. Knows neither HTTP nor faces nor SQL."""

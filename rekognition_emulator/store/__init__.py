@@ -1,1 +1,0 @@
-"""The truth: collections, faces and their embeddings in PostgreSQL. What is acknowledged is committed here."""
