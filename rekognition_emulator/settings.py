@@ -99,13 +99,13 @@ class Settings(BaseSettings):
     )
     face_model: str = Field(
         AUTO,
-        description="Which model embeds faces of new collections: one of the face models above or of a manifest. "
+        description="Which model embeds faces of new collections: a name of `models list`, or of a manifest. "
         "`auto`: the one whose licence was accepted last, if there is one, else `retail-0095` where it is at hand, "
         "else `dlib`.",
     )
     detector: str = Field(
         AUTO,
-        description="Which model finds faces: one of the detectors above or of a manifest. `auto`: the one whose "
+        description="Which model finds faces: a name of `models list`, or of a manifest. `auto`: the one whose "
         "licence was accepted last, if there is one, else `yunet` where it is at hand, else `mtcnn`.",
     )
     models_dir: Path | None = Field(

@@ -65,7 +65,8 @@ _QUALITY = typer.Option(case_sensitive=False, help="As IndexFaces has it. Defaul
 _JOURNAL = typer.Option(dir_okay=False, help="Where to remember what is indexed. Default: beside the folder.")
 _REPORT = typer.Option(
     dir_okay=False,
-    help="Write what becomes of each image to this file: .csv, or JSON lines. The README says what its columns are.",
+    help="Write what becomes of each image to this file: .csv, or JSON lines. "
+    "docs/getting-started/first-album.md says what its columns are.",
 )
 _EXCLUDE = typer.Option(metavar="GLOB", help="Leave out files and folders of this name, or path; may be given again.")
 _SHRINK = typer.Option("--shrink", metavar="", help="Re-encode files over 5 MB, which would fail.")

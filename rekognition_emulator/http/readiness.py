@@ -10,6 +10,9 @@ from starlette.concurrency import run_in_threadpool
 KEPT_SECONDS: Final = 1.0
 """For which an answer is given again. Ours: probes of balancers and orchestrators come every few seconds."""
 
+ANSWER_SECONDS: Final = 2.0
+"""For which an answer is waited for. Ours: probes give up after one to five seconds, and hear nothing then."""
+
 
 class Readiness:
     """Remembers whether the database answers; to be used on one event loop.
@@ -25,11 +28,18 @@ class Readiness:
         self._answer = False
         self._kept_until = float("-inf")
         self._asking = asyncio.Lock()
+        self._question: asyncio.Future[bool] | None = None
 
     async def is_ready(self) -> bool:
-        """Returns whether requests can be served; who comes while the database is asked waits for that answer."""
+        """Returns whether requests can be served; who comes while the database is asked waits for that answer.
+
+        A database that says nothing for ``ANSWER_SECONDS`` does not serve; it is not asked again before it has spoken.
+        """
         async with self._asking:
             if self._clock() >= self._kept_until:
-                self._answer = await run_in_threadpool(self._database_answers)
+                question = self._question or asyncio.ensure_future(run_in_threadpool(self._database_answers))
+                answered, _ = await asyncio.wait({question}, timeout=ANSWER_SECONDS)
+                self._question = None if answered else question
+                self._answer = bool(answered) and question.result()
                 self._kept_until = self._clock() + KEPT_SECONDS
             return self._answer

@@ -90,7 +90,7 @@ class JobKind(Generic[P]):
     payload: type[P]
     work: Callable[[P, JobRun], None]
     due: Callable[[], Iterable[tuple[Actor, NewJob]]] | None = None
-    attempts_max: int = 5
+    attempts_max: int = 10
 
     def new(self, payload: P, *, subject: str | None = None, single: str | None = None) -> NewJob:
         """Returns a job of this kind, to be submitted.

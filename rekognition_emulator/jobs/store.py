@@ -184,6 +184,8 @@ class JobStore:
             JobNotFound: there is none.
             SeveralJobs: there are several.
         """
+        if not beginning:  # with which every id begins
+            raise JobNotFound(beginning)
         query = f"SELECT {_COLUMNS} FROM jobs WHERE account = %s AND starts_with(id, %s) LIMIT 2"  # noqa: S608 - likewise
         with self._pool.connection() as connection:
             jobs = _jobs(connection, query, [account, beginning])

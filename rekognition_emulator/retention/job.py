@@ -48,8 +48,8 @@ def set_retention(pool: JoiningPool, actor: Actor, collection: Collection, days:
     with pool.transaction():
         store.choose(actor, collection, days)
         expired = 0
-        for expiry in store.expiries():
-            if expiry.key == collection.key and (expired := store.count(expiry)):
+        for expiry in store.expiries(collection.key):
+            if expired := store.count(expiry):
                 JobStore(pool).submit(actor, _job(pool, expiry))
     return expired
 
@@ -80,6 +80,9 @@ def _expire(pool: JoiningPool, expiry: Expiry, run: JobRun) -> None:
             done = run.done + len(faces)
             run.save({"removed": done}, done=done, total=max(total, done))
             more = len(faces) == BATCH
+            if collection and not more:  # fewer days may have been set since, and no second job was made then
+                expiry = next(iter(store.expiries(expiry.key)), expiry)
+                more = bool(store.faces(expiry, 1))
 
 
 def _collection(pool: JoiningPool, expiry: Expiry) -> Collection | None:

@@ -70,14 +70,19 @@ class RetentionStore:
         days: int | None = row[0]
         return days
 
-    def expiries(self) -> Sequence[Expiry]:
-        """Returns what is over its time now: one for each collection that has a time, whether there are such faces."""
+    def expiries(self, key: int | None = None) -> Sequence[Expiry]:
+        """Returns what is over its time now: one for each collection that has a time, whether there are such faces.
+
+        Args:
+            key: of the only collection that is asked about; by default all are.
+        """
         with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Expiry)) as cursor:
             return cursor.execute(
                 """
                 SELECT account, region, name, id AS key, now() - make_interval(days => retention_days) AS before
-                FROM collections WHERE retention_days IS NOT NULL ORDER BY id
-                """
+                FROM collections WHERE retention_days IS NOT NULL AND id = coalesce(%s, id) ORDER BY id
+                """,
+                [key],
             ).fetchall()
 
     def count(self, expiry: Expiry) -> int:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 _URL: Final = re.compile(r"([a-z][a-z0-9_-]*)(?:://([^?#\s]+))?(?:\?([^?#\s]+))?")
 
@@ -42,7 +42,17 @@ def parse_index_url(text: str) -> IndexUrl:
         pairs = parse_qsl(query or "", keep_blank_values=True, strict_parsing=bool(query))
     except ValueError:
         raise ValueError("must have options like memory_mb=4096, with & in between") from None
+    if address is not None and not _is_server(address):
+        raise ValueError("must name a server like host:19530")
     options = dict(pairs)
     if len(options) < len(pairs):
         raise ValueError("has an option twice")
     return IndexUrl(name, address, options)
+
+
+def _is_server(address: str) -> bool:
+    try:
+        parts = urlsplit(f"//{address}")
+        return bool(parts.hostname) and "%" not in parts.netloc and parts.port != 0
+    except ValueError:  # a port that is no number, or none that there is, or half of an address in brackets
+        return False

@@ -177,7 +177,7 @@ class _Reader:
         content = self._parsed(line, or_else={}) if line else {}
         if content.get("format") != FORMAT:
             raise ArchiveUnusable(f"{self.path} is no export of a collection.")
-        if content.get("version") not in VERSIONS_READ:
+        if str(content.get("version")) not in map(str, VERSIONS_READ):  # true is 1, and 2.0 is 2, only to Python
             readable = " and ".join(map(str, VERSIONS_READ))
             raise ArchiveUnusable(f"{self.path} is of another version of the format; this program reads {readable}.")
         assert line

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections.abc from collections import Counter
+import Callable
 from datetime import timedelta
 
 import pytest
@@ -58,13 +59,13 @@ def test_a_job_is_kept_as_it_was_submitted(jobs: JobStore, pool: JoiningPool) ->
 
 def test_ids_of_others_and_half_ids_find_nothing(jobs: JobStore, pool: JoiningPool) -> None:
     """Another account's job is none, a pattern matches nothing, and of two that begin so neither is taken."""
-    job_id = submitted(jobs, pool)
-    submitted(jobs, pool)
-    for account, beginning in (("999999999999", job_id), (ACTOR.account, "%"), (ACTOR.account, "x")):
+    ids = [submitted(jobs, pool) for _ in range(17)]  # of which two begin with the same of sixteen digits
+    for account, beginning in (("999999999999", ids[0]), (ACTOR.account, "%"), (ACTOR.account, "x"), (ACTOR.account, "")):
         with pytest.raises(JobNotFound):
             jobs.get(account, beginning)
+    (digit, _), *_ = Counter(job_id[0] for job_id in ids).most_common(1)
     with pytest.raises(SeveralJobs):
-        jobs.get(ACTOR.account, "")
+        jobs.get(ACTOR.account, digit)
     assert jobs.list("999999999999", limit=9) == []
 
 

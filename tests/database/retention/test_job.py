@@ -12,7 +12,7 @@ from rekognition_emulator.jobs.store import JobStore
 from rekognition_emulator.jobs.worker import Worker
 from rekognition_emulator.reembedding.store import PostgresReembeddingStore
 from rekognition_emulator.retention import job as retention_job
-from rekognition_emulator.retention.job import retention_jobs
+from rekognition_emulator.retention.job import retention_jobs, set_retention
 from rekognition_emulator.retention.store import RetentionStore
 from rekognition_emulator.search.memory import MemoryIndex
 from rekognition_emulator.storage.audit import AuditFilter, entries
@@ -155,6 +155,18 @@ def test_what_is_set_since_counts(
     retention.choose(ACTOR, album, days)
     assert worker.work_once()
     assert len(present(store, album)) == left
+
+
+def test_fewer_days_count_for_a_job_that_waits(pool: JoiningPool, store: PostgresStore, album: Collection) -> None:
+    """There is one job of a collection at a time: it goes on to what was set while it was not done."""
+    age(pool, album, 31, [1, 2, 3])
+    age(pool, album, 10, [4, 5])
+    assert set_retention(pool, ACTOR, album, 30) == 3
+    assert set_retention(pool, ACTOR, album, 5) == 5
+    worker = Worker(JobStore(pool), [retention_jobs(pool)], 0.1)
+    assert worker.work_once()
+    assert present(store, album) == [6, 7]
+    assert not worker.work_once()
 
 
 def test_a_collection_of_the_same_name_is_not_meant(pool: JoiningPool, store: PostgresStore, album: Collection) -> None:

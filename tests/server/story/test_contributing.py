@@ -71,7 +71,7 @@ def test_an_operation_is_one_file_and_one_record(tmp_path: Path) -> None:
     assert coverage.count('        "DetectText",\n') == 1
     (operations / "coverage.py").write_text(coverage.replace('        "DetectText",\n', ""))
 
-    subprocess.run([sys.executable, "-m", "rekognition_emulator.documentation"], cwd=tmp_path, check=True, timeout=100)
+    subprocess.run([sys.executable, "-m", "tools.documentation"], cwd=tmp_path, check=True, timeout=100)
     assert (tmp_path / "docs" / "reference" / "compatibility.md").read_text() != (
         ROOT / "docs" / "reference" / "compatibility.md"
     ).read_text()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from rekognition_emulator.http import readiness as module
 from rekognition_emulator.http.readiness import KEPT_SECONDS, Readiness
 
 
@@ -90,3 +91,23 @@ def test_an_error_is_not_kept() -> None:
         return await readiness.is_ready()
 
     assert asyncio.run(scenario())
+
+
+def test_a_database_that_says_nothing_does_not_serve(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks is told so soon; nothing asks again before the first question is answered, and then it serves."""
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.05)
+    database.answers.clear()
+
+    async def scenario() -> list[bool]:
+        now = [0.0]
+        readiness = Readiness(database, lambda: now[0])
+        told = [await readiness.is_ready()]
+        now[0] += KEPT_SECONDS
+        told.append(await readiness.is_ready())
+        database.answers.set()
+        now[0] += KEPT_SECONDS
+        await asyncio.sleep(0.05)
+        return [*told, await readiness.is_ready()]
+
+    assert asyncio.run(scenario()) == [False, False, True]
+    assert database.asked == 1
