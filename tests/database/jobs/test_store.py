@@ -1,5 +1,5 @@
-from collections.abc from collections import Counter
-import Callable
+from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -60,7 +60,7 @@ def test_a_job_is_kept_as_it_was_submitted(jobs: JobStore, pool: JoiningPool) ->
 def test_ids_of_others_and_half_ids_find_nothing(jobs: JobStore, pool: JoiningPool) -> None:
     """Another account's job is none, a pattern matches nothing, and of two that begin so neither is taken."""
     ids = [submitted(jobs, pool) for _ in range(17)]  # of which two begin with the same of sixteen digits
-    for account, beginning in (("999999999999", ids[0]), (ACTOR.account, "%"), (ACTOR.account, "x"), (ACTOR.account, "")):
+    for account, beginning in (("999999999999", ids[0]), *((ACTOR.account, none) for none in ("%", "x", ""))):
         with pytest.raises(JobNotFound):
             jobs.get(account, beginning)
     (digit, _), *_ = Counter(job_id[0] for job_id in ids).most_common(1)
