@@ -16,7 +16,7 @@ from rekognition_emulator.demo.people import PEOPLE, View, selfie
 from tests.support.server import ROOT, Server
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
-OURS = ("rekognition_emulator", "botocore_models", "tests", "docs")
+OURS = ("rekognition_emulator", "botocore_models", "tests", "docs", "tools")
 
 
 def blocks(section: str, kind: str) -> list[str]:
