@@ -5,7 +5,6 @@ those of any mesh are.
 """
 
 import argparse
-import os
 import struct
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.photographs import add_weights
 from rekognition_emulator.domain.mesh import LANDMARKS_30, Mesh, landmarks30
 from rekognition_emulator.models.catalogue import FACE_LANDMARKER
 
@@ -160,11 +160,10 @@ image. The face drawn is MediaPipe's canonical one (Apache-2.0), a geometry of n
 def main() -> None:
     """Writes the image and its page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    shared = Path(__file__).parents[2] / "shared"
-    parser.add_argument("--models", type=Path, default=os.environ.get("REKOGNITION_TEST_WEIGHTS", shared / "weights"))
+    add_weights(parser)
     arguments = parser.parse_args()
     (file,) = FACE_LANDMARKER.files
-    (DOCS / "landmarks.svg").write_text(drawing(*canonical_face(Path(arguments.models) / file)))
+    (DOCS / "landmarks.svg").write_text(drawing(*canonical_face(arguments.models / file)))
     (DOCS / "landmarks.md").write_text(page())
 
 

@@ -9,7 +9,6 @@ figures that the constants quote are those of the people and groups whose number
 import argparse
 import csv
 import io
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from benchmarks import detection, report
-from benchmarks.photographs import add_folder
+from benchmarks.photographs import add_folder, add_weights
 from rekognition_emulator.domain.detection import BoundingBox, Detection
 from rekognition_emulator.domain.errors import FaceError
 from rekognition_emulator.imaging.image import Image, decode
@@ -218,12 +217,11 @@ def main() -> None:
     """Measures and writes the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_folder(parser)
-    shared = Path(__file__).parents[2] / "shared"
-    parser.add_argument("--models", type=Path, default=os.environ.get("REKOGNITION_TEST_WEIGHTS", shared / "weights"))
+    add_weights(parser)
     arguments = parser.parse_args()
     described = report.machine()
     with tempfile.TemporaryDirectory() as scratch:
-        models = Path(arguments.models)
+        models = arguments.models
         sections = [
             *measure(Path(scratch), arguments.folder, models),
             detection.measure_confidences(Path(scratch), arguments.folder, models),

@@ -1,6 +1,7 @@
 """The photographs that benches measure.
 
-All come from a folder of photographs that is no part of the project (``REKOGNITION_TEST_FACES``).
+All come from a folder of photographs that is no part of the project (``REKOGNITION_TEST_FACES``), as the weights of
+recommended models do (``REKOGNITION_TEST_WEIGHTS``).
 """
 
 import argparse
@@ -28,6 +29,12 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
     """Lets a bench be told where the photographs are."""
     beside = Path(__file__).parents[2] / "shared" / "faces"
     parser.add_argument("--folder", type=Path, default=Path(os.environ.get("REKOGNITION_TEST_FACES", beside)))
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """Lets a bench be told where the weights of recommended models are."""
+    beside = Path(__file__).parents[2] / "shared" / "weights"
+    parser.add_argument("--models", type=Path, default=Path(os.environ.get("REKOGNITION_TEST_WEIGHTS", beside)))
 
 
 @cache

@@ -8,7 +8,6 @@ two pictures that cannot show the same people. A selfie is a portrait as it came
 import argparse
 import csv
 import io
-import os
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from benchmarks import report
-from benchmarks.photographs import add_folder
+from benchmarks.photographs import add_folder, add_weights
 from rekognition_emulator.cli.bands import as_multiple, as_share
 from rekognition_emulator.domain.detection import AnalyzedFace
 from rekognition_emulator.domain.embedding import FaceModel
@@ -382,12 +381,11 @@ def main() -> None:
     """Measures and writes the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_folder(parser)
-    shared = Path(__file__).parents[2] / "shared"
-    parser.add_argument("--models", type=Path, default=os.environ.get("REKOGNITION_TEST_WEIGHTS", shared / "weights"))
+    add_weights(parser)
     arguments = parser.parse_args()
     described = report.machine()
     with tempfile.TemporaryDirectory() as scratch:
-        sections = measure(Path(scratch), arguments.folder, Path(arguments.models))
+        sections = measure(Path(scratch), arguments.folder, arguments.models)
     report.write("thresholds.md", "python -m benchmarks.thresholds", described, sections)
 
 

@@ -1,7 +1,6 @@
 """What every index owes, whichever table entry it is."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from uuid import UUID, uuid4
 
@@ -13,6 +12,7 @@ from rekognition_emulator.domain.faces import Collection
 from rekognition_emulator.search.base import FaceIndex
 from rekognition_emulator.storage import changes, tombstones
 from rekognition_emulator.storage.postgres import PostgresStore
+from tests.support.concurrency import search_while_written
 from tests.support.gallery import ACTOR, OWNER, embeddings, picture
 
 EAST = np.array([1, 0, 0], np.float32)
@@ -139,14 +139,13 @@ def test_search_in_a_deleted_collection_comes_to_an_end(store: PostgresStore, in
 def test_searches_during_writes_see_whole_pictures(store: PostgresStore, index: FaceIndex) -> None:
     """Many threads search while others index: each sees at least what was there, and three faces of every picture."""
     collection = store.create_collection(ACTOR, OWNER, "album", "128.1")
-    written = threading.Event()
 
     def write() -> None:
         for _ in range(20):
             faces = picture(np.repeat(EAST[None], 3, axis=0))
             store.add_faces(ACTOR, collection, faces[0].face.image_id, faces)
 
-    def search() -> None:
+    def search(written: threading.Event) -> None:
         seen = 0
         while not written.is_set():
             before = store.get_collection(OWNER, "album")
@@ -155,16 +154,7 @@ def test_searches_during_writes_see_whole_pictures(store: PostgresStore, index: 
             assert count >= max(before.face_count, seen)
             seen = count
 
-    with ThreadPoolExecutor(5) as threads:
-        writers = [threads.submit(write) for _ in range(2)]
-        searchers = [threads.submit(search) for _ in range(3)]
-        try:
-            for writer in writers:
-                writer.result()
-        finally:
-            written.set()
-        for searcher in searchers:
-            searcher.result()
+    search_while_written(write, search, writers=2)
     assert len(found(index, store.get_collection(OWNER, "album"), limit=1_000)) == 120
 
 

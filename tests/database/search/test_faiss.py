@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from itertools import count
 from pathlib import Path
@@ -27,6 +26,7 @@ from rekognition_emulator.search.vectors import cosines
 from rekognition_emulator.storage import changes
 from rekognition_emulator.storage.postgres import PostgresStore
 from rekognition_emulator.storage.users import PostgresUserStore
+from tests.support.concurrency import search_while_written
 from tests.support.embeddings import ARCFACE, DLIB, faces_of_people
 from tests.support.gallery import ACTOR, OWNER, embeddings, picture
 
@@ -250,13 +250,12 @@ def test_searches_while_an_album_is_indexed_and_sealed_miss_nothing(
     monkeypatch.setattr(faiss, "_UNSEALED_MIN", 7)
     monkeypatch.setattr(snapshots, "CODED_MIN", 10**9)
     album = store.create_collection(ACTOR, OWNER, "album", "128.1")
-    written = threading.Event()
 
     def write() -> None:
         for number in range(40):
             store.add_faces(ACTOR, album, uuid4(), picture(embeddings(3, seed=number)))
 
-    def search() -> None:
+    def search(written: threading.Event) -> None:
         seen = 0
         while not written.is_set():
             before = now(store)
@@ -265,14 +264,7 @@ def test_searches_while_an_album_is_indexed_and_sealed_miss_nothing(
             assert len(matches) >= max(before.face_count, seen)
             seen = before.face_count
 
-    with ThreadPoolExecutor(4) as threads:
-        searchers = [threads.submit(search) for _ in range(3)]
-        try:
-            threads.submit(write).result()
-        finally:
-            written.set()
-        for searcher in searchers:
-            searcher.result()
+    search_while_written(write, search)
     assert len(found(restarted.index, now(store))) == 120
 
 

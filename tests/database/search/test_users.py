@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from uuid import UUID, uuid4
 
@@ -16,6 +15,7 @@ from rekognition_emulator.search.base import FaceIndex
 from rekognition_emulator.search.registry import INDEXES
 from rekognition_emulator.storage.postgres import PostgresStore
 from rekognition_emulator.storage.users import PostgresUserStore
+from tests.support.concurrency import search_while_written
 from tests.support.gallery import ACTOR, OWNER, embeddings, picture
 
 NAMES = count()
@@ -121,27 +121,19 @@ def test_user_that_changes_all_the_time_is_always_found(
     base, *others = add(store, album, at(1, *[0.9] * 99))
     users.create_user(ACTOR, album, "ann")
     users.associate_faces(ACTOR, album, "ann", [base], near_enough=anything)
-    written = threading.Event()
 
     def write() -> None:
         for other in others:
             users.associate_faces(ACTOR, album, "ann", [other], near_enough=anything)
 
-    def search() -> None:
+    def search(written: threading.Event) -> None:
         seen = 1.0
         while not written.is_set():
             [match] = index.search_users(now(store), EAST, cosine_min=-1, limit=9)
             assert match.cosine <= seen + 1e-6  # each face that comes draws the user further away
             seen = match.cosine
 
-    with ThreadPoolExecutor(4) as threads:
-        searchers = [threads.submit(search) for _ in range(3)]
-        try:
-            threads.submit(write).result()
-        finally:
-            written.set()
-        for searcher in searchers:
-            searcher.result()
+    search_while_written(write, search)
 
 
 VECTORS = embeddings(12, dimension=16)
