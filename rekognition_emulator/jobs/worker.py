@@ -17,6 +17,7 @@ from typing import Any, Final
 import psycopg
 import structlog
 
+from rekognition_emulator.background import Repeating
 from rekognition_emulator.jobs.model import (
     Job,
     JobCancelled,
@@ -148,24 +149,15 @@ class Worker:
             self._run = None
         log.info("job_ended", job=job.id, kind=job.kind, status=ended or "lost to another worker", done=run.done)
 
-    @contextmanager
-    def _leased(self, job: Job, run: JobRun) -> Iterator[None]:
+    def _leased(self, job: Job, run: JobRun) -> Repeating:
         """Extends the lease meanwhile, and has the run end when somebody cancels the job or has taken it."""
-        over = threading.Event()
 
         def renew() -> None:
-            while not over.wait(self._lease_s / RENEWALS):
-                try:
-                    self._store.renew(job, self._lease_s)
-                except RunEnded as why:
-                    run.end(why)
-                except psycopg.Error as error:
-                    log.warning("lease_not_renewed", job=job.id, cause=type(error).__name__)
+            try:
+                self._store.renew(job, self._lease_s)
+            except RunEnded as why:
+                run.end(why)
+            except psycopg.Error as error:
+                log.warning("lease_not_renewed", job=job.id, cause=type(error).__name__)
 
-        thread = threading.Thread(target=renew, name="job lease", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
+        return Repeating("job lease", renew, self._lease_s / RENEWALS)

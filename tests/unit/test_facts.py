@@ -17,7 +17,11 @@ HOMES = {
     r"\{12\}(?!:)": ["arn.py"],  # an account's
     r"\bmkstemp\(|\.hardlink_to\(|\bos\.(link|replace|rename)\(": ["files.py"],
     r"\bfsync\(": ["files.py", "models/downloads.py"],  # a download is resumed: what has come is kept, whole or not
-    r"\bthreading\.Event\(": ["background.py", "jobs/worker.py", "search/hnsw.py"],  # the others wait for two things
+    r"\bthreading\.Event\(": [
+        "background.py",
+        "jobs/worker.py",
+        "search/hnsw.py",
+    ],  # a worker is ended in its owner's thread, too; a graph's lock
     r"\b15 \* 2\*\*20\b": ["s3.py"],
     r": Final = 50_000\n\"\"\"Added faces": ["storage/changes.py"],
     r"\"__type\"": ["http/responses.py"],
